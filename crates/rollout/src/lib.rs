@@ -1,1 +1,44 @@
-//! Front page to come.
+//! The session log of an LLM agent: its record format, as functions over bytes.
+//!
+//! A log is JSON Lines. Each line is one [`Record`], an envelope
+//! `{"timestamp":"YYYY-MM-DDThh:mm:ss.mmmZ","type":…,"payload":…}` in UTC. The payload is opaque
+//! here: its bytes are kept. So are record types and envelope fields that this version does not
+//! know. [`lines`] reads a log, which may be damaged: a bad line is reported and spoils no other,
+//! and a torn end is told apart from a bad line.
+//!
+//! ```
+//! use longhaul_rollout::{Line, Record, RecordKind, lines};
+//!
+//! let at = "2026-11-22T09:30:47.046Z".parse().unwrap();
+//! let payload = serde_json::value::to_raw_value("hi").unwrap();
+//! let record = Record::new(at, RecordKind::EventMsg, payload);
+//!
+//! let mut log = Vec::new();
+//! record.encode(&mut log);
+//! let line = r#"{"timestamp":"2026-11-22T09:30:47.046Z","type":"event_msg","payload":"hi"}"#;
+//! assert_eq!(log, format!("{line}\n").into_bytes());
+//!
+//! log.extend_from_slice(b"{\"timest"); // here the process died
+//! let read: Vec<Line> = lines(&log).collect();
+//! assert_eq!(read[0], Line::Whole { number: 1, offset: 0, record: Ok(record) });
+//! assert_eq!(read[1], Line::Torn { number: 2, offset: line.len() + 1, bytes: b"{\"timest" });
+//! ```
+//!
+//! # Out of scope for now
+//!
+//! File I/O: opening, appending, syncing and repairing a log file come with a later version, as do
+//! resume and fork. What a payload means is its writer's business.
+//!
+//! # Modules, in reading order
+//!
+//! `record` (one line), `lines` (a whole log), `path` (where a log is stored), `error`.
+
+mod error;
+mod lines;
+mod path;
+mod record;
+
+pub use error::Error;
+pub use lines::{Line, Lines, lines};
+pub use path::log_path;
+pub use record::{Record, RecordKind};

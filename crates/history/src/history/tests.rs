@@ -1,0 +1,283 @@
+//! Record, pair, repair, filter.
+
+use super::*;
+use crate::CallOutput;
+
+fn texts(prompt: &Prompt) -> Vec<String> {
+    let items: Vec<serde_json::Value> = serde_json::from_str(&prompt.to_json()).unwrap();
+    items.iter().map(short).collect()
+}
+
+/// `role:text`, `call:id`, `out:id`, or the type.
+fn short(item: &serde_json::Value) -> String {
+    let field = |key: &str| item[key].as_str().unwrap_or_default().to_owned();
+    match item["type"].as_str().unwrap() {
+        "message" => format!(
+            "{}:{}",
+            field("role"),
+            item["content"][0]["text"].as_str().unwrap()
+        ),
+        "function_call" | "custom_tool_call" => format!("call:{}", field("call_id")),
+        "function_call_output" | "custom_tool_call_output" => {
+            format!("out:{}={}", field("call_id"), field("output"))
+        }
+        other => other.to_owned(),
+    }
+}
+
+fn call(id: &str) -> Item {
+    Item::function_call(id, "tool", "{}")
+}
+
+fn out(id: &str, text: &str) -> Item {
+    Item::function_call_output(id, CallOutput::text(text))
+}
+
+fn history(items: impl IntoIterator<Item = Item>) -> History {
+    let mut history = History::default();
+    history.extend(items);
+    history
+}
+
+fn kinds(repairs: &[Repair]) -> Vec<(RepairKind, Option<&str>, usize)> {
+    let fields = |r: &Repair| (r.kind, r.item_index);
+    let ids = repairs.iter().map(|r| r.call_id.as_deref());
+    repairs
+        .iter()
+        .map(fields)
+        .zip(ids)
+        .map(|((k, i), id)| (k, id, i))
+        .collect()
+}
+
+#[test]
+fn outputs_go_right_after_their_calls_whatever_their_order() {
+    let mut history = history([Item::user("u"), call("a"), call("b"), Item::assistant("t")]);
+    history.record_output(out("b", "2"));
+    history.record_output(out("a", "1"));
+    let expected = [
+        "user:u",
+        "call:a",
+        "out:a=1",
+        "call:b",
+        "out:b=2",
+        "assistant:t",
+    ];
+    assert_eq!(
+        texts(&history.prompt(ReasoningFilter::CurrentTurn)),
+        expected
+    );
+    assert_eq!(history.normalise(), []);
+}
+
+#[test]
+fn a_mixed_list_is_repaired_in_one_pass_and_stays_repaired() {
+    let broken = history([
+        out("orphan", "x"),
+        call("lost"),
+        Item::custom_tool_call("custom", "t", "in"),
+        Item::from_json(r#"{"type":"local_shell_call","id":"ls","status":"completed","action":{"type":"exec"}}"#).unwrap(),
+        call("kept"),
+        out("kept", "1"),
+        out("kept", "2"),
+    ]);
+    let mut repaired = broken.clone();
+    let repairs = repaired.normalise();
+    assert_eq!(
+        kinds(&repairs),
+        [
+            (RepairKind::OrphanOutput, Some("orphan"), 0),
+            (RepairKind::MissingOutput, Some("lost"), 1),
+            (RepairKind::MissingOutput, Some("custom"), 2),
+            (RepairKind::MissingOutput, Some("ls"), 3),
+            (RepairKind::OrphanOutput, Some("kept"), 6),
+        ]
+    );
+    let prompt = repaired.prompt(ReasoningFilter::CurrentTurn);
+    assert_eq!(
+        texts(&prompt),
+        [
+            "call:lost",
+            "out:lost=aborted",
+            "call:custom",
+            "out:custom=aborted",
+            "local_shell_call",
+            "out:ls=aborted",
+            "call:kept",
+            "out:kept=1"
+        ]
+    );
+    assert_eq!(
+        broken.prompt(ReasoningFilter::CurrentTurn),
+        prompt,
+        "the view repairs too"
+    );
+    assert_eq!(repaired.normalise(), []);
+}
+
+#[test]
+fn ids_used_again_pair_by_position() {
+    let mut history = history([call("0"), out("0", "first"), Item::user("again"), call("0")]);
+    history.record_output(out("0", "second"));
+    assert_eq!(history.normalise(), []);
+    history.record(call("0"));
+    history.record(Item::user("cut off"));
+    history.record(call("0"));
+    history.record_output(out("0", "last"));
+    assert_eq!(
+        kinds(&history.normalise()),
+        [(RepairKind::MissingOutput, Some("0"), 5)]
+    );
+    let expected = [
+        "call:0",
+        "out:0=aborted",
+        "user:cut off",
+        "call:0",
+        "out:0=last",
+    ];
+    assert_eq!(
+        texts(&history.prompt(ReasoningFilter::CurrentTurn))[5..],
+        expected
+    );
+}
+
+#[test]
+fn an_output_of_the_wrong_kind_answers_nothing() {
+    let mut history = history([Item::custom_tool_call("c", "t", "in"), out("c", "x")]);
+    let repairs = history.normalise();
+    assert_eq!(repairs.len(), 2);
+    let prompt = texts(&history.prompt(ReasoningFilter::CurrentTurn));
+    assert_eq!(prompt, ["call:c", "out:c=aborted"]);
+}
+
+#[test]
+fn a_local_shell_call_known_by_its_id_alone_pairs() {
+    let shell = r#"{"type":"local_shell_call","id":"ls_1","call_id":null,"status":"completed",
+        "action":{"type":"exec","command":["ls"],"timeout_ms":null}}"#;
+    let mut history = history([Item::from_json(shell).unwrap()]);
+    history.record_output(out("ls_1", "files"));
+    assert_eq!(history.normalise(), []);
+    let sent: serde_json::Value =
+        serde_json::from_str(&history.prompt(ReasoningFilter::CurrentTurn).to_json()).unwrap();
+    assert_eq!(
+        sent[0],
+        serde_json::json!({"type": "local_shell_call", "status": "completed",
+            "action": {"type": "exec", "command": ["ls"]}, "call_id": "ls_1"})
+    );
+}
+
+#[test]
+fn reasoning_of_the_current_turn_alone_is_sent() {
+    let reasoning = || Item::reasoning(&["r"], Some("secret"));
+    let mut history = History::default();
+    history.begin_turn();
+    history.extend([Item::user("1"), reasoning(), Item::assistant("a")]);
+    let first = history.prompt(ReasoningFilter::CurrentTurn);
+    assert_eq!(texts(&first), ["user:1", "reasoning", "assistant:a"]);
+
+    history.begin_turn();
+    history.extend([Item::user("2"), reasoning(), call("c")]);
+    history.record_output(out("c", "1"));
+    let before_steer = history.prompt(ReasoningFilter::CurrentTurn).to_json();
+    history.record(Item::user("steer"));
+    let prompt = history.prompt(ReasoningFilter::CurrentTurn);
+    let expected = [
+        "user:1",
+        "assistant:a",
+        "user:2",
+        "reasoning",
+        "call:c",
+        "out:c=1",
+        "user:steer",
+    ];
+    assert_eq!(texts(&prompt), expected);
+    assert!(
+        prompt
+            .to_json()
+            .starts_with(before_steer.trim_end_matches(']'))
+    );
+    assert_eq!(history.prompt(ReasoningFilter::KeepAll).item_count(), 8);
+    assert_eq!(history.prompt(ReasoningFilter::DropAll).item_count(), 6);
+}
+
+#[test]
+fn without_a_marked_turn_the_last_user_message_starts_it() {
+    let reasoning = || Item::reasoning(&["r"], None);
+    let history = history([
+        Item::user("u1"),
+        reasoning(),
+        Item::assistant("a"),
+        Item::user("u2"),
+        reasoning(),
+        Item::assistant("b"),
+        reasoning(),
+    ]);
+    let prompt = history.prompt(ReasoningFilter::CurrentTurn);
+    assert_eq!(
+        texts(&prompt),
+        [
+            "user:u1",
+            "assistant:a",
+            "user:u2",
+            "reasoning",
+            "assistant:b",
+            "reasoning"
+        ]
+    );
+    assert_eq!(history.len(), 7, "the stored list keeps all");
+}
+
+#[test]
+fn ghost_snapshots_and_calls_without_an_id_stay_off_the_wire() {
+    let items = [
+        r#"{"type":"ghost_snapshot","ghost_commit":{"id":"c"}}"#,
+        r#"{"type":"function_call","name":"t","arguments":"{}","call_id":""}"#,
+        r#"{"type":"function_call_output","call_id":"","output":"x"}"#,
+    ];
+    let mut history = history(items.map(|json| Item::from_json(json).unwrap()));
+    assert_eq!(history.normalise(), []);
+    let prompt = history.prompt(ReasoningFilter::CurrentTurn);
+    assert_eq!(
+        (
+            prompt.to_json().as_str(),
+            prompt.item_count(),
+            prompt.byte_len()
+        ),
+        ("[]", 0, 2)
+    );
+    assert_eq!(history.len(), 3);
+}
+
+#[test]
+fn forks_share_what_is_common_and_never_see_each_other() {
+    let mut parent = history((0..2_000).map(|i| Item::user(format!("message {i}"))));
+    let snapshot = parent.prompt(ReasoningFilter::CurrentTurn);
+    let before = snapshot.to_json();
+    let mut fork = parent.clone();
+    fork.record(Item::user("fork only"));
+    parent.record(Item::user("parent only"));
+    assert_eq!(fork.get(1_999), parent.get(1_999));
+    assert_eq!(fork.get(2_000), Some(&Item::user("fork only")));
+    assert_eq!(parent.get(2_000), Some(&Item::user("parent only")));
+    assert_eq!(snapshot.to_json(), before, "a prompt is a snapshot");
+    assert_eq!(parent.get(2_001), None);
+}
+
+#[test]
+fn insertion_far_back_keeps_order_and_marks() {
+    let mut history = history([call("early")]);
+    history.extend((0..1_500).map(|i| Item::assistant(format!("{i}"))));
+    history.begin_turn();
+    history.extend([Item::user("now"), Item::reasoning(&["r"], None)]);
+    history.record_output(out("early", "late"));
+    assert_eq!(history.get(1), Some(&out("early", "late")));
+    assert_eq!(history.get(2), Some(&Item::assistant("0")));
+    assert_eq!(history.len(), 1_504);
+    let kept = history.prompt(ReasoningFilter::CurrentTurn);
+    assert_eq!(
+        kept.item_count(),
+        1_504,
+        "the reasoning is still of the current turn"
+    );
+    assert_eq!(kept.to_json().len(), kept.byte_len());
+}

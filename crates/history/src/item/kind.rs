@@ -1,0 +1,195 @@
+//! What an item is, read from its outline.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+/// The type of an item. Types that this crate does not know are [`ItemKind::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ItemKind {
+    /// A message of a role.
+    Message(Role),
+    /// Reasoning of the model, in clear, encrypted, or both.
+    Reasoning,
+    /// A call of a function tool.
+    FunctionCall,
+    /// The output of a function tool, or of a local shell call.
+    FunctionCallOutput,
+    /// A call of a free-form tool.
+    CustomToolCall,
+    /// The output of a free-form tool.
+    CustomToolCallOutput,
+    /// A call of the hosted local shell.
+    LocalShellCall,
+    /// The output of a local shell call, in its own type.
+    LocalShellCallOutput,
+    /// A search that the server ran.
+    WebSearchCall,
+    /// A snapshot of the work tree. Internal: it never reaches a model.
+    GhostSnapshot,
+    /// A compaction that the server made.
+    Compaction,
+    /// A type that this crate does not know, or an item that lacks what its type must have.
+    Other,
+}
+
+/// Who speaks in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// The user, or a context message in the user's place.
+    User,
+    /// The model.
+    Assistant,
+    /// The developer.
+    Developer,
+    /// The system.
+    System,
+    /// A role that this crate does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// The three kinds of call that a client answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// `function_call`, answered by `function_call_output`.
+    Function,
+    /// `custom_tool_call`, answered by `custom_tool_call_output`.
+    Custom,
+    /// `local_shell_call`, answered by `function_call_output` or `local_shell_call_output`.
+    LocalShell,
+}
+
+/// The part that an item plays in the pairing of calls and outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallRole<'a> {
+    Call(CallKind, &'a str),
+    Output(ItemKind, &'a str),
+}
+
+impl CallKind {
+    /// Whether an output of type `output` answers a call of this kind.
+    pub(crate) fn is_answered_by(self, output: ItemKind) -> bool {
+        match self {
+            Self::Function => output == ItemKind::FunctionCallOutput,
+            Self::Custom => output == ItemKind::CustomToolCallOutput,
+            Self::LocalShell => matches!(
+                output,
+                ItemKind::FunctionCallOutput | ItemKind::LocalShellCallOutput
+            ),
+        }
+    }
+}
+
+/// The outline of an item: what pairing and filtering look at.
+pub(super) struct Head {
+    pub(super) kind: ItemKind,
+    pub(super) id: Option<Box<str>>,
+    pub(super) call_id: Option<Box<str>>,
+}
+
+/// The fields that tell types apart and that each type must have.
+#[derive(Deserialize)]
+struct Outline {
+    #[serde(rename = "type")]
+    type_name: Option<String>,
+    role: Option<Role>,
+    id: Option<Box<str>>,
+    call_id: Option<Box<str>>,
+    content: Option<IgnoredAny>,
+    name: Option<IgnoredAny>,
+    arguments: Option<IgnoredAny>,
+    input: Option<IgnoredAny>,
+    output: Option<IgnoredAny>,
+}
+
+impl Head {
+    /// Reads the outline of one JSON object.
+    pub(super) fn read(json: &str) -> Self {
+        let Ok(outline) = serde_json::from_str::<Outline>(json) else {
+            return Self {
+                kind: ItemKind::Other,
+                id: None,
+                call_id: None,
+            };
+        };
+        let kind = outline.kind();
+        let id = outline.id.filter(|id| !id.is_empty());
+        let by_own_id = match kind {
+            ItemKind::LocalShellCall | ItemKind::LocalShellCallOutput => id.clone(),
+            _ => None,
+        };
+        Self {
+            kind,
+            call_id: outline.call_id.filter(|id| !id.is_empty()).or(by_own_id),
+            id,
+        }
+    }
+
+    pub(super) fn call_role(&self) -> Option<CallRole<'_>> {
+        let id = self.call_id.as_deref()?;
+        match self.kind {
+            ItemKind::FunctionCall => Some(CallRole::Call(CallKind::Function, id)),
+            ItemKind::CustomToolCall => Some(CallRole::Call(CallKind::Custom, id)),
+            ItemKind::LocalShellCall => Some(CallRole::Call(CallKind::LocalShell, id)),
+            kind if kind.is_output() => Some(CallRole::Output(kind, id)),
+            _ => None,
+        }
+    }
+}
+
+impl ItemKind {
+    /// Whether the item answers a call.
+    pub fn is_output(self) -> bool {
+        matches!(
+            self,
+            Self::FunctionCallOutput | Self::CustomToolCallOutput | Self::LocalShellCallOutput
+        )
+    }
+
+    /// The kind of call, if the item is a call that a client answers.
+    pub fn call(self) -> Option<CallKind> {
+        match self {
+            Self::FunctionCall => Some(CallKind::Function),
+            Self::CustomToolCall => Some(CallKind::Custom),
+            Self::LocalShellCall => Some(CallKind::LocalShell),
+            _ => None,
+        }
+    }
+}
+
+impl Outline {
+    fn kind(&self) -> ItemKind {
+        let (kind, is_whole) = match (self.type_name.as_deref(), self.role) {
+            (Some("message") | None, Some(role)) => {
+                (ItemKind::Message(role), self.content.is_some())
+            }
+            (Some("reasoning"), _) => (ItemKind::Reasoning, true),
+            (Some("function_call"), _) => (
+                ItemKind::FunctionCall,
+                self.name.is_some() && self.arguments.is_some(),
+            ),
+            (Some("custom_tool_call"), _) => (
+                ItemKind::CustomToolCall,
+                self.name.is_some() && self.input.is_some(),
+            ),
+            (Some("function_call_output"), _) => {
+                (ItemKind::FunctionCallOutput, self.output.is_some())
+            }
+            (Some("custom_tool_call_output"), _) => {
+                (ItemKind::CustomToolCallOutput, self.output.is_some())
+            }
+            (Some("local_shell_call_output"), _) => {
+                (ItemKind::LocalShellCallOutput, self.output.is_some())
+            }
+            (Some("local_shell_call"), _) => (ItemKind::LocalShellCall, true),
+            (Some("web_search_call"), _) => (ItemKind::WebSearchCall, true),
+            (Some("ghost_snapshot"), _) => (ItemKind::GhostSnapshot, true),
+            (Some("compaction"), _) => (ItemKind::Compaction, true),
+            _ => (ItemKind::Other, true),
+        };
+        if is_whole { kind } else { ItemKind::Other }
+    }
+}

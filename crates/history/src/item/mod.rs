@@ -1,0 +1,154 @@
+//! One entry of a conversation.
+
+mod build;
+mod kind;
+#[cfg(test)]
+mod tests;
+mod view;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::json;
+
+pub use build::CallOutput;
+pub use kind::{CallKind, ItemKind, Role};
+pub use view::{ContentPart, ItemView, OutputPart};
+pub use wire::WireFormat;
+
+pub(crate) use kind::CallRole;
+
+/// One item of a conversation: its JSON, whole, and what it is.
+///
+/// Nothing that the JSON holds is lost: types and fields that this crate does not know stay in it,
+/// numbers keep their digits, and [`Item::json`] gives the same text back (without white space
+/// between tokens). Cloning shares.
+///
+/// ```
+/// use longhaul_history::{Item, ItemKind};
+///
+/// let item = Item::from_json(r#"{"type":"hologram","depth":1e400}"#)?;
+/// assert_eq!(item.kind(), ItemKind::Other);
+/// assert_eq!(item.json(), r#"{"type":"hologram","depth":1e400}"#);
+/// # Ok::<(), longhaul_history::ItemError>(())
+/// ```
+#[derive(Clone)]
+pub struct Item(Arc<Inner>);
+
+struct Inner {
+    json: Box<str>,
+    head: kind::Head,
+}
+
+/// Why a text is not an item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemError {
+    /// The text is not a JSON object. Whoever wrote it is at fault; it cannot be recorded.
+    #[error("an item must be a JSON object: {0}")]
+    NotAnObject(String),
+}
+
+impl Item {
+    /// Takes an item as JSON.
+    ///
+    /// Only the outline is read: an object whose type is unknown, or which lacks what its type
+    /// should have, is kept as [`ItemKind::Other`].
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError::NotAnObject`] if `json` is not one JSON object.
+    pub fn from_json(json: &str) -> Result<Self, ItemError> {
+        let raw: &RawValue =
+            serde_json::from_str(json).map_err(|e| ItemError::NotAnObject(e.to_string()))?;
+        if !raw.get().starts_with('{') {
+            return Err(ItemError::NotAnObject("it is another JSON value".into()));
+        }
+        Ok(Self::from_object(&json::compact(raw.get())))
+    }
+
+    /// `json` is one object without white space between its tokens.
+    fn from_object(json: &str) -> Self {
+        Self(Arc::new(Inner {
+            head: kind::Head::read(json),
+            json: json.into(),
+        }))
+    }
+
+    /// The whole item as JSON, on one line.
+    pub fn json(&self) -> &str {
+        &self.0.json
+    }
+
+    /// What the item is.
+    pub fn kind(&self) -> ItemKind {
+        self.0.head.kind
+    }
+
+    /// The id that its server gave the item; `None` if it has none or an empty one.
+    pub fn id(&self) -> Option<&str> {
+        self.0.head.id.as_deref()
+    }
+
+    /// The id that pairs a call with its output; `None` if the item is neither or the id is empty.
+    ///
+    /// A local shell call that has no `call_id` is known by its `id`.
+    pub fn call_id(&self) -> Option<&str> {
+        self.0.head.call_id.as_deref()
+    }
+
+    /// What is in the item, read anew at each call.
+    pub fn view(&self) -> ItemView {
+        view::read(self)
+    }
+
+    /// Appends the form that goes to a model, and says whether there is one.
+    ///
+    /// Known types lose their `id` (unless `format` keeps ids), null fields, and what a server
+    /// reports but does not take back (`status` of messages, reasoning and functions, `annotations`
+    /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. A ghost snapshot
+    /// and a call without an id have no wire form: no server could make sense of them.
+    pub fn encode_wire(&self, format: WireFormat, out: &mut Vec<u8>) -> bool {
+        wire::encode(self, format, out)
+    }
+
+    pub(crate) fn call_role(&self) -> Option<CallRole<'_>> {
+        self.0.head.call_role()
+    }
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Item").field(&self.json()).finish()
+    }
+}
+
+/// Two items are equal if their JSON text is.
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.json() == other.json()
+    }
+}
+
+impl Eq for Item {}
+
+impl Serialize for Item {
+    /// Writes the JSON as it is. Works with `serde_json` only.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue =
+            serde_json::from_str(self.json()).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Item {
+    /// Takes the JSON as it is. Works with `serde_json` only.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Item::from_json(raw.get()).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,176 @@
+//! The form of an item that goes to a model.
+
+use serde_json::value::RawValue;
+
+use super::{Item, ItemKind, Role};
+use crate::json::{self, RawObject};
+
+/// What a provider wants to see of an item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WireFormat {
+    /// Whether the ids that the server gave are sent back. Only for providers that store
+    /// responses. Default: no.
+    pub item_ids: bool,
+}
+
+impl WireFormat {
+    /// Ids are sent back: the form for providers that store responses.
+    pub fn with_item_ids() -> Self {
+        Self { item_ids: true }
+    }
+}
+
+pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool {
+    match item.kind() {
+        ItemKind::GhostSnapshot => return false,
+        kind if (kind.call().is_some() || kind.is_output()) && item.call_id().is_none() => {
+            return false;
+        }
+        ItemKind::Other => out.extend_from_slice(item.json().as_bytes()),
+        _ => encode_known(item, format, out),
+    }
+    true
+}
+
+fn encode_known(item: &Item, format: WireFormat, out: &mut Vec<u8>) {
+    let Some(object) = RawObject::parse(item.json()) else {
+        out.extend_from_slice(item.json().as_bytes());
+        return;
+    };
+    let mut writer = ObjectWriter::open(out);
+    for (key, value) in &object.0 {
+        encode_field(item, format, key, value, &mut writer);
+    }
+    let kind = item.kind();
+    if kind == ItemKind::LocalShellCall && is_absent(object.field("call_id")) {
+        let id = item.call_id().unwrap_or_default();
+        writer.field_with("call_id", |out| json::push_string(out, id));
+    }
+    writer.close();
+}
+
+fn is_absent(value: Option<&str>) -> bool {
+    matches!(value, None | Some("null" | "\"\""))
+}
+
+fn encode_field(
+    item: &Item,
+    format: WireFormat,
+    key: &str,
+    value: &RawValue,
+    writer: &mut ObjectWriter<'_>,
+) {
+    let kind = item.kind();
+    match (key, value.get()) {
+        (_, "null") | ("call_id", "\"\"") => {}
+        ("id", _) if !keeps_id(item, format) => {}
+        ("status", _) if !keeps_status(kind) => {}
+        ("success", _) if kind.is_output() => {}
+        ("content", parts) if matches!(kind, ItemKind::Message(_)) => {
+            writer.field_with(key, |out| encode_parts(parts, out));
+        }
+        ("content", parts) if kind == ItemKind::Reasoning => {
+            if has_reasoning_text(parts) {
+                writer.field(key, parts);
+            }
+        }
+        ("action", action) if kind == ItemKind::LocalShellCall => {
+            writer.field_with(key, |out| encode_without(action, &[], out));
+        }
+        (_, raw) => writer.field(key, raw),
+    }
+}
+
+/// Own ids of user messages mean nothing to a server; those that it gave do, where it stores.
+fn keeps_id(item: &Item, format: WireFormat) -> bool {
+    match item.kind() {
+        ItemKind::LocalShellCallOutput => true,
+        kind if kind.is_output() => false,
+        ItemKind::Message(role) => {
+            format.item_ids && item.id().is_some() && role == Role::Assistant
+        }
+        _ => format.item_ids && item.id().is_some(),
+    }
+}
+
+fn keeps_status(kind: ItemKind) -> bool {
+    matches!(
+        kind,
+        ItemKind::CustomToolCall
+            | ItemKind::LocalShellCall
+            | ItemKind::WebSearchCall
+            | ItemKind::Compaction
+    )
+}
+
+/// A server shows raw reasoning as `reasoning_text`; anything else it does not take back.
+fn has_reasoning_text(parts: &str) -> bool {
+    let is_reasoning_text = |part: &&RawValue| {
+        RawObject::parse(part.get())
+            .is_some_and(|part| part.field("type") == Some("\"reasoning_text\""))
+    };
+    json::elements(parts).is_some_and(|parts| parts.iter().any(is_reasoning_text))
+}
+
+/// The parts of a message, without what only a response holds.
+fn encode_parts(parts: &str, out: &mut Vec<u8>) {
+    let Some(parts) = json::elements(parts) else {
+        out.extend_from_slice(parts.as_bytes());
+        return;
+    };
+    out.push(b'[');
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        encode_without(part.get(), &["annotations", "logprobs"], out);
+    }
+    out.push(b']');
+}
+
+/// An object without nulls and without the fields named; any other value as it is.
+fn encode_without(value: &str, left_out: &[&str], out: &mut Vec<u8>) {
+    let Some(object) = RawObject::parse(value) else {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    };
+    let mut writer = ObjectWriter::open(out);
+    for (key, value) in &object.0 {
+        if value.get() != "null" && !left_out.contains(&&**key) {
+            writer.field(key, value.get());
+        }
+    }
+    writer.close();
+}
+
+/// Writes the fields of one object with the commas between them.
+struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> ObjectWriter<'a> {
+    fn open(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    fn field(&mut self, key: &str, raw: &str) {
+        self.field_with(key, |out| out.extend_from_slice(raw.as_bytes()));
+    }
+
+    fn field_with(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        json::push_string(self.out, key);
+        self.out.push(b':');
+        value(self.out);
+    }
+
+    fn close(self) {
+        self.out.push(b'}');
+    }
+}

@@ -1,0 +1,92 @@
+//! Text made to fit a budget, the rest replaced by a marker that says how much is gone.
+//!
+//! Pure functions over `&str`: which text is cut, and to which budget, is the caller's policy. Each
+//! way of cutting is one file; all return [`Truncated`]. Text that fits is borrowed, not copied.
+//!
+//! Tokens are estimated from bytes ([`estimate_tokens`]): they decorate a marker, which is not
+//! worth a tokenizer's run over the whole text.
+//!
+//! ```
+//! use longhaul_history::truncate::middle;
+//!
+//! let log = "first line\n".repeat(50) + "last line\n";
+//! let short = middle(&log, 64);
+//! assert_eq!(short.text, "first line\n…135 tokens truncated…\nlast line\n");
+//! assert_eq!(short.cut.map(|cut| cut.removed_bytes), Some(539));
+//! ```
+
+mod middle;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+pub use middle::middle;
+
+/// Bytes that count as one token wherever no tokenizer is asked.
+pub const BYTES_PER_TOKEN: usize = 4;
+
+/// The tokens that `bytes` bytes of text are taken for: a quarter, rounded up.
+pub const fn estimate_tokens(bytes: usize) -> usize {
+    bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// A text within its budget, and what that cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Truncated<'a> {
+    /// The text: the input itself if it fits, else a shorter copy with a marker.
+    pub text: Cow<'a, str>,
+    /// What was cut; `None` if the text is unchanged.
+    pub cut: Option<Cut>,
+}
+
+/// How much of a text was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Length of the text before the cut, in bytes.
+    pub original_bytes: usize,
+    /// Bytes of the original that are gone. The marker in their place is not counted.
+    pub removed_bytes: usize,
+}
+
+impl Cut {
+    /// Estimated tokens of the text before the cut.
+    pub const fn original_tokens(self) -> usize {
+        estimate_tokens(self.original_bytes)
+    }
+
+    /// Estimated tokens that are gone; the number in the marker.
+    pub const fn removed_tokens(self) -> usize {
+        estimate_tokens(self.removed_bytes)
+    }
+}
+
+impl<'a> Truncated<'a> {
+    /// Estimated tokens of the original text, cut or not.
+    pub fn original_tokens(&self) -> usize {
+        self.cut
+            .map_or(estimate_tokens(self.text.len()), Cut::original_tokens)
+    }
+
+    fn unchanged(text: &'a str) -> Self {
+        Self {
+            text: Cow::Borrowed(text),
+            cut: None,
+        }
+    }
+}
+
+/// The nearest char boundary at or before byte `at`.
+fn boundary_before(text: &str, at: usize) -> usize {
+    (0..=at)
+        .rev()
+        .find(|&i| text.is_char_boundary(i))
+        .unwrap_or(0)
+}
+
+/// The nearest char boundary at or after byte `at`.
+fn boundary_after(text: &str, at: usize) -> usize {
+    (at..text.len())
+        .find(|&i| text.is_char_boundary(i))
+        .unwrap_or(text.len())
+}

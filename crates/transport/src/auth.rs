@@ -1,0 +1,122 @@
+//! Credentials: one type that prints nothing, one door to the wire.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use crate::{ErrorCode, ModelError};
+
+/// A credential. It prints as `Secret`, has no way to be serialised, and is wiped when dropped.
+///
+/// ```
+/// use longhaul_transport::Secret;
+///
+/// let key = Secret::new("sk-very-private");
+/// assert_eq!(format!("{key:?}"), "Secret");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a credential; white space around it is removed.
+    pub fn new(secret: impl Into<String>) -> Self {
+        let secret = Zeroizing::new(secret.into());
+        Self(Zeroizing::new(secret.trim().to_owned()))
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The only way out: a header marked sensitive.
+    pub(crate) fn bearer_header(&self) -> Result<HeaderValue, ModelError> {
+        let text = Zeroizing::new(format!("Bearer {}", &*self.0));
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            let message = "the credential holds a character that an HTTP header cannot carry";
+            ModelError::new(ErrorCode::Unauthorized, message)
+        })?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// `text` with every occurrence of the secret taken out.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        if self.is_empty() {
+            return text.to_owned();
+        }
+        text.replace(&**self.0, "[redacted]")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Where the credential of a request comes from.
+#[async_trait]
+pub trait Auth: Send + Sync {
+    /// The bearer token of the next request; `None` sends none.
+    ///
+    /// # Errors
+    ///
+    /// A [`ModelError`] that says why there is no credential; it ends the attempt.
+    ///
+    /// # Cancel safety
+    ///
+    /// The caller may drop the future; the next request asks again.
+    async fn bearer(&self) -> Result<Option<Secret>, ModelError>;
+}
+
+/// A fixed API key.
+#[derive(Debug, Clone)]
+pub struct ApiKey(pub Secret);
+
+#[async_trait]
+impl Auth for ApiKey {
+    async fn bearer(&self) -> Result<Option<Secret>, ModelError> {
+        Ok(Some(self.0.clone()))
+    }
+}
+
+/// No credential, for servers that want none.
+#[derive(Debug, Clone, Copy)]
+pub struct Anonymous;
+
+#[async_trait]
+impl Auth for Anonymous {
+    async fn bearer(&self) -> Result<Option<Secret>, ModelError> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_nowhere() {
+        let secret = Secret::new(" sk-canary\n");
+        assert_eq!(format!("{secret:?}"), "Secret");
+        assert_eq!(format!("{:?}", ApiKey(secret.clone())), "ApiKey(Secret)");
+        let header = secret.bearer_header().unwrap();
+        assert!(header.is_sensitive());
+        assert_eq!(header, "Bearer sk-canary");
+        assert_eq!(format!("{header:?}"), "Sensitive");
+        assert_eq!(
+            secret.redact("key sk-canary is bad"),
+            "key [redacted] is bad"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_no_header_can_carry_is_refused_without_showing_it() {
+        let error = Secret::new("sk-can\nary").bearer_header().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Unauthorized);
+        assert!(!format!("{error} {error:?}").contains("ary"));
+    }
+}

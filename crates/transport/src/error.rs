@@ -1,0 +1,377 @@
+//! What can go wrong with a model call, and what to do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::RateLimits;
+
+/// Server text in an error is cut at this many bytes: enough for a person, little for a log.
+pub const MAX_SERVER_TEXT_BYTES: usize = 1024;
+
+/// The stable code of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The conversation does not fit the model's context window. Shrink it.
+    ContextWindowExceeded,
+    /// A quota is used up. Wait for its reset or raise it.
+    UsageLimitReached,
+    /// The plan does not include this use.
+    UsageNotIncluded,
+    /// Too many requests just now.
+    RateLimited,
+    /// The credential was refused.
+    Unauthorized,
+    /// The server says that the request is wrong.
+    InvalidRequest,
+    /// The server failed or is overloaded.
+    ServerError,
+    /// No connection, or it broke before the response began.
+    ConnectionFailed,
+    /// The stream ended without a terminal event.
+    StreamIncomplete,
+    /// A deadline passed; [`ModelError::phase`] says which.
+    Timeout,
+    /// The response ended early; [`ModelError::reason`] says why.
+    ResponseIncomplete,
+    /// The server ended the response with a failure of its own.
+    ResponseFailed,
+    /// What the server sent is not this protocol.
+    Protocol,
+}
+
+impl ErrorCode {
+    /// The code in `snake_case`; it never changes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ContextWindowExceeded => "context_window_exceeded",
+            Self::UsageLimitReached => "usage_limit_reached",
+            Self::UsageNotIncluded => "usage_not_included",
+            Self::RateLimited => "rate_limited",
+            Self::Unauthorized => "unauthorized",
+            Self::InvalidRequest => "invalid_request",
+            Self::ServerError => "server_error",
+            Self::ConnectionFailed => "connection_failed",
+            Self::StreamIncomplete => "stream_incomplete",
+            Self::Timeout => "timeout",
+            Self::ResponseIncomplete => "response_incomplete",
+            Self::ResponseFailed => "response_failed",
+            Self::Protocol => "protocol",
+        }
+    }
+
+    /// Whether a failure of this kind is worth repeating, unless the server says otherwise.
+    fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::ServerError
+                | Self::ConnectionFailed
+                | Self::StreamIncomplete
+                | Self::Timeout
+                | Self::ResponseFailed
+                | Self::Protocol
+        )
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The part of a call that a deadline belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Opening the connection.
+    Connect,
+    /// Sending the request.
+    Send,
+    /// Waiting for the response's head.
+    Headers,
+    /// Waiting for the first event.
+    FirstEvent,
+    /// Waiting for the next event.
+    Idle,
+    /// The whole turn.
+    Turn,
+}
+
+impl Phase {
+    /// The phase in `snake_case`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::Headers => "headers",
+            Self::FirstEvent => "first_event",
+            Self::Idle => "idle",
+            Self::Turn => "turn",
+        }
+    }
+}
+
+/// Whether the response had begun when a call failed. The two are retried on budgets of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// No response yet.
+    Request,
+    /// In the stream of the response.
+    Stream,
+}
+
+/// A failed model call. Cheap to clone.
+///
+/// It holds no request, no credential and at most [`MAX_SERVER_TEXT_BYTES`] of what the server
+/// said, without control characters.
+#[derive(Clone)]
+pub struct ModelError(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: ErrorCode,
+    stage: Stage,
+    message: String,
+    retryable: bool,
+    status: Option<u16>,
+    request_id: Option<String>,
+    phase: Option<Phase>,
+    reason: Option<String>,
+    retry_after: Option<Duration>,
+    retry_at: Option<SystemTime>,
+    rate_limits: Option<RateLimits>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl ModelError {
+    /// A failure before the response began.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            code,
+            stage: Stage::Request,
+            message: message.into(),
+            retryable: code.is_transient(),
+            status: None,
+            request_id: None,
+            phase: None,
+            reason: None,
+            retry_after: None,
+            retry_at: None,
+            rate_limits: None,
+            source: None,
+        }))
+    }
+
+    /// A deadline that passed.
+    pub(crate) fn timeout(phase: Phase, limit: Duration) -> Self {
+        let waiting = match phase {
+            Phase::Connect => "no connection to the server",
+            Phase::Send => "the request could not be sent",
+            Phase::Headers => "no answer from the server",
+            Phase::FirstEvent => "no first event from the server",
+            Phase::Idle => "no further event from the server",
+            Phase::Turn => "the turn did not end",
+        };
+        let message = format!("{waiting} within {} ms", limit.as_millis());
+        Self::new(ErrorCode::Timeout, message).edit(|e| e.phase = Some(phase))
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// The same error, in the stream of a response that had begun.
+    #[must_use]
+    pub fn in_stream(self) -> Self {
+        self.edit(|e| e.stage = Stage::Stream)
+    }
+
+    /// The same error, final or not.
+    #[must_use]
+    pub fn retryable(self, retryable: bool) -> Self {
+        self.edit(|e| e.retryable = retryable)
+    }
+
+    /// The same error with the HTTP status that brought it.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        self.edit(|e| e.status = Some(status))
+    }
+
+    /// The same error with the server's name for the request.
+    #[must_use]
+    pub fn with_request_id(self, request_id: Option<String>) -> Self {
+        self.edit(|e| e.request_id = request_id)
+    }
+
+    /// The same error with the wait that the server asks for.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
+        self.edit(|e| e.retry_after = retry_after.or(e.retry_after))
+    }
+
+    /// The same error with the time from which the call may succeed.
+    #[must_use]
+    pub fn with_retry_at(self, retry_at: Option<SystemTime>) -> Self {
+        self.edit(|e| e.retry_at = retry_at.or(e.retry_at))
+    }
+
+    /// The same error with why the response ended early.
+    #[must_use]
+    pub fn with_reason(self, reason: impl Into<String>) -> Self {
+        self.edit(|e| e.reason = Some(reason.into()))
+    }
+
+    /// The same error with the limits that came with it.
+    #[must_use]
+    pub fn with_rate_limits(self, rate_limits: Option<RateLimits>) -> Self {
+        self.edit(|e| e.rate_limits = rate_limits)
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.edit(|e| e.source = Some(Arc::new(source)))
+    }
+
+    /// The same error with its message replaced by `change` of it.
+    #[must_use]
+    pub(crate) fn map_message(self, change: impl FnOnce(&str) -> String) -> Self {
+        self.edit(|e| e.message = change(&e.message))
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// Whether the response had begun.
+    pub fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    /// Whether the same request may succeed if it is sent again.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        self.0.code == ErrorCode::Timeout
+    }
+
+    /// The HTTP status, if the server answered with an error status.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The server's name for the request, for its support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// The deadline that passed, for [`ErrorCode::Timeout`].
+    pub fn phase(&self) -> Option<Phase> {
+        self.0.phase
+    }
+
+    /// Why the response ended early, for [`ErrorCode::ResponseIncomplete`].
+    pub fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
+
+    /// The wait that the server asks for.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// When the call may succeed, if the server said so.
+    pub fn retry_at(&self) -> Option<SystemTime> {
+        self.0.retry_at
+    }
+
+    /// The limits that came with the error.
+    pub fn rate_limits(&self) -> Option<&RateLimits> {
+        self.0.rate_limits.as_ref()
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        if let Some(status) = self.0.status {
+            write!(f, " (HTTP {status})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelError")
+            .field("code", &self.0.code)
+            .field("message", &self.0.message)
+            .field("stage", &self.0.stage)
+            .field("retryable", &self.0.retryable)
+            .field("status", &self.0.status)
+            .field("request_id", &self.0.request_id)
+            .field("phase", &self.0.phase)
+            .field("reason", &self.0.reason)
+            .field("retry_after", &self.0.retry_after)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for ModelError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
+    }
+}
+
+/// Text of a server, fit for an error: one line, bounded, without control characters.
+pub(crate) fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len().min(MAX_SERVER_TEXT_BYTES));
+    for c in text.trim().chars() {
+        if clean.len() + c.len_utf8() > MAX_SERVER_TEXT_BYTES {
+            clean.push('…');
+            break;
+        }
+        clean.push(if c.is_control() { ' ' } else { c });
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_text_is_bounded_and_without_control_characters() {
+        assert_eq!(clean(" a\nb\u{1b}[31m\t"), "a b [31m");
+        let long = clean(&"ä".repeat(10_000));
+        assert!(long.len() <= MAX_SERVER_TEXT_BYTES + '…'.len_utf8());
+    }
+
+    #[test]
+    fn an_error_keeps_its_source_and_its_facts() {
+        let io = std::io::Error::other("broken pipe");
+        let error = ModelError::new(ErrorCode::ConnectionFailed, "the connection broke")
+            .with_source(io)
+            .with_status(502)
+            .in_stream();
+        assert_eq!(error.to_string(), "the connection broke (HTTP 502)");
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("broken pipe")
+        );
+        assert_eq!(error.stage(), Stage::Stream);
+        assert!(error.is_retryable());
+        assert!(!ModelError::new(ErrorCode::InvalidRequest, "no").is_retryable());
+    }
+}

@@ -1,0 +1,46 @@
+//! The seam behind which a model is reached.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::{ModelError, Provider, Request, ResponseEvent, RetryPolicy, encode};
+
+/// The events of one response. It ends after [`ResponseEvent::Completed`] or after an error.
+///
+/// Dropping it closes the connection that it reads from.
+pub type ResponseStream = BoxStream<'static, Result<ResponseEvent, ModelError>>;
+
+/// Something that answers requests: a server, or a script.
+///
+/// One call of [`stream`](Model::stream) is one attempt. An implementation never retries; it says
+/// in its error what went wrong, and [`sample`](crate::sample) decides.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// Sends `request` and gives its response as it comes.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the response from starting. What breaks it later is an item of the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the attempt and closes its connection. The server may have
+    /// received the request.
+    async fn stream(&self, request: &Request) -> Result<ResponseStream, ModelError>;
+
+    /// The bytes that [`stream`](Model::stream) would send for `request`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidRequest`](crate::ErrorCode::InvalidRequest) if the request contradicts
+    /// itself.
+    fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
+        encode(request, &Provider::neutral())
+    }
+
+    /// How often and when failed attempts are repeated. Default: [`RetryPolicy::default`].
+    fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::default()
+    }
+}

@@ -1,0 +1,320 @@
+//! A server that speaks the Responses API, as data.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::RetryPolicy;
+use crate::auth::{Anonymous, ApiKey, Auth, Secret};
+
+/// The default bound on one event of a stream, in bytes.
+pub const DEFAULT_MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+
+const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+const CHATGPT_BASE_URL: &str = "https://chatgpt.com/backend-api/codex";
+
+/// Parts of a host that belong to Azure's servers.
+const AZURE_HOSTS: [&str; 5] = [
+    "openai.azure.",
+    "cognitiveservices.azure.",
+    "aoai.azure.",
+    "azure-api.",
+    "azurefd.",
+];
+
+/// A server and how it wants to be spoken to.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Provider {
+    /// A label.
+    pub name: String,
+    /// The address up to and including `/v1`. The credential goes to this origin and no other.
+    pub base_url: Url,
+    /// Query parameters of every request, escaped when sent.
+    pub query: Vec<(String, String)>,
+    /// Further headers of every request. Mark those that hold a secret as sensitive.
+    pub headers: HeaderMap,
+    /// The credential. A request may bring one of its own.
+    pub auth: Arc<dyn Auth>,
+    /// Whether the server stores responses; it then gets item ids back.
+    pub stores_responses: bool,
+    /// Whether the headers of OpenAI's own clients are sent (`originator`, `OpenAI-Beta`,
+    /// `conversation_id`, `session_id`, the task kind).
+    pub vendor_headers: bool,
+    /// What the server knows.
+    pub features: Features,
+    /// When failed attempts are repeated.
+    pub retry: RetryPolicy,
+    /// How long each part of an attempt may take.
+    pub deadlines: Deadlines,
+    /// The largest event in bytes; a larger one is an error, not memory.
+    pub max_event_bytes: usize,
+}
+
+/// What a server knows. Default: everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Features {
+    /// `reasoning`, and reasoning in `include`.
+    pub reasoning: bool,
+    /// `text.verbosity`.
+    pub verbosity: bool,
+    /// Several calls in one response.
+    pub parallel_calls: bool,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self {
+            reasoning: true,
+            verbosity: true,
+            parallel_calls: true,
+        }
+    }
+}
+
+/// How long each part of an attempt may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deadlines {
+    /// Opening a connection. Default: 10 s.
+    pub connect: Duration,
+    /// Sending the request, once connected. Default: 60 s.
+    pub send: Duration,
+    /// From the sent request to the response's head. Default: 60 s.
+    pub headers: Duration,
+    /// From the head to the first event. Default: 300 s.
+    pub first_event: Duration,
+    /// The longest gap between two events; comments do not fill it. Default: 300 s.
+    pub idle: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            send: Duration::from_secs(60),
+            headers: Duration::from_secs(60),
+            first_event: Duration::from_secs(300),
+            idle: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Why a provider cannot be set up. The message says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// The base URL is unusable.
+    #[error("base URL `{url}`: {problem}")]
+    BaseUrl {
+        /// The address without its user part.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A variable that should hold the key does not.
+    #[error("environment variable {variable} is not set: put the API key into it")]
+    MissingKey {
+        /// Its name.
+        variable: String,
+    },
+    /// A header cannot be sent.
+    #[error("header `{name}`: its {part} is not allowed in HTTP")]
+    Header {
+        /// Its name.
+        name: String,
+        /// `name` or `value`.
+        part: &'static str,
+    },
+    /// The profile has no address of its own.
+    #[error("provider `{name}` has no address of its own: set its base URL")]
+    NoBaseUrl {
+        /// The profile.
+        name: String,
+    },
+}
+
+impl Provider {
+    /// OpenAI, with an API key.
+    pub fn openai(key: Secret) -> Self {
+        Self::at_openai(OPENAI_BASE_URL).with_auth(ApiKey(key))
+    }
+
+    fn at_openai(base_url: &str) -> Self {
+        Self {
+            name: "openai".into(),
+            vendor_headers: true,
+            ..Self::at(known_url(base_url))
+        }
+    }
+
+    /// Any server, without a credential.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::BaseUrl`] if `base_url` is not an absolute `http` or `https` address.
+    pub fn custom(base_url: &str) -> Result<Self, ProviderError> {
+        Ok(Self::at(parse_base_url(base_url)?))
+    }
+
+    /// The server that the environment names: `OPENAI_BASE_URL` (default: OpenAI) with the key
+    /// `OPENAI_API_KEY`, which may be missing where the address is given.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::MissingKey`] or [`ProviderError::BaseUrl`].
+    pub fn from_env() -> Result<Self, ProviderError> {
+        let base_url = env("OPENAI_BASE_URL");
+        let mut provider = Self::at_openai(OPENAI_BASE_URL);
+        if let Some(base_url) = &base_url {
+            provider.base_url = parse_base_url(base_url)?;
+        }
+        match (env("OPENAI_API_KEY"), base_url) {
+            (Some(key), _) => Ok(provider.with_auth(ApiKey(Secret::new(key)))),
+            (None, Some(_)) => Ok(provider),
+            (None, None) => Err(ProviderError::MissingKey {
+                variable: "OPENAI_API_KEY".into(),
+            }),
+        }
+    }
+
+    /// A built-in profile (`openai`, `chatgpt`, `azure`), or any other server under its own name.
+    /// `base_url` overrides the profile's. The key is not set.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::NoBaseUrl`] or [`ProviderError::BaseUrl`].
+    pub fn named(name: &str, base_url: Option<&str>) -> Result<Self, ProviderError> {
+        let profile_url = match name.to_ascii_lowercase().as_str() {
+            "openai" => Some(OPENAI_BASE_URL),
+            "chatgpt" => Some(CHATGPT_BASE_URL),
+            _ => None,
+        };
+        let Some(url) = base_url.or(profile_url) else {
+            return Err(ProviderError::NoBaseUrl { name: name.into() });
+        };
+        let mut provider = Self::custom(url)?;
+        provider.name = name.into();
+        provider.vendor_headers = profile_url.is_some();
+        provider.stores_responses = is_azure(name, &provider.base_url);
+        Ok(provider)
+    }
+
+    /// A provider without an address, for encoding alone: what models that are no server get.
+    pub fn neutral() -> Self {
+        Self::at(known_url("http://localhost/v1"))
+    }
+
+    fn at(base_url: Url) -> Self {
+        Self {
+            name: "custom".into(),
+            base_url,
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            auth: Arc::new(Anonymous),
+            stores_responses: false,
+            vendor_headers: false,
+            features: Features::default(),
+            retry: RetryPolicy::default(),
+            deadlines: Deadlines::default(),
+            max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
+        }
+    }
+
+    /// The same provider with another credential.
+    #[must_use]
+    pub fn with_auth(mut self, auth: impl Auth + 'static) -> Self {
+        self.auth = Arc::new(auth);
+        self
+    }
+
+    /// Adds a header to every request. `secret` marks its value as one that is never printed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Header`] if HTTP does not allow it.
+    pub fn add_header(
+        &mut self,
+        name: &str,
+        value: &str,
+        secret: bool,
+    ) -> Result<(), ProviderError> {
+        let error = |part| ProviderError::Header {
+            name: crate::error::clean(name),
+            part,
+        };
+        let header: HeaderName = name.parse().map_err(|_| error("name"))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| error("value"))?;
+        value.set_sensitive(secret);
+        self.headers.insert(header, value);
+        Ok(())
+    }
+
+    /// The address of `/responses`, with the query.
+    pub(crate) fn responses_url(&self) -> Url {
+        let mut url = self.base_url.clone();
+        let path = format!("{}/responses", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        url
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider")
+            .field("name", &self.name)
+            .field("base_url", &self.base_url.as_str())
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+fn env(variable: &str) -> Option<String> {
+    std::env::var(variable)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
+}
+
+/// An address that is part of this program.
+fn known_url(url: &str) -> Url {
+    #[expect(
+        clippy::expect_used,
+        reason = "the addresses are constants, and tests parse each"
+    )]
+    Url::parse(url).expect("a constant address is valid")
+}
+
+fn parse_base_url(text: &str) -> Result<Url, ProviderError> {
+    let refuse = |problem: &str| ProviderError::BaseUrl {
+        url: crate::error::clean(text.rsplit_once('@').map_or(text, |(_, host)| host)),
+        problem: problem.into(),
+    };
+    let url = Url::parse(text.trim()).map_err(|e| refuse(&e.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("it must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it must not hold a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse(
+            "it must not hold a query or fragment; set query parameters apart",
+        ));
+    }
+    Ok(url)
+}
+
+fn is_azure(name: &str, base_url: &Url) -> bool {
+    let host = base_url.host_str().unwrap_or_default().to_ascii_lowercase();
+    name.eq_ignore_ascii_case("azure") || AZURE_HOSTS.iter().any(|part| host.contains(part))
+}

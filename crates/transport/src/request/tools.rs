@@ -1,0 +1,113 @@
+//! The tools of a request, encoded once.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// What a model is told of a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// The name that calls carry.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// How it is called.
+    pub form: ToolForm,
+}
+
+/// How a tool is called.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ToolForm {
+    /// With JSON arguments.
+    Function {
+        /// Their JSON schema.
+        parameters: Value,
+        /// Whether the server holds the model to the schema.
+        strict: bool,
+    },
+    /// With free text.
+    Custom {
+        /// The server's description of the text's format, if any.
+        format: Option<Value>,
+    },
+    /// A tool that the server runs, as the server wants it written.
+    Hosted(Value),
+}
+
+impl ToolSpec {
+    /// A tool with JSON arguments.
+    pub fn function(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        parameters: Value,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            description: description.into(),
+            form: ToolForm::Function {
+                parameters,
+                strict: false,
+            },
+        }
+    }
+
+    /// A tool with free text.
+    pub fn custom(name: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: description.into(),
+            form: ToolForm::Custom { format: None },
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let Self {
+            name, description, ..
+        } = self;
+        match &self.form {
+            ToolForm::Function { parameters, strict } => json!({"type": "function", "name": name,
+                "description": description, "strict": strict, "parameters": parameters}),
+            ToolForm::Custom { format: None } => {
+                json!({"type": "custom", "name": name, "description": description})
+            }
+            ToolForm::Custom {
+                format: Some(format),
+            } => json!({"type": "custom", "name": name, "description": description,
+                "format": format}),
+            ToolForm::Hosted(tool) => tool.clone(),
+        }
+    }
+}
+
+/// The tools of a request as JSON, in order. Cloning shares.
+#[derive(Clone, Default)]
+pub struct ToolList(Option<Arc<RawValue>>);
+
+impl ToolList {
+    /// Encodes `tools`.
+    pub fn new<'a>(tools: impl IntoIterator<Item = &'a ToolSpec>) -> Self {
+        let tools: Vec<Value> = tools.into_iter().map(ToolSpec::to_json).collect();
+        if tools.is_empty() {
+            return Self(None);
+        }
+        // A list of JSON values always serialises.
+        Self(serde_json::value::to_raw_value(&tools).ok().map(Arc::from))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Serialize for ToolList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(tools) => tools.serialize(serializer),
+            None => serializer.collect_seq::<[(); 0]>([]),
+        }
+    }
+}

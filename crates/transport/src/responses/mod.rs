@@ -1,0 +1,72 @@
+//! The model behind a server that speaks the Responses API.
+
+mod attempt;
+mod reader;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::attempt::Attempt;
+use crate::exchange::Exchange;
+#[cfg(feature = "http")]
+use crate::exchange::ExchangeError;
+use crate::{Model, ModelError, Provider, Request, ResponseStream, RetryPolicy, encode};
+
+/// A client of one provider. Cloning shares the connections of its exchange.
+#[derive(Clone)]
+pub struct ResponsesClient {
+    provider: Arc<Provider>,
+    exchange: Arc<dyn Exchange>,
+}
+
+impl ResponsesClient {
+    /// A client of `provider` with a connection pool of its own.
+    ///
+    /// # Errors
+    ///
+    /// An [`ExchangeError`] if TLS cannot be set up.
+    #[cfg(feature = "http")]
+    pub fn new(provider: Provider) -> Result<Self, ExchangeError> {
+        let exchange = crate::exchange::ReqwestExchange::new(provider.deadlines.connect)?;
+        Ok(Self::with_exchange(provider, Arc::new(exchange)))
+    }
+
+    /// A client of `provider` over an exchange of the caller's.
+    pub fn with_exchange(provider: Provider, exchange: Arc<dyn Exchange>) -> Self {
+        Self {
+            provider: Arc::new(provider),
+            exchange,
+        }
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+}
+
+#[async_trait]
+impl Model for ResponsesClient {
+    async fn stream(&self, request: &Request) -> Result<ResponseStream, ModelError> {
+        let secret = match &request.auth {
+            Some(auth) => auth.bearer().await?,
+            None => self.provider.auth.bearer().await?,
+        };
+        let attempt = Attempt {
+            provider: Arc::clone(&self.provider),
+            secret,
+        };
+        let response = attempt.exchange(&*self.exchange, request).await;
+        response.map_err(|error| attempt.redact(error))
+    }
+
+    fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
+        encode(request, &self.provider)
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.provider.retry
+    }
+}
