@@ -1,1 +1,83 @@
-//! Front page to come.
+//! An embeddable agent core: a long-running, tool-calling conversation with a model behind the
+//! OpenAI Responses API.
+//!
+//! An [`Agent`] opens sessions; a [`Session`] takes input and runs turns, one at a time; a turn asks
+//! the model, runs the tools that it asks for, and ends with its answer:
+//!
+//! ```no_run
+//! use longhaul::prelude::*;
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct City {
+//!     city: String,
+//! }
+//!
+//! async fn weather(City { city }: City) -> Result<String, std::io::Error> {
+//!     Ok(format!("{city}: 7 degrees, rain"))
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let agent = Agent::builder("gpt-6-astra", Provider::from_env()?)
+//!     .tool(tool("weather", "Weather now in a city.", weather))
+//!     .build()?;
+//! let session = agent.session().start().await?;
+//! let mut turn = session.prompt("Oslo or Bergen: which is warmer?").await?; // accepted
+//! while let Some(event) = turn.next().await {
+//!     if let Event::TextDelta(text) = event {
+//!         print!("{text}");
+//!     }
+//! }
+//! let result = turn.await?; // finished
+//! println!("\n{} tokens", result.usage.total);
+//! session.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing reaches the model that its user did not set: no instructions, no context messages.
+//! What a coding agent wants of that kind is the [`coding`] preset.
+//!
+//! # Out of scope
+//!
+//! Which tools there are, how things look, who may use them. Each of the crates behind this one is
+//! useful alone, and is shown here as a module: [`history`], [`compaction`], [`transport`],
+//! [`rollout`], [`state`].
+//!
+//! # Modules, in reading order
+//!
+//! `agent`, `session` (accepting input, running turns), `turn_handle`, `input`, [`events`],
+//! [`tool`], [`task`] (the regular turn, and the seam for others), [`coding`].
+//!
+//! # Features
+//!
+//! `http` (default): models behind a server. `command` (default): tools that run a program.
+//! `coding` (default): the preset.
+
+mod agent;
+#[cfg(feature = "coding")]
+pub mod coding;
+pub mod events;
+mod input;
+mod session;
+pub mod task;
+pub mod tool;
+mod turn_handle;
+
+pub use agent::{Agent, AgentBuilder, BuildError, ModelSource};
+pub use input::{Input, MAX_IMAGE_BYTES};
+pub use session::{Accepted, Session, SessionBuilder};
+pub use turn_handle::TurnHandle;
+
+pub use longhaul_compaction as compaction;
+pub use longhaul_history as history;
+pub use longhaul_rollout as rollout;
+pub use longhaul_state as state;
+pub use longhaul_transport as transport;
+
+/// What a program that embeds an agent names most often.
+pub mod prelude {
+    pub use crate::state::protocol::{Event, TurnError, TurnResult};
+    pub use crate::tool::{Tool, ToolContext, ToolOutput, tool};
+    pub use crate::transport::{Provider, Secret};
+    pub use crate::{Agent, Input, Session};
+}

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use longhaul_history::WireFormat;
 
 use crate::{ModelError, Provider, Request, ResponseEvent, RetryPolicy, encode};
 
@@ -37,6 +38,11 @@ pub trait Model: Send + Sync {
     /// itself.
     fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
         encode(request, &Provider::neutral())
+    }
+
+    /// How items are to be written for it. Default: [`WireFormat::default`].
+    fn wire_format(&self) -> WireFormat {
+        WireFormat::default()
     }
 
     /// How often and when failed attempts are repeated. Default: [`RetryPolicy::default`].

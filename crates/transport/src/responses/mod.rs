@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use longhaul_history::WireFormat;
 
 use self::attempt::Attempt;
 use crate::exchange::Exchange;
@@ -64,6 +65,12 @@ impl Model for ResponsesClient {
 
     fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
         encode(request, &self.provider)
+    }
+
+    fn wire_format(&self) -> WireFormat {
+        let mut format = WireFormat::default();
+        format.item_ids = self.provider.stores_responses;
+        format
     }
 
     fn retry_policy(&self) -> RetryPolicy {

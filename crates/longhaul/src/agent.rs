@@ -1,0 +1,253 @@
+//! What sessions have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longhaul_state::ContextMessages;
+use longhaul_state::protocol::{ApprovalPolicy, Settings};
+use longhaul_transport::request::{Reasoning, RequestOptions, Verbosity};
+use longhaul_transport::{Model, Provider};
+
+use crate::SessionBuilder;
+use crate::tool::{Tool, ToolSet};
+
+/// The default bound on one tool's output, in bytes.
+const DEFAULT_MAX_TOOL_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The default bound on model calls per turn.
+const DEFAULT_MAX_MODEL_CALLS: u32 = 200;
+
+/// A model and what sessions with it begin with. It holds one pool of connections and opens any
+/// number of sessions. Cloning shares.
+#[derive(Clone)]
+pub struct Agent {
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) defaults: Defaults,
+}
+
+/// What a session begins with, unless its builder says otherwise.
+#[derive(Clone)]
+pub(crate) struct Defaults {
+    pub(crate) settings: Settings,
+    pub(crate) instructions: Option<Arc<str>>,
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) options: RequestOptions,
+    pub(crate) context: Arc<dyn ContextMessages>,
+    pub(crate) bounds: Bounds,
+}
+
+/// The bounds of a session's turns.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) context_window: Option<u64>,
+    pub(crate) max_model_calls: u32,
+    pub(crate) max_tool_output_bytes: usize,
+    pub(crate) turn_deadline: Option<Duration>,
+}
+
+impl Agent {
+    /// An agent that talks to `model`, a slug such as `gpt-5`, behind `source`.
+    pub fn builder(model: impl Into<String>, source: impl Into<ModelSource>) -> AgentBuilder {
+        AgentBuilder {
+            source: source.into(),
+            defaults: Defaults {
+                settings: Settings::new(model),
+                instructions: None,
+                tools: Vec::new(),
+                options: RequestOptions::default(),
+                context: Arc::new(()),
+                bounds: Bounds {
+                    context_window: None,
+                    max_model_calls: DEFAULT_MAX_MODEL_CALLS,
+                    max_tool_output_bytes: DEFAULT_MAX_TOOL_OUTPUT_BYTES,
+                    turn_deadline: None,
+                },
+            },
+        }
+    }
+
+    /// A new session.
+    pub fn session(&self) -> SessionBuilder {
+        SessionBuilder::new(self)
+    }
+}
+
+/// Where a model is.
+#[non_exhaustive]
+pub enum ModelSource {
+    /// Behind a server.
+    #[cfg(feature = "http")]
+    Server(Box<Provider>),
+    /// Behind the caller's own [`Model`].
+    Own(Arc<dyn Model>),
+}
+
+#[cfg(feature = "http")]
+impl From<Provider> for ModelSource {
+    fn from(provider: Provider) -> Self {
+        Self::Server(Box::new(provider))
+    }
+}
+
+impl<M: Model + 'static> From<Arc<M>> for ModelSource {
+    fn from(model: Arc<M>) -> Self {
+        Self::Own(model)
+    }
+}
+
+impl From<Arc<dyn Model>> for ModelSource {
+    fn from(model: Arc<dyn Model>) -> Self {
+        Self::Own(model)
+    }
+}
+
+/// Sets an [`Agent`] up.
+#[must_use]
+pub struct AgentBuilder {
+    source: ModelSource,
+    defaults: Defaults,
+}
+
+impl AgentBuilder {
+    /// Adds a tool.
+    pub fn tool(mut self, tool: impl Tool + 'static) -> Self {
+        self.defaults.tools.push(Arc::new(tool));
+        self
+    }
+
+    /// Base instructions. Default: none.
+    pub fn instructions(mut self, instructions: impl Into<Arc<str>>) -> Self {
+        self.defaults.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Messages that tell the model of its settings. Default: none.
+    pub fn context(mut self, context: impl ContextMessages + 'static) -> Self {
+        self.defaults.context = Arc::new(context);
+        self
+    }
+
+    /// How much the model is to reason. Default: its own.
+    pub fn reasoning(mut self, reasoning: Reasoning) -> Self {
+        self.defaults.settings.reasoning = Some(reasoning);
+        self
+    }
+
+    /// How much the model is to say. Default: its own.
+    pub fn verbosity(mut self, verbosity: Verbosity) -> Self {
+        self.defaults.settings.verbosity = Some(verbosity);
+        self
+    }
+
+    /// Which calls ask first. Default: those of tools that want it.
+    pub fn approval_policy(mut self, policy: ApprovalPolicy) -> Self {
+        self.defaults.settings.approval_policy = policy;
+        self
+    }
+
+    /// The folder that tools work in; absolute. Default: none.
+    pub fn cwd(mut self, cwd: impl Into<std::path::PathBuf>) -> Self {
+        self.defaults.settings.cwd = Some(cwd.into());
+        self
+    }
+
+    /// Further parameters of each request. Default: none.
+    pub fn request_options(mut self, options: RequestOptions) -> Self {
+        self.defaults.options = options;
+        self
+    }
+
+    /// The model's raw context window in tokens. Default: what the model table says.
+    pub fn context_window(mut self, tokens: u64) -> Self {
+        self.defaults.bounds.context_window = Some(tokens);
+        self
+    }
+
+    /// How often one turn may ask the model. Default: 200.
+    pub fn max_model_calls(mut self, calls: u32) -> Self {
+        self.defaults.bounds.max_model_calls = calls;
+        self
+    }
+
+    /// The largest output of one tool in bytes; of a larger one head and tail are kept. Default:
+    /// 8 MiB.
+    pub fn max_tool_output_bytes(mut self, bytes: usize) -> Self {
+        self.defaults.bounds.max_tool_output_bytes = bytes;
+        self
+    }
+
+    /// The longest that one turn may take. Default: no bound.
+    pub fn turn_deadline(mut self, deadline: Duration) -> Self {
+        self.defaults.bounds.turn_deadline = Some(deadline);
+        self
+    }
+
+    /// The agent.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`], which says what to change.
+    pub fn build(self) -> Result<Agent, BuildError> {
+        let Self { source, defaults } = self;
+        defaults.check()?;
+        let model = match source {
+            #[cfg(feature = "http")]
+            ModelSource::Server(provider) => {
+                let client = longhaul_transport::ResponsesClient::new(*provider);
+                Arc::new(client.map_err(|e| BuildError::Http(e.to_string()))?)
+            }
+            ModelSource::Own(model) => model,
+        };
+        Ok(Agent { model, defaults })
+    }
+}
+
+impl Defaults {
+    /// Whether sessions can be opened with these.
+    pub(crate) fn check(&self) -> Result<ToolSet, BuildError> {
+        if self.settings.model.trim().is_empty() {
+            return Err(BuildError::NoModel);
+        }
+        if let Some(cwd) = self.settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
+            return Err(BuildError::RelativeCwd(cwd.clone()));
+        }
+        if let Some(key) = self.options.collision() {
+            return Err(BuildError::ExtraField(key.to_owned()));
+        }
+        ToolSet::new(&self.tools, self.settings.approval_policy)
+    }
+}
+
+/// Why an agent or a session cannot be set up. The caller is at fault; the message says what to
+/// change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The model's slug is empty.
+    #[error("the model's name is empty: name one")]
+    NoModel,
+    /// The working folder is relative.
+    #[error("the working folder `{0}` is relative: give an absolute path")]
+    RelativeCwd(std::path::PathBuf),
+    /// A further parameter collides with a field of the request.
+    #[error("request option `extra.{0}`: the request has a field of that name; use it instead")]
+    ExtraField(String),
+    /// A tool's name is not allowed.
+    #[error("tool name `{0}`: use 1 to 64 letters, digits, `_` or `-`")]
+    ToolName(String),
+    /// Two tools have one name.
+    #[error("two tools are called `{0}`: give each a name of its own")]
+    DuplicateTool(String),
+    /// A tool's schema is not one of an object.
+    #[error("tool `{0}`: its parameters must be a JSON schema of type `object`")]
+    ToolSchema(String),
+    /// A tool may ask for approval, and nobody answers.
+    #[error(
+        "tool `{0}` may ask for approval, which this version cannot answer: \
+         set the approval policy to `never`"
+    )]
+    NobodyApproves(String),
+    /// HTTP cannot be set up.
+    #[error("HTTP client: {0}")]
+    Http(String),
+}

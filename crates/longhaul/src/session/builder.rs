@@ -1,0 +1,115 @@
+//! How a session is opened.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use longhaul_history::History;
+use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
+use longhaul_transport::Model;
+use longhaul_transport::auth::Auth;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{Inner, Session, runner};
+use crate::agent::Defaults;
+use crate::events::Subscribers;
+use crate::tool::Tool;
+use crate::{Agent, BuildError};
+
+/// Opens a [`Session`].
+#[must_use]
+pub struct SessionBuilder {
+    model: Arc<dyn Model>,
+    begin: Defaults,
+    auth: Option<Arc<dyn Auth>>,
+    data: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl SessionBuilder {
+    pub(crate) fn new(agent: &Agent) -> Self {
+        Self {
+            model: Arc::clone(&agent.model),
+            begin: agent.defaults.clone(),
+            auth: None,
+            data: None,
+        }
+    }
+
+    /// A credential of the session's own, in place of the provider's.
+    pub fn auth(mut self, auth: impl Auth + 'static) -> Self {
+        self.auth = Some(Arc::new(auth));
+        self
+    }
+
+    /// Instructions in place of the agent's.
+    pub fn instructions(mut self, instructions: impl Into<Arc<str>>) -> Self {
+        self.begin.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Adds a tool to the agent's.
+    pub fn tool(mut self, tool: impl Tool + 'static) -> Self {
+        self.begin.tools.push(Arc::new(tool));
+        self
+    }
+
+    /// Tools in place of the agent's.
+    pub fn tools(mut self, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        self.begin.tools = tools.into_iter().collect();
+        self
+    }
+
+    /// Labels that the server stores with each response, in place of the agent's.
+    pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.begin.options.metadata = metadata;
+        self
+    }
+
+    /// Messages that tell the model of its settings, in place of the agent's.
+    pub fn context(mut self, context: impl ContextMessages + 'static) -> Self {
+        self.begin.context = Arc::new(context);
+        self
+    }
+
+    /// Data of the embedder's own, which tools find in their context.
+    pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
+        self.data = Some(Arc::new(data));
+        self
+    }
+
+    /// Opens the session. It runs on the tokio runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if it cannot work with what it was given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future opens nothing.
+    #[expect(clippy::unused_async, reason = "opening will wait for a session log")]
+    pub async fn start(self) -> Result<Session, BuildError> {
+        let tools = self.begin.check()?;
+        let history = History::new(self.model.wire_format());
+        let inner = Arc::new(Inner {
+            id: uuid::Uuid::now_v7().to_string().into(),
+            state: SessionState::new(history, self.begin.settings),
+            queue: TurnQueue::default(),
+            services: SessionServices {
+                model: self.model,
+                auth: self.auth,
+                context: self.begin.context,
+            },
+            tools: Mutex::new(tools),
+            instructions: self.begin.instructions,
+            options: self.begin.options,
+            bounds: self.begin.bounds,
+            data: self.data,
+            subscribers: Arc::new(Subscribers::default()),
+            wake: Notify::new(),
+            ended: CancellationToken::new(),
+        });
+        tokio::spawn(runner::run(Arc::clone(&inner)));
+        Ok(Session::new(inner))
+    }
+}

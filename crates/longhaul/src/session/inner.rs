@@ -1,0 +1,166 @@
+//! What the handles of a session share with its runner.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use longhaul_history::ReasoningFilter;
+use longhaul_state::protocol::{SettingsUpdate, TurnError};
+use longhaul_state::turn::TurnLimits;
+use longhaul_state::{
+    MAX_WAITING, QueueError, SessionServices, SessionState, TurnContext, TurnQueue,
+};
+use longhaul_transport::models::{effective_window, lookup};
+use longhaul_transport::request::RequestOptions;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Submission;
+use crate::agent::Bounds;
+use crate::events::Subscribers;
+use crate::tool::{Tool, ToolSet};
+use crate::{BuildError, Input, TurnHandle};
+
+pub(crate) struct Inner {
+    pub(crate) id: Arc<str>,
+    pub(crate) state: SessionState,
+    pub(crate) queue: TurnQueue<Submission>,
+    pub(crate) services: SessionServices,
+    pub(crate) tools: Mutex<ToolSet>,
+    pub(crate) instructions: Option<Arc<str>>,
+    pub(crate) options: RequestOptions,
+    pub(crate) bounds: Bounds,
+    pub(crate) data: Option<Arc<dyn std::any::Any + Send + Sync>>,
+    pub(crate) subscribers: Arc<Subscribers>,
+    /// There may be something to do.
+    pub(crate) wake: Notify,
+    /// Cancelled when the runner is gone.
+    pub(crate) ended: CancellationToken,
+}
+
+pub(super) fn refusal(error: QueueError) -> TurnError {
+    match error {
+        QueueError::Full => TurnError::Busy { limit: MAX_WAITING },
+        QueueError::Closed => TurnError::Closed,
+    }
+}
+
+impl Inner {
+    /// Makes a submission of `input`.
+    pub(super) async fn accept(&self, input: Input) -> Result<(Submission, TurnHandle), TurnError> {
+        input.check()?;
+        self.check_settings(&input.settings)?;
+        let id: Arc<str> = input.id.clone().unwrap_or_else(new_id).into();
+        let item_id = format!("msg_{}", uuid::Uuid::now_v7().simple());
+        let settings = input.settings.clone();
+        let schema = input.output_schema.clone();
+        let message = input.into_message(&item_id).await;
+        Ok(Submission::new(id, message, item_id, settings, schema))
+    }
+
+    pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
+        if let Some(cwd) = change.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
+            let message = format!(
+                "`cwd` is relative: `{}`; give an absolute path",
+                cwd.display()
+            );
+            return Err(TurnError::InvalidInput(message));
+        }
+        if change
+            .model
+            .as_ref()
+            .is_some_and(|model| model.trim().is_empty())
+        {
+            return Err(TurnError::InvalidInput("`model` is empty: name one".into()));
+        }
+        let tools = self.tools();
+        match change
+            .approval_policy
+            .and_then(|policy| tools.asks_under(policy))
+        {
+            Some(tool) => {
+                let error = BuildError::NobodyApproves(tool.to_owned());
+                Err(TurnError::InvalidInput(format!(
+                    "`approval_policy`: {error}"
+                )))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The tools of the next turn.
+    pub(crate) fn tools(&self) -> ToolSet {
+        self.tools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
+        let tools = ToolSet::new(tools, self.state.settings().approval_policy)?;
+        *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        Ok(())
+    }
+
+    /// What a turn that begins now is run with.
+    pub(crate) fn turn_context(
+        &self,
+        turn_id: &Arc<str>,
+        schema: Option<Arc<Value>>,
+    ) -> TurnContext {
+        self.turn_context_of(&self.state, turn_id, schema)
+    }
+
+    fn turn_context_of(
+        &self,
+        state: &SessionState,
+        turn_id: &Arc<str>,
+        output_schema: Option<Arc<Value>>,
+    ) -> TurnContext {
+        let settings = state.settings();
+        let tools = self.tools();
+        let raw_window = self
+            .bounds
+            .context_window
+            .or(lookup(&settings.model).context_window);
+        TurnContext {
+            session_id: Arc::clone(&self.id),
+            turn_id: Arc::clone(turn_id),
+            instructions: self.instructions.clone(),
+            tools: tools.list(),
+            output_schema,
+            options: self.options.clone(),
+            model_context_window: raw_window.map(effective_window),
+            limits: TurnLimits::new(self.bounds.max_model_calls, tools.effects()),
+            settings,
+        }
+    }
+
+    pub(super) async fn preview(&self, input: Input) -> Result<Bytes, TurnError> {
+        let (submission, _) = self.accept(input).await?;
+        let state = self.state.fork();
+        state.update_settings(submission.settings);
+        state.begin_turn(&*self.services.context);
+        state.record([submission.item]);
+        let context = self.turn_context_of(&state, &submission.id, submission.output_schema);
+        let (prompt, _) = state.prompt(ReasoningFilter::CurrentTurn);
+        let request = context.request(prompt, &self.services);
+        Ok(self.services.model.encode(&request)?)
+    }
+
+    pub(super) fn close(&self) {
+        self.queue.close();
+        self.wake.notify_one();
+    }
+
+    /// Inputs that no turn will take are told so.
+    pub(super) fn settle_waiting(&self) {
+        for submission in self.queue.drain() {
+            submission.reply.settle(Err(TurnError::Closed));
+        }
+    }
+}
+
+fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

@@ -1,0 +1,30 @@
+//! What a turn does: the seam for tasks of other kinds.
+
+mod regular;
+mod scope;
+
+use async_trait::async_trait;
+use longhaul_state::protocol::{TurnError, TurnResult};
+
+pub(crate) use regular::Regular;
+pub use scope::TaskScope;
+
+/// What a turn does, from its recorded input to its result.
+///
+/// The session sees to everything around it: it begins the turn, sends its first and last event,
+/// and survives a panic of the task.
+#[async_trait]
+pub trait SessionTask: Send + Sync {
+    /// Runs the turn.
+    ///
+    /// # Errors
+    ///
+    /// What ended the turn. It is sent as an event and given to those who wait for the turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// When [`TaskScope::cancelled`] completes, the task should end with
+    /// [`TurnEnd::INTERRUPTED`](longhaul_state::protocol::TurnEnd::INTERRUPTED). If it has not
+    /// done so 200 ms later, its future is dropped.
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError>;
+}

@@ -1,0 +1,223 @@
+//! The regular turn: asks the model, runs its tools, until it answers.
+//!
+//! What to do next is decided by [`Turn`]; this module does it and reports what came of it.
+
+mod sampling;
+mod tools;
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use longhaul_history::Item;
+use longhaul_history::turn_item::{TurnItem, TurnItemKind};
+use longhaul_state::protocol::{Event, TurnError, TurnResult};
+use longhaul_state::turn::{Action, Answer, Fact, Response, Turn};
+use tokio::time::Instant;
+
+use self::sampling::Sampling;
+use self::tools::RunningTools;
+use super::{SessionTask, TaskScope};
+
+/// The task of ordinary input.
+pub(crate) struct Regular;
+
+#[async_trait]
+impl SessionTask for Regular {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        Driver::new(scope).run().await
+    }
+}
+
+/// Performs the actions of one turn.
+struct Driver<'a> {
+    scope: &'a TaskScope,
+    turn: Turn,
+    todo: VecDeque<Action>,
+    sampling: Option<Sampling>,
+    tools: RunningTools,
+    deadline: Option<Instant>,
+    interrupt_told: bool,
+}
+
+impl<'a> Driver<'a> {
+    fn new(scope: &'a TaskScope) -> Self {
+        let deadline = scope
+            .turn_deadline()
+            .and_then(|limit| Instant::now().checked_add(limit));
+        Self {
+            scope,
+            turn: Turn::new(scope.context().limits.clone()),
+            todo: VecDeque::new(),
+            sampling: None,
+            tools: RunningTools::new(),
+            deadline,
+            interrupt_told: false,
+        }
+    }
+
+    async fn run(mut self) -> Result<TurnResult, TurnError> {
+        self.tell(Fact::Started)?;
+        loop {
+            while let Some(action) = self.todo.pop_front() {
+                match action {
+                    Action::Finish(result) => return Ok(result),
+                    Action::Fail(error) => return Err(error),
+                    action => self.perform(action).await?,
+                }
+            }
+            let fact = self.next_fact().await;
+            self.tell(fact)?;
+        }
+    }
+
+    fn tell(&mut self, fact: Fact) -> Result<(), TurnError> {
+        let actions = self
+            .turn
+            .apply(fact)
+            .map_err(|e| TurnError::Internal(e.to_string()))?;
+        self.todo.extend(actions);
+        Ok(())
+    }
+
+    async fn perform(&mut self, action: Action) -> Result<(), TurnError> {
+        match action {
+            Action::Sample => {
+                self.scope.take_steers();
+                self.sampling = Some(Sampling::start(self.scope, self.deadline));
+            }
+            Action::Commit(response) => self.commit(response),
+            Action::RunTools(calls) => {
+                for call in calls {
+                    self.tools.start(self.scope, call);
+                }
+            }
+            Action::Answer(answer) => self.answer(answer),
+            Action::StopTools => self.stop_tools().await?,
+            action => {
+                let message = format!("this version cannot perform {action:?}");
+                return Err(TurnError::Internal(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for whatever happens next.
+    async fn next_fact(&mut self) -> Fact {
+        let deadline = self.deadline;
+        let limit_ms = self.scope.turn_deadline().unwrap_or_default().as_millis();
+        tokio::select! {
+            biased;
+            () = self.scope.cancelled(), if !self.interrupt_told => {
+                self.interrupt_told = true;
+                self.sampling = None;
+                Fact::Interrupted
+            }
+            () = until(deadline) => {
+                self.sampling = None;
+                Fact::Failed(TurnError::Timeout { limit_ms })
+            }
+            fact = next_of_sampling(&mut self.sampling, self.scope) => fact,
+            (position, end) = self.tools.next() => Fact::ToolFinished { position, end },
+        }
+    }
+
+    /// Records a response, and shows what of it is to be shown.
+    fn commit(&mut self, response: Response) {
+        let started = self
+            .sampling
+            .take()
+            .map(Sampling::into_started)
+            .unwrap_or_default();
+        let mut started = started;
+        let shown: Vec<(TurnItem, bool)> = response
+            .items
+            .iter()
+            .filter_map(|item| started.finish(item))
+            .collect();
+        let unanswerable = response
+            .items
+            .iter()
+            .filter(|item| is_unanswerable(item))
+            .count();
+        self.scope.record(response.items);
+        for (item, was_started) in shown {
+            self.show(item, was_started);
+        }
+        if unanswerable > 0 {
+            let message = format!("{unanswerable} calls of the model had no id and were left out");
+            self.scope.emit(Event::Background(message));
+        }
+        if let Some(usage) = response.usage {
+            let window = self.scope.context().model_context_window;
+            self.scope.state().record_usage(usage, window);
+        }
+        self.scope.emit_token_count();
+    }
+
+    fn show(&self, item: TurnItem, was_started: bool) {
+        if !was_started {
+            self.scope.emit(Event::ItemStarted(item.clone()));
+        }
+        let search = match &item.kind {
+            TurnItemKind::WebSearch { query } => Some((item.id.clone(), query.clone())),
+            _ => None,
+        };
+        self.scope.emit(Event::ItemCompleted(item));
+        if let Some((call_id, query)) = search {
+            self.scope.emit(Event::WebSearchEnd { call_id, query });
+        }
+    }
+
+    /// Records an output, and says so if its tool had begun.
+    fn answer(&mut self, answer: Answer) {
+        let Answer {
+            call,
+            output,
+            success,
+            had_started,
+        } = answer;
+        let text = tools::as_text(&output);
+        self.scope
+            .record_output(Item::output(call.kind, &call.call_id, output));
+        if had_started {
+            self.scope.emit(Event::ToolCallEnd {
+                duration: self.tools.duration(call.position),
+                call_id: call.call_id,
+                success,
+                output: text,
+            });
+        }
+    }
+
+    /// Stops the tools. Those that end in their grace period keep their output.
+    async fn stop_tools(&mut self) -> Result<(), TurnError> {
+        let ended = self.tools.stop().await;
+        if self.turn.is_done() {
+            return Ok(());
+        }
+        for (position, end) in ended {
+            self.tell(Fact::ToolFinished { position, end })?;
+        }
+        self.tell(Fact::ToolsStopped)
+    }
+}
+
+/// A call without an id cannot be answered, and is not sent back.
+fn is_unanswerable(item: &Item) -> bool {
+    item.kind().call().is_some() && item.call_id().is_none()
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next fact that the response brings; never, if none is coming.
+async fn next_of_sampling(sampling: &mut Option<Sampling>, scope: &TaskScope) -> Fact {
+    match sampling {
+        Some(sampling) => sampling.next_fact(scope).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,180 @@
+//! One response as it comes: what is shown of it at once, and the fact that it becomes.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use longhaul_history::turn_item::{TurnItem, TurnItemKind};
+use longhaul_history::{Item, ItemKind};
+use longhaul_state::protocol::{Event, TurnError};
+use longhaul_state::turn::{Fact, Response};
+use longhaul_transport::{
+    Completed, ErrorCode, ModelError, ResponseEvent, Retrying, SampleEvent, SampleStream, sample,
+};
+use tokio::time::Instant;
+
+use crate::task::TaskScope;
+
+/// A response on its way.
+pub(super) struct Sampling {
+    stream: SampleStream,
+    done: Vec<Item>,
+    started: Started,
+}
+
+impl Sampling {
+    /// Sends the next request.
+    pub(super) fn start(scope: &TaskScope, deadline: Option<Instant>) -> Self {
+        let request = Arc::new(scope.next_request());
+        Self {
+            stream: sample(Arc::clone(scope.model()), request, deadline),
+            done: Vec::new(),
+            started: Started::default(),
+        }
+    }
+
+    /// Shows what comes until it is a fact for the turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; the next call goes on.
+    pub(super) async fn next_fact(&mut self, scope: &TaskScope) -> Fact {
+        loop {
+            let fact = match self.stream.next().await {
+                Some(Ok(SampleEvent::Response(event))) => self.take(event, scope),
+                Some(Ok(SampleEvent::Retrying(retrying))) => Some(self.retry(retrying, scope)),
+                Some(Ok(SampleEvent::Recovered { attempts })) => {
+                    scope.emit(Event::StreamRecovered { attempts });
+                    Some(Fact::StreamRecovered)
+                }
+                Some(Ok(_)) => None,
+                Some(Err(error)) => Some(fail(error, scope)),
+                None => Some(Fact::Failed(TurnError::Internal(
+                    "the model's stream ended without an end".into(),
+                ))),
+            };
+            if let Some(fact) = fact {
+                return fact;
+            }
+        }
+    }
+
+    fn take(&mut self, event: ResponseEvent, scope: &TaskScope) -> Option<Fact> {
+        match event {
+            ResponseEvent::ItemAdded(item) => self.begin(&item, scope),
+            ResponseEvent::WebSearchBegin { item } => {
+                self.begin(&item, scope);
+                let call_id = self.started.last_id().to_owned();
+                scope.emit(Event::WebSearchBegin { call_id });
+            }
+            ResponseEvent::TextDelta(delta) => scope.emit(Event::TextDelta(delta.text)),
+            ResponseEvent::ReasoningSummaryDelta(delta)
+            | ResponseEvent::ReasoningTextDelta(delta) => {
+                scope.emit(Event::ReasoningDelta(delta.text));
+            }
+            ResponseEvent::RateLimits(limits) => {
+                scope.state().record_rate_limits(limits);
+                scope.emit_token_count();
+            }
+            ResponseEvent::ItemDone(item) => self.done.push(item),
+            ResponseEvent::Completed(completed) => return Some(self.complete(&completed)),
+            // A call's arguments are shown when it runs; the rest is not for eyes.
+            _ => {}
+        }
+        None
+    }
+
+    fn begin(&mut self, item: &Item, scope: &TaskScope) {
+        if let Some(item) = self.started.begin(item) {
+            scope.emit(Event::ItemStarted(item));
+        }
+    }
+
+    fn complete(&mut self, completed: &Completed) -> Fact {
+        let items = completed.reconcile(std::mem::take(&mut self.done));
+        Fact::ResponseCompleted(Response::new(items, completed.usage))
+    }
+
+    /// The attempt is void, and with it all that came of it.
+    fn retry(&mut self, retrying: Retrying, scope: &TaskScope) -> Fact {
+        self.done.clear();
+        self.started = Started::default();
+        scope.emit(Event::StreamError {
+            attempt: retrying.attempt,
+            max_attempts: retrying.max_attempts,
+            delay: retrying.delay,
+            error: retrying.error.into(),
+        });
+        Fact::AttemptFailed
+    }
+
+    /// The items that were shown to begin.
+    pub(super) fn into_started(self) -> Started {
+        self.started
+    }
+}
+
+fn fail(error: ModelError, scope: &TaskScope) -> Fact {
+    if let Some(limits) = error.rate_limits() {
+        scope.state().record_rate_limits(*limits);
+        scope.emit_token_count();
+    }
+    let window = scope.context().model_context_window;
+    if let (ErrorCode::ContextWindowExceeded, Some(window)) = (error.code(), window) {
+        scope.state().mark_window_full(window);
+        scope.emit_token_count();
+    }
+    Fact::Failed(error.into())
+}
+
+/// The items of a response that were shown to begin, so that each ends under the same id.
+#[derive(Default)]
+pub(super) struct Started {
+    items: Vec<Begun>,
+}
+
+struct Begun {
+    kind: ItemKind,
+    server_id: Option<String>,
+    shown_id: String,
+}
+
+impl Started {
+    /// An item begins; what is shown of it, if anything.
+    fn begin(&mut self, item: &Item) -> Option<TurnItem> {
+        let kind = TurnItemKind::of(item)?;
+        let server_id = item.id().map(str::to_owned);
+        let shown_id = server_id.clone().unwrap_or_else(new_id);
+        self.items.push(Begun {
+            kind: item.kind(),
+            server_id,
+            shown_id: shown_id.clone(),
+        });
+        Some(TurnItem { id: shown_id, kind })
+    }
+
+    /// The id of the item that began last.
+    fn last_id(&self) -> &str {
+        self.items.last().map_or("", |begun| &begun.shown_id)
+    }
+
+    /// An item is finished; what is shown of it, if anything, and whether it was shown to begin.
+    pub(super) fn finish(&mut self, item: &Item) -> Option<(TurnItem, bool)> {
+        let kind = TurnItemKind::of(item)?;
+        let same_id = |begun: &Begun| begun.server_id.as_deref() == item.id();
+        let same_kind = |begun: &Begun| begun.kind == item.kind();
+        let found = self
+            .items
+            .iter()
+            .position(|begun| same_kind(begun) && same_id(begun))
+            .map(|index| self.items.remove(index).shown_id);
+        let was_started = found.is_some();
+        let id = found
+            .or_else(|| item.id().map(str::to_owned))
+            .unwrap_or_else(new_id);
+        Some((TurnItem { id, kind }, was_started))
+    }
+}
+
+fn new_id() -> String {
+    format!("item_{}", uuid::Uuid::now_v7().simple())
+}

@@ -1,0 +1,209 @@
+//! The tools of a response while they run.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longhaul_compaction::truncate;
+use longhaul_history::{CallKind, CallOutput, OutputPart};
+use longhaul_state::protocol::Event;
+use longhaul_state::turn::{PlannedCall, ToolEnd};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::task::TaskScope;
+use crate::tool::{ToolCall, ToolContext, ToolForm, ToolOutput, ToolSet};
+
+/// Tools have this long to end after an interrupt.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Calls that run. Dropping it stops them.
+pub(super) struct RunningTools {
+    set: JoinSet<ToolOutput>,
+    running: BTreeMap<Id, Running>,
+    durations: BTreeMap<usize, Duration>,
+    cancel: CancellationToken,
+}
+
+struct Running {
+    position: usize,
+    name: String,
+    since: Instant,
+    max_output_bytes: usize,
+}
+
+impl RunningTools {
+    pub(super) fn new() -> Self {
+        Self {
+            set: JoinSet::new(),
+            running: BTreeMap::new(),
+            durations: BTreeMap::new(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// Starts a call.
+    pub(super) fn start(&mut self, scope: &TaskScope, call: PlannedCall) {
+        scope.emit(Event::ToolCallBegin {
+            call_id: call.call_id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+        });
+        let context = scope.tool_context(&call.call_id, self.cancel.child_token());
+        let running = Running {
+            position: call.position,
+            name: call.name.clone(),
+            since: Instant::now(),
+            max_output_bytes: context.max_output_bytes,
+        };
+        let task = self.set.spawn(run(scope.tools().clone(), call, context));
+        self.running.insert(task.id(), running);
+    }
+
+    /// Waits for the next call to end; never, if none runs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> (usize, ToolEnd) {
+        loop {
+            let Some(joined) = self.set.join_next_with_id().await else {
+                std::future::pending::<()>().await;
+                continue;
+            };
+            if let Some(ended) = self.end(joined) {
+                return ended;
+            }
+        }
+    }
+
+    fn end(&mut self, joined: Result<(Id, ToolOutput), JoinError>) -> Option<(usize, ToolEnd)> {
+        let (id, output) = match joined {
+            Ok((id, output)) => (id, Some(output)),
+            Err(error) => (error.id(), None),
+        };
+        let call = self.running.remove(&id)?;
+        let output = output.unwrap_or_else(|| {
+            let message = format!("the tool `{}` crashed; its effect is unknown", call.name);
+            ToolOutput::error(message)
+        });
+        self.durations.insert(call.position, call.since.elapsed());
+        let end = ToolEnd {
+            output: bounded(output.content, call.max_output_bytes),
+            success: output.success,
+        };
+        Some((call.position, end))
+    }
+
+    /// Tells all calls to stop, waits for a grace period, and stops those that still run. Gives
+    /// what ended by itself.
+    pub(super) async fn stop(&mut self) -> Vec<(usize, ToolEnd)> {
+        self.cancel.cancel();
+        let deadline = Instant::now() + GRACE;
+        let mut ended = Vec::new();
+        while !self.set.is_empty() {
+            let Ok(Some(joined)) = timeout_at(deadline, self.set.join_next_with_id()).await else {
+                break;
+            };
+            ended.extend(self.end(joined));
+        }
+        self.set.abort_all();
+        for call in std::mem::take(&mut self.running).into_values() {
+            self.durations.insert(call.position, call.since.elapsed());
+        }
+        ended
+    }
+
+    /// How long the call ran.
+    pub(super) fn duration(&mut self, position: usize) -> Duration {
+        self.durations.remove(&position).unwrap_or_default()
+    }
+}
+
+/// Runs one call to an output, whatever it takes.
+async fn run(tools: ToolSet, call: PlannedCall, context: ToolContext) -> ToolOutput {
+    let Some(entry) = tools.get(&call.name) else {
+        return unsupported(&call);
+    };
+    if let Err(problem) = fits(&entry.form, &call) {
+        return ToolOutput::error(problem);
+    }
+    let tool_call = ToolCall {
+        call_id: call.call_id,
+        name: call.name,
+        arguments: call.arguments,
+    };
+    let running = entry.tool.call(tool_call, context);
+    match entry.tool.timeout() {
+        None => running.await,
+        Some(limit) => tokio::time::timeout(limit, running)
+            .await
+            .unwrap_or_else(|_| {
+                let limit = limit.as_millis();
+                let message =
+                    format!("the tool was stopped after {limit} ms; its effect is unknown");
+                ToolOutput::error(message)
+            }),
+    }
+}
+
+fn unsupported(call: &PlannedCall) -> ToolOutput {
+    let name = &call.name;
+    ToolOutput::error(match call.kind {
+        CallKind::Custom => format!("unsupported custom tool call: {name}"),
+        CallKind::Function | CallKind::LocalShell => format!("unsupported call: {name}"),
+    })
+}
+
+/// Whether the model called the tool as it is to be called. Arguments are never repaired.
+fn fits(form: &ToolForm, call: &PlannedCall) -> Result<(), String> {
+    let name = &call.name;
+    match (form, call.kind) {
+        (ToolForm::Function { .. }, CallKind::Function) => {
+            match serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("the arguments are not valid JSON: {error}")),
+            }
+        }
+        (ToolForm::Custom { .. }, CallKind::Custom)
+        | (ToolForm::Hosted(_), CallKind::LocalShell) => Ok(()),
+        (ToolForm::Custom { .. }, _) => Err(format!("`{name}` takes free text, not arguments")),
+        _ => Err(format!("`{name}` takes JSON arguments, not free text")),
+    }
+}
+
+/// The output within its bound: of a larger text head and tail are kept.
+fn bounded(output: CallOutput, max_bytes: usize) -> CallOutput {
+    let cut = |text: String| match truncate::middle(&text, max_bytes).text {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(shorter) => shorter,
+    };
+    match output {
+        CallOutput::Text(text) => CallOutput::Text(cut(text)),
+        CallOutput::Parts(parts) => {
+            let parts = parts.into_iter().map(|part| match part {
+                OutputPart::InputText { text } => OutputPart::InputText { text: cut(text) },
+                part => part,
+            });
+            CallOutput::Parts(parts.collect())
+        }
+        output => output,
+    }
+}
+
+/// The texts of an output, for those who watch.
+pub(super) fn as_text(output: &CallOutput) -> String {
+    match output {
+        CallOutput::Text(text) => text.clone(),
+        CallOutput::Parts(parts) => {
+            let texts = parts.iter().filter_map(|part| match part {
+                OutputPart::InputText { text } => Some(text.as_str()),
+                OutputPart::InputImage { .. } => Some("[image]"),
+                _ => None,
+            });
+            texts.collect::<Vec<_>>().join("\n")
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,79 @@
+//! What a tool knows of where it runs.
+
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longhaul_state::protocol::Event;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::Emitter;
+
+/// The embedder's own data of a session.
+pub(crate) type SessionData = Arc<dyn Any + Send + Sync>;
+
+/// Where a call runs. Cloning shares.
+#[derive(Clone)]
+pub struct ToolContext {
+    pub(crate) session_id: Arc<str>,
+    pub(crate) call_id: String,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) data: Option<SessionData>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) emitter: Emitter,
+    pub(crate) max_output_bytes: usize,
+}
+
+impl ToolContext {
+    /// The session.
+    pub fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    /// The turn.
+    pub fn turn_id(&self) -> &str {
+        &self.emitter.turn_id
+    }
+
+    /// The call.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// The session's folder.
+    pub fn cwd(&self) -> Option<&Path> {
+        self.cwd.as_deref()
+    }
+
+    /// The data that the embedder gave the session, if it is a `T`.
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.data.as_deref()?.downcast_ref()
+    }
+
+    /// The largest output that is kept, in bytes; a tool need not gather more.
+    pub fn max_output_bytes(&self) -> usize {
+        self.max_output_bytes
+    }
+
+    /// Tells those who watch how far the call is.
+    pub fn progress(&self, message: impl Into<String>) {
+        self.emitter.emit(Event::ToolProgress {
+            call_id: self.call_id.clone(),
+            message: message.into(),
+        });
+    }
+
+    /// Whether the call is to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Completes when the call is to stop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+}

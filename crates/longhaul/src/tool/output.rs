@@ -1,0 +1,65 @@
+//! What a tool gives back.
+
+use longhaul_history::{CallOutput, OutputPart};
+use serde_json::Value;
+
+/// What a tool gives back to the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolOutput {
+    pub(crate) content: CallOutput,
+    pub(crate) success: bool,
+}
+
+impl ToolOutput {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            content: CallOutput::text(text),
+            success: true,
+        }
+    }
+
+    /// A JSON value, which the model gets as text.
+    pub fn json(value: &Value) -> Self {
+        Self::text(value.to_string())
+    }
+
+    /// Texts and images in order.
+    pub fn parts(parts: Vec<OutputPart>) -> Self {
+        Self {
+            content: CallOutput::Parts(parts),
+            success: true,
+        }
+    }
+
+    /// What went wrong, for the model.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self {
+            content: CallOutput::text(message),
+            success: false,
+        }
+    }
+
+    /// Whether the tool did what it should.
+    pub fn is_success(&self) -> bool {
+        self.success
+    }
+}
+
+impl From<String> for ToolOutput {
+    fn from(text: String) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<&str> for ToolOutput {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<Value> for ToolOutput {
+    fn from(value: Value) -> Self {
+        Self::json(&value)
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a turn failed.
+
+use std::time::SystemTime;
+
+use longhaul_transport::ModelError;
+
+/// Why a turn failed, or was not accepted.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TurnError {
+    /// The model could not be asked, or did not answer. The error says why and what to do.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The turn asked the model as often as it may. The model keeps calling tools; raise
+    /// `max_model_calls` if that is what it should do.
+    #[error("the turn made {limit} model calls, its limit, and the model still asks for tools")]
+    TooManyModelCalls {
+        /// The limit.
+        limit: u32,
+    },
+    /// The whole turn took longer than it may.
+    #[error("the turn did not end within {limit_ms} ms")]
+    Timeout {
+        /// Its deadline in milliseconds.
+        limit_ms: u128,
+    },
+    /// The input cannot be sent. The caller is at fault.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// This version does not know the operation.
+    #[error("`{0}` is not supported by this version")]
+    Unsupported(&'static str),
+    /// Too many inputs wait already. Try again when a turn has ended.
+    #[error("{limit} inputs are waiting already; wait for a turn to end")]
+    Busy {
+        /// How many may wait.
+        limit: usize,
+    },
+    /// The session is shut down. Open another.
+    #[error("the session is shut down")]
+    Closed,
+    /// A fault of this library or of a task that the embedder brought.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl TurnError {
+    /// The stable code, in `snake_case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Model(error) => error.code().as_str(),
+            Self::TooManyModelCalls { .. } => "too_many_model_calls",
+            Self::Timeout { .. } => "timeout",
+            Self::InvalidInput(_) => "invalid_submission",
+            Self::Unsupported(_) => "unsupported",
+            Self::Busy { .. } => "busy",
+            Self::Closed => "closed",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Whether the same input may succeed if it is sent again.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Model(error) => error.is_retryable(),
+            Self::Busy { .. } | Self::Timeout { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// When it may succeed, if the server said so.
+    pub fn retry_at(&self) -> Option<SystemTime> {
+        self.model()?.retry_at()
+    }
+
+    /// The server's name for the request that failed.
+    pub fn request_id(&self) -> Option<&str> {
+        self.model()?.request_id()
+    }
+
+    /// The deadline that passed, for the code `timeout`.
+    pub fn phase(&self) -> Option<&'static str> {
+        match self {
+            Self::Timeout { .. } => Some("turn"),
+            _ => Some(self.model()?.phase()?.as_str()),
+        }
+    }
+
+    /// Why the response ended early, for the code `response_incomplete`.
+    pub fn reason(&self) -> Option<&str> {
+        self.model()?.reason()
+    }
+
+    /// Whether the session can take further input.
+    pub fn session_can_go_on(&self) -> bool {
+        !matches!(self, Self::Closed)
+    }
+
+    fn model(&self) -> Option<&ModelError> {
+        match self {
+            Self::Model(error) => Some(error),
+            _ => None,
+        }
+    }
+}

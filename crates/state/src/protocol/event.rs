@@ -1,0 +1,169 @@
+//! What a session tells while it works.
+
+use std::time::Duration;
+
+use longhaul_history::Repair;
+use longhaul_history::turn_item::TurnItem;
+use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
+use longhaul_transport::RateLimits;
+use serde::Serialize;
+
+use super::TurnError;
+
+/// One event of a turn.
+///
+/// A turn begins with [`TurnStarted`](Event::TurnStarted) and ends with exactly one of
+/// [`TurnComplete`](Event::TurnComplete) and [`TurnAborted`](Event::TurnAborted).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The turn begins.
+    TurnStarted {
+        /// The effective context window of its model in tokens, if known.
+        model_context_window: Option<u64>,
+    },
+    /// An item begins; pieces of it follow.
+    ItemStarted(TurnItem),
+    /// An item is finished and recorded.
+    ItemCompleted(TurnItem),
+    /// A piece of the model's message.
+    TextDelta(String),
+    /// A piece of the model's reasoning, summarised or raw.
+    ReasoningDelta(String),
+    /// The server searches the web.
+    WebSearchBegin {
+        /// The search.
+        call_id: String,
+    },
+    /// The server has searched.
+    WebSearchEnd {
+        /// The search.
+        call_id: String,
+        /// What for.
+        query: String,
+    },
+    /// A tool starts.
+    ToolCallBegin {
+        /// The call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// What the model wrote.
+        arguments: String,
+    },
+    /// A tool says how far it is.
+    ToolProgress {
+        /// The call.
+        call_id: String,
+        /// What it says.
+        message: String,
+    },
+    /// A tool has ended and its output is recorded.
+    ToolCallEnd {
+        /// The call.
+        call_id: String,
+        /// Whether it did what it should.
+        success: bool,
+        /// Its output as text.
+        output: String,
+        /// How long it ran.
+        duration: Duration,
+    },
+    /// What the session has used, and the limits that the server states.
+    TokenCount {
+        /// Usage, once a response has stated any.
+        info: Option<TokenUsageInfo>,
+        /// The newest limits.
+        rate_limits: Option<RateLimits>,
+    },
+    /// An attempt failed and will be repeated. What was streamed of its response is void.
+    StreamError {
+        /// Which retry of its kind this is, from 1.
+        attempt: u32,
+        /// How many of its kind there may be.
+        max_attempts: u32,
+        /// The wait before it.
+        delay: Duration,
+        /// What went wrong.
+        error: TurnError,
+    },
+    /// The response is coming again.
+    StreamRecovered {
+        /// Failed attempts in a row before it.
+        attempts: u32,
+    },
+    /// Broken history was put right.
+    HistoryRepaired(Vec<Repair>),
+    /// Something that a person may want to know.
+    Background(String),
+    /// The turn failed; its end follows.
+    Error(TurnError),
+    /// The turn has ended, well or after an error.
+    TurnComplete {
+        /// The model's last message.
+        last_agent_message: Option<String>,
+    },
+    /// The turn was cut off.
+    TurnAborted {
+        /// Why.
+        reason: AbortReason,
+    },
+}
+
+/// Why a turn was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AbortReason {
+    /// The user, the embedder or a shutdown interrupted it.
+    Interrupted,
+}
+
+/// How a turn ended, if not by an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TurnEnd {
+    /// The model gave its final answer.
+    Complete,
+    /// The turn was cut off.
+    Aborted(AbortReason),
+}
+
+/// What became of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TurnResult {
+    /// How it ended.
+    pub end: TurnEnd,
+    /// The sum over its responses.
+    pub usage: TokenUsage,
+    /// Responses that it asked for.
+    pub model_calls: u32,
+    /// Requests that it sent, repeated ones included.
+    pub attempts: u32,
+    /// The model's last message.
+    pub last_message: Option<String>,
+}
+
+impl TurnEnd {
+    /// The turn was interrupted.
+    pub const INTERRUPTED: Self = Self::Aborted(AbortReason::Interrupted);
+}
+
+impl TurnResult {
+    /// The result of a turn that asked nothing of a model.
+    pub fn empty(end: TurnEnd) -> Self {
+        Self {
+            end,
+            usage: TokenUsage::default(),
+            model_calls: 0,
+            attempts: 0,
+            last_message: None,
+        }
+    }
+
+    /// Whether it was cut off.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.end, TurnEnd::Aborted(_))
+    }
+}

@@ -1,0 +1,15 @@
+//! What goes in and out of a session: operations, settings, events, errors.
+
+mod config;
+mod error;
+mod event;
+mod op;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use config::{CommandTool, Config, FsyncPolicy, ProviderConfig, TimeoutsMs};
+pub use error::TurnError;
+pub use event::{AbortReason, Event, TurnEnd, TurnResult};
+pub use op::{InputPart, Op, UserTurn};
+pub use settings::{ApprovalPolicy, Settings, SettingsUpdate};

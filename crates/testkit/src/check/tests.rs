@@ -1,0 +1,180 @@
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{ItemKind, Violation, pairing};
+
+fn item(kind: &str, call_id: &str) -> Value {
+    json!({"type": kind, "call_id": call_id})
+}
+
+fn call(call_id: &str) -> Value {
+    item("function_call", call_id)
+}
+
+fn output(call_id: &str) -> Value {
+    item("function_call_output", call_id)
+}
+
+#[test]
+fn valid_inputs_pass() {
+    let shell_by_id = json!({"type": "local_shell_call", "id": "s"});
+    let message = json!({"role": "user", "content": "hi"});
+    let valid: [&[Value]; 6] = [
+        &[],
+        &[message.clone(), call("a"), message, output("a")],
+        &[call("a"), call("b"), output("b"), output("a")],
+        &[call("a"), output("a"), call("a"), output("a")],
+        &[
+            shell_by_id,
+            output("s"),
+            item("local_shell_call", "t"),
+            output("t"),
+        ],
+        &[
+            item("custom_tool_call", "a"),
+            call("a"),
+            output("a"),
+            item("custom_tool_call_output", "a"),
+        ],
+    ];
+    for input in valid {
+        assert_eq!(pairing(input), Ok(()), "{input:?}");
+    }
+}
+
+#[test]
+fn each_kind_of_violation_is_found() {
+    let (index, call_id, kind) = (0, "a".to_owned(), ItemKind::FunctionCallOutput);
+    let table: [(&[Value], Violation); 9] = [
+        (&[output("")], Violation::EmptyCallId { index, kind }),
+        (
+            &[json!({"type": "local_shell_call"})],
+            Violation::EmptyCallId {
+                index,
+                kind: ItemKind::LocalShellCall,
+            },
+        ),
+        (
+            &[item("custom_tool_call_output", "")],
+            Violation::EmptyCallId {
+                index,
+                kind: ItemKind::CustomToolCallOutput,
+            },
+        ),
+        (
+            &[output("a")],
+            Violation::OutputWithoutCall {
+                index,
+                call_id: call_id.clone(),
+                kind,
+            },
+        ),
+        (
+            &[output("a"), call("a"), output("a")],
+            Violation::OutputBeforeCall {
+                index,
+                call_id: call_id.clone(),
+                kind,
+            },
+        ),
+        (
+            &[call("a"), output("a"), output("a")],
+            Violation::SecondOutput {
+                index: 2,
+                call_id: call_id.clone(),
+                kind,
+            },
+        ),
+        (
+            &[
+                item("custom_tool_call", "a"),
+                item("custom_tool_call_output", "a"),
+                output("a"),
+            ],
+            Violation::OutputOfOtherKind {
+                index: 2,
+                call_id: call_id.clone(),
+                kind,
+                call_kind: ItemKind::CustomToolCall,
+            },
+        ),
+        (
+            &[call("a"), call("a"), output("a")],
+            Violation::CallWithoutOutput {
+                index,
+                call_id: call_id.clone(),
+                kind: ItemKind::FunctionCall,
+            },
+        ),
+        (
+            &[call("a")],
+            Violation::CallWithoutOutput {
+                index,
+                call_id,
+                kind: ItemKind::FunctionCall,
+            },
+        ),
+    ];
+    for (input, violation) in table {
+        assert_eq!(pairing(input), Err(vec![violation]), "{input:?}");
+    }
+}
+
+#[test]
+fn all_violations_are_reported_in_order() {
+    let found = pairing(&[call("a"), output("b"), output("")]).unwrap_err();
+    assert_eq!(
+        found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "input[0]: this function_call `a` has no output.",
+            "input[1]: this function_call_output answers call `b`, which is not in the input.",
+            "input[2]: this function_call_output has an empty call id.",
+        ]
+    );
+}
+
+/// The naive model: per tool family and id, outputs never outnumber calls, and end even.
+fn naively_paired(input: &[Value]) -> bool {
+    let mut balance: HashMap<(bool, &str), i32> = HashMap::new();
+    for item in input {
+        let (kind, id) = (
+            item["type"].as_str().unwrap(),
+            item["call_id"].as_str().unwrap(),
+        );
+        let open = balance.entry((kind.starts_with("custom"), id)).or_default();
+        *open += if kind.ends_with("output") { -1 } else { 1 };
+        if *open < 0 {
+            return false;
+        }
+    }
+    balance.values().all(|open| *open == 0)
+}
+
+/// Every input of up to five items over this alphabet agrees with the naive model.
+#[test]
+fn short_inputs_agree_with_a_naive_model() {
+    let alphabet = [
+        call("a"),
+        call("b"),
+        item("local_shell_call", "a"),
+        item("custom_tool_call", "a"),
+        output("a"),
+        output("b"),
+        item("custom_tool_call_output", "a"),
+    ];
+    let mut inputs: Vec<Vec<Value>> = vec![Vec::new()];
+    for _ in 0..5 {
+        inputs = inputs
+            .iter()
+            .flat_map(|input| {
+                alphabet
+                    .iter()
+                    .map(move |item| [input.as_slice(), std::slice::from_ref(item)].concat())
+            })
+            .collect();
+        for input in &inputs {
+            assert_eq!(pairing(input).is_ok(), naively_paired(input), "{input:?}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The command line and the configuration file.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use longhaul::coding::{CodingContext, INSTRUCTIONS, default_reasoning};
+use longhaul::state::protocol::{Config, ProviderConfig, TimeoutsMs};
+use longhaul::transport::auth::ApiKey;
+use longhaul::transport::{Deadlines, Provider, RetryPolicy, Secret};
+use longhaul::{Agent, AgentBuilder};
+
+const USAGE: &str = "usage: stdio --config FILE";
+
+/// The agent that the command line asks for.
+pub(crate) struct Setup {
+    pub(crate) agent: AgentBuilder,
+    pub(crate) model: String,
+    /// What the configuration asks for and this version does not do.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads the command line and the file that it names.
+///
+/// # Errors
+///
+/// One sentence that says what is wrong.
+pub(crate) fn from_command_line(
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<Setup, String> {
+    let path = config_path(arguments)?;
+    let name = path.display();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| format!("config `{name}` cannot be read: {e}"))?;
+    let config = parse(&text).map_err(|problem| format!("config `{name}`: {problem}"))?;
+    set_up(config).map_err(|problem| format!("config `{name}`: {problem}"))
+}
+
+fn config_path(mut arguments: impl Iterator<Item = OsString>) -> Result<PathBuf, String> {
+    let mut config = None;
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--config") => config = arguments.next().map(PathBuf::from),
+            Some(option @ ("--resume" | "--fork" | "--before")) => {
+                return Err(format!("`{option}` is not supported by this version"));
+            }
+            _ => {
+                return Err(format!(
+                    "unknown argument `{}`; {USAGE}",
+                    argument.display()
+                ));
+            }
+        }
+    }
+    config.ok_or_else(|| format!("`--config` is missing; {USAGE}"))
+}
+
+/// The configuration in `text`; the error names the key.
+fn parse(text: &str) -> Result<Config, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let config = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = error.into_inner();
+        match path.as_str() {
+            "." | "?" => problem.to_string(),
+            path => format!("`{path}`: {problem}"),
+        }
+    })?;
+    json.end().map_err(|e| e.to_string())?;
+    Ok(config)
+}
+
+fn set_up(config: Config) -> Result<Setup, String> {
+    if config.model.trim().is_empty() {
+        return Err("`model` is empty: name one".into());
+    }
+    if config.auth_file.is_some() || config.token_endpoint.is_some() {
+        return Err("`auth_file`: stored logins are not supported by this version".into());
+    }
+    let cwd = working_folder(config.cwd.as_deref())?;
+    let warnings = warnings(&config);
+    let provider = provider(&config.provider, config.max_event_bytes)?;
+    let mut agent = Agent::builder(config.model.clone(), provider)
+        .instructions(
+            config
+                .instructions
+                .unwrap_or_else(|| INSTRUCTIONS.to_owned()),
+        )
+        .context(CodingContext::new(config.user_instructions))
+        .cwd(cwd)
+        .approval_policy(config.approval_policy)
+        .request_options(config.request)
+        .max_model_calls(config.max_model_calls)
+        .max_tool_output_bytes(config.max_tool_output_bytes);
+    if let Some(reasoning) = config
+        .reasoning
+        .or_else(|| default_reasoning(&config.model))
+    {
+        agent = agent.reasoning(reasoning);
+    }
+    if let Some(verbosity) = config.verbosity {
+        agent = agent.verbosity(verbosity);
+    }
+    if let Some(tokens) = config.context_window {
+        agent = agent.context_window(tokens);
+    }
+    if let Some(limit) = config.provider.timeouts_ms.turn {
+        agent = agent.turn_deadline(Duration::from_millis(limit));
+    }
+    let agent = config.tools.into_iter().fold(agent, AgentBuilder::tool);
+    Ok(Setup {
+        agent,
+        model: config.model,
+        warnings,
+    })
+}
+
+fn working_folder(configured: Option<&Path>) -> Result<PathBuf, String> {
+    let Some(cwd) = configured else {
+        return std::env::current_dir().map_err(|e| format!("the current folder: {e}"));
+    };
+    if !cwd.is_absolute() {
+        return Err(format!(
+            "`cwd` is relative: `{}`; give an absolute path",
+            cwd.display()
+        ));
+    }
+    if !cwd.is_dir() {
+        return Err(format!("`cwd` is not a folder: `{}`", cwd.display()));
+    }
+    Ok(cwd.to_owned())
+}
+
+/// Keys that this version reads and does not act on.
+fn warnings(config: &Config) -> Vec<String> {
+    let keys = [
+        ("home", config.home.is_some(), "nothing is stored"),
+        ("snapshots", config.snapshots, "no snapshot is taken"),
+        (
+            "auto_compact_token_limit",
+            config.auto_compact_token_limit.is_some(),
+            "conversations are not compacted",
+        ),
+        (
+            "review_model",
+            config.review_model.is_some(),
+            "there are no reviews",
+        ),
+    ];
+    let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
+    set.map(|(key, _, effect)| format!("`{key}` has no effect in this version: {effect}"))
+        .collect()
+}
+
+fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider, String> {
+    let name = config.name.as_deref().unwrap_or("openai");
+    let url = config.base_url.as_deref();
+    let mut provider = Provider::named(name, url).map_err(|e| format!("`provider`: {e}"))?;
+    if let Some(key) = api_key(config, name)? {
+        provider = provider.with_auth(ApiKey(key));
+    }
+    provider.query = config.query_params.clone().into_iter().collect();
+    for (name, value) in &config.http_headers {
+        provider
+            .add_header(name, value, false)
+            .map_err(|e| format!("`provider`: {e}"))?;
+    }
+    for (name, variable) in &config.env_http_headers {
+        let value = std::env::var(variable).unwrap_or_default();
+        if !value.trim().is_empty() {
+            provider
+                .add_header(name, &value, true)
+                .map_err(|e| format!("`provider`: {e}"))?;
+        }
+    }
+    let retry = RetryPolicy::default();
+    provider.retry = RetryPolicy::new(
+        config
+            .request_max_retries
+            .unwrap_or(retry.request_max_retries),
+        config
+            .stream_max_retries
+            .unwrap_or(retry.stream_max_retries),
+    );
+    provider.deadlines = deadlines(config.timeouts_ms);
+    provider.max_event_bytes = max_event_bytes;
+    Ok(provider)
+}
+
+/// The key: from the variable that is named, which must hold one; else from the profile's, which
+/// a server of one's own may do without.
+fn api_key(config: &ProviderConfig, profile: &str) -> Result<Option<Secret>, String> {
+    let variable = match (&config.api_key_env, profile.to_ascii_lowercase().as_str()) {
+        (Some(variable), _) => variable,
+        (None, "openai") => "OPENAI_API_KEY",
+        (None, "azure") => "AZURE_OPENAI_API_KEY",
+        (None, _) => return Ok(None),
+    };
+    let key = std::env::var(variable)
+        .ok()
+        .map(Secret::new)
+        .filter(|key| !key.is_empty());
+    let may_be_missing = config.api_key_env.is_none() && config.base_url.is_some();
+    if key.is_none() && !may_be_missing {
+        return Err(format!(
+            "environment variable {variable} is not set: put the API key into it, \
+             or name another in `provider.api_key_env`"
+        ));
+    }
+    Ok(key)
+}
+
+fn deadlines(config: TimeoutsMs) -> Deadlines {
+    let mut deadlines = Deadlines::default();
+    let set = |deadline: &mut Duration, limit: Option<u64>| {
+        if let Some(limit) = limit {
+            *deadline = Duration::from_millis(limit);
+        }
+    };
+    set(&mut deadlines.connect, config.connect);
+    set(&mut deadlines.send, config.send);
+    set(&mut deadlines.headers, config.headers);
+    set(&mut deadlines.first_event, config.first_event);
+    set(&mut deadlines.idle, config.idle);
+    deadlines
+}
