@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,17 @@ async fn weather(City { city }: City) -> Result<String, std::io::Error> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match converse().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\n{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn converse() -> Result<(), Box<dyn Error>> {
     // The scripted server has to live as long as the conversation.
     let (provider, _server) = provider().await?;
     let model = std::env::var("OPENAI_MODEL").unwrap_or_else(|_| "gpt-6-astra".into());
@@ -118,7 +129,7 @@ fn show(event: &Event) {
             name, arguments, ..
         } => println!("  -> {name} {arguments}"),
         Event::ToolCallEnd { output, .. } => println!("  <- {output}"),
-        Event::StreamError { attempt, error, .. } => println!("\n  retry {attempt}: {error}"),
+        Event::StreamError { attempt, error, .. } => println!("  retry {attempt}: {error}"),
         Event::TurnComplete { .. } => println!(),
         _ => {}
     }

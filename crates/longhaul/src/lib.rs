@@ -81,3 +81,8 @@ pub mod prelude {
     pub use crate::transport::{Provider, Secret};
     pub use crate::{Agent, Input, Session};
 }
+
+/// The program of the README is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
