@@ -58,46 +58,76 @@ pub(crate) fn elements(json: &str) -> Option<Vec<&RawValue>> {
 
 /// Removes white space between tokens, so that the text is one line. Strings are not touched.
 pub(crate) fn compact(json: &str) -> Cow<'_, str> {
-    if !has_space_between_tokens(json) {
+    if !spans(json).any(|(tokens, _)| tokens.contains(is_space)) {
         return Cow::Borrowed(json);
     }
-    let mut strings = Strings::default();
-    let kept = json
-        .chars()
-        .filter(|c| strings.inside(*c) || !is_space(*c))
-        .collect();
-    Cow::Owned(kept)
-}
-
-fn has_space_between_tokens(json: &str) -> bool {
-    let mut strings = Strings::default();
-    json.chars().any(|c| !strings.inside(c) && is_space(c))
+    let mut compacted = String::with_capacity(json.len());
+    for (tokens, string) in spans(json) {
+        compacted.extend(tokens.chars().filter(|c| !is_space(*c)));
+        compacted.push_str(string);
+    }
+    Cow::Owned(compacted)
 }
 
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Follows the quotes of a valid JSON text.
-#[derive(Default)]
-struct Strings {
-    open: bool,
-    escaped: bool,
+/// Each string of a valid JSON text, quotes included, with the tokens before it. The last is empty.
+fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = json;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (tokens, from_string) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+        let (string, after) = from_string.split_at(string_len(from_string));
+        rest = after;
+        Some((tokens, string))
+    })
 }
 
-impl Strings {
-    /// Whether `next` belongs to a string, its quotes included.
-    fn inside(&mut self, next: char) -> bool {
-        let was_open = self.open;
-        if self.escaped {
-            self.escaped = false;
-        } else if self.open && next == '\\' {
-            self.escaped = true;
-        } else if next == '"' {
-            self.open = !self.open;
-        }
-        was_open || self.open
+/// The length of the string that `json` begins with, quotes included.
+fn string_len(json: &str) -> usize {
+    let mut quotes = json.match_indices('"').map(|(quote, _)| quote).skip(1);
+    let is_escaped = |quote: &usize| {
+        let before = json.as_bytes()[..*quote].iter().rev();
+        before.take_while(|byte| **byte == b'\\').count() % 2 == 1
+    };
+    let end = quotes.find(|quote| !is_escaped(quote));
+    end.map_or(json.len(), |quote| quote + 1)
+}
+
+/// Replaces escapes of half a surrogate pair (`\ud83d` alone) by that of the replacement character.
+/// JSON's grammar allows them, but they are no text, and strict readers refuse the whole document.
+pub(crate) fn mend(json: &str) -> Cow<'_, str> {
+    if !json.contains("\\u") {
+        return Cow::Borrowed(json);
     }
+    let mut mended: Option<String> = None;
+    let mut at = 0;
+    while let Some(offset) = json[at..].find('\\') {
+        at += offset;
+        let rest = &json[at..];
+        let (length, is_half) = match (surrogate(rest), rest.get(6..).and_then(surrogate)) {
+            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => (12, false),
+            (Some(_), _) => (6, true),
+            (None, _) => (2, false),
+        };
+        if is_half {
+            let text = mended.get_or_insert_with(|| json.to_owned());
+            text.replace_range(at..at + length, "\\ufffd");
+        }
+        at += length;
+    }
+    mended.map_or(Cow::Borrowed(json), Cow::Owned)
+}
+
+/// The surrogate that `json` begins with as an escape.
+fn surrogate(json: &str) -> Option<u16> {
+    let digits = json.strip_prefix("\\u")?.get(..4)?;
+    let unit = u16::from_str_radix(digits, 16).ok()?;
+    (0xD800..0xE000).contains(&unit).then_some(unit)
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -118,9 +148,28 @@ mod tests {
 
     #[test]
     fn compaction_keeps_what_strings_hold() {
-        let pretty = "{ \"a b\" : [ 1.50 ,\n\t\"x \\\" y\\\\\" , null ] }\r\n";
-        assert_eq!(compact(pretty), r#"{"a b":[1.50,"x \" y\\",null]}"#);
+        let pretty =
+            "{ \"a b\" : [ 1.50 ,\n\t\"x \\\" y\\\\\" , \"\\\\\\\" é\" , \"\" , null ] }\r\n";
+        let compacted = r#"{"a b":[1.50,"x \" y\\","\\\" é","",null]}"#;
+        assert_eq!(compact(pretty), compacted);
+        assert!(matches!(compact(compacted), Cow::Borrowed(_)));
         assert!(matches!(compact(r#"{"a":" b"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_replaced_and_nothing_else() {
+        let table = [
+            (r"\ud83d\ude00 é \\ \n", r"\ud83d\ude00 é \\ \n"),
+            (r"\ud83d", r"\ufffd"),
+            (r"\uDE00\uD83D x", r"\ufffd\ufffd x"),
+            (r"\ud83d\ud83d\ude00", r"\ufffd\ud83d\ude00"),
+            (r"\\ud83d \u00e9", r"\\ud83d \u00e9"),
+        ];
+        for (text, expected) in table {
+            let (json, expected) = (format!("\"{text}\""), format!("\"{expected}\""));
+            assert_eq!(mend(&json), expected);
+            assert!(serde_json::from_str::<String>(&expected).is_ok());
+        }
     }
 
     #[test]

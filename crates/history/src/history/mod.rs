@@ -50,17 +50,23 @@ impl History {
 
     /// Appends an item.
     pub fn record(&mut self, item: Item) {
-        let index = self.len();
-        self.note_user_message(&item, index);
-        self.pairing.note(&item, index);
+        self.pairing.note(&item, self.len());
+        self.append(item);
+    }
+
+    /// Appends an item whose pairing is settled.
+    fn append(&mut self, item: Item) {
+        self.note_user_message(&item, self.len());
         self.segments.push(item, self.format);
     }
 
-    /// Records an output right after the call that it answers: the nearest earlier call with its
-    /// id and of a matching kind that has no output yet. Where there is none, it is appended, and
-    /// the next [`normalise`](Self::normalise) removes and reports it.
+    /// Records an output right after the call that it answers: the first call since the
+    /// last user message with its id and of a matching kind that has no output yet (else the nearest
+    /// before), so that outputs which come in the order of their calls find them even where calls
+    /// share an id. Where there is none, the output is appended, and the
+    /// next [`normalise`](Self::normalise) removes and reports it.
     pub fn record_output(&mut self, output: Item) {
-        match self.pairing.answer(&output) {
+        match self.pairing.answer(&output, self.last_user.unwrap_or(0)) {
             Some(call) => self.insert(call + 1, output),
             None => self.record(output),
         }

@@ -20,6 +20,13 @@ pub(super) struct OpenCall {
     pub(super) call_id: Box<str>,
 }
 
+impl OpenCall {
+    fn is_answered_by(&self, output: &Item) -> bool {
+        matches!(output.call_role(), Some(CallRole::Output(kind, call_id))
+            if *self.call_id == *call_id && self.kind.is_answered_by(kind))
+    }
+}
+
 impl Pairing {
     /// Takes note of an item that is appended at `index`.
     pub(super) fn note(&mut self, item: &Item, index: usize) {
@@ -29,20 +36,30 @@ impl Pairing {
                 kind,
                 call_id: call_id.into(),
             }),
-            Some(CallRole::Output(..)) if self.answer(item).is_none() => self.orphans.push(index),
+            Some(CallRole::Output(..)) if self.answer_last(item).is_none() => {
+                self.orphans.push(index);
+            }
             _ => {}
         }
     }
 
-    /// Settles the nearest open call that `output` answers, and says where it is.
-    pub(super) fn answer(&mut self, output: &Item) -> Option<usize> {
-        let Some(CallRole::Output(kind, call_id)) = output.call_role() else {
-            return None;
-        };
+    /// Settles the first open call from index `from` on that `output` answers, else the nearest
+    /// before, and says where it is. Outputs are given in the order of their calls, so that calls of
+    /// one response may share an id; `from` keeps those of earlier turns out.
+    pub(super) fn answer(&mut self, output: &Item, from: usize) -> Option<usize> {
+        let is_meant = |call: &OpenCall| call.index >= from && call.is_answered_by(output);
+        match self.open.iter().position(is_meant) {
+            Some(answered) => Some(self.open.remove(answered).index),
+            None => self.answer_last(output),
+        }
+    }
+
+    /// Settles the nearest open call before the end that `output`, which follows it, answers.
+    fn answer_last(&mut self, output: &Item) -> Option<usize> {
         let answered = self
             .open
             .iter()
-            .rposition(|call| &*call.call_id == call_id && call.kind.is_answered_by(kind))?;
+            .rposition(|call| call.is_answered_by(output))?;
         Some(self.open.remove(answered).index)
     }
 

@@ -48,11 +48,11 @@ pub(super) fn repair(broken: &History) -> (History, Vec<Repair>) {
             repairs.push(Repair::new(RepairKind::OrphanOutput, item, index));
             continue;
         }
-        repaired.record(item.clone());
+        repaired.append(item.clone());
         if let Some(call) = open.next_if(|call| call.index == index) {
             repairs.push(Repair::new(RepairKind::MissingOutput, item, index));
             let output = CallOutput::text(ABORTED);
-            repaired.record(Item::output(call.kind, &call.call_id, output));
+            repaired.append(Item::output(call.kind, &call.call_id, output));
         }
     }
     if broken.turn_start == Some(broken.len()) {
@@ -72,7 +72,7 @@ impl Repair {
 }
 
 impl History {
-    /// Forgets the items from `index` on, where everything before it is settled.
+    /// Forgets the items from `index` on, and what waits for a repair: that is about to be done.
     fn cut(&mut self, index: usize) {
         drop(self.segments.split_off(index));
         self.pairing = super::Pairing::default();

@@ -142,6 +142,28 @@ fn ids_used_again_pair_by_position() {
 }
 
 #[test]
+fn calls_of_one_response_may_share_an_id() {
+    let mut history = history([
+        Item::function_call("c", "tool", "1"),
+        Item::function_call("c", "tool", "2"),
+    ]);
+    history.record_output(out("c", "first"));
+    history.record_output(out("c", "second"));
+    let expected = ["call:c", "out:c=first", "call:c", "out:c=second"];
+    assert_eq!(
+        texts(&history.prompt(ReasoningFilter::CurrentTurn)),
+        expected
+    );
+    assert!(
+        history
+            .get(0)
+            .unwrap()
+            .json()
+            .contains(r#""arguments":"1""#)
+    );
+}
+
+#[test]
 fn an_output_of_the_wrong_kind_answers_nothing() {
     let mut history = history([Item::custom_tool_call("c", "t", "in"), out("c", "x")]);
     let repairs = history.normalise();

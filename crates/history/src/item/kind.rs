@@ -3,6 +3,8 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::json::{self, RawObject};
+
 /// The type of an item. Types that this crate does not know are [`ItemKind::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -108,7 +110,8 @@ struct Outline {
 impl Head {
     /// Reads the outline of one JSON object.
     pub(super) fn read(json: &str) -> Self {
-        let Ok(outline) = serde_json::from_str::<Outline>(json) else {
+        let json = json::mend(json);
+        let Ok(outline) = serde_json::from_str::<Outline>(&json) else {
             return Self {
                 kind: ItemKind::Other,
                 id: None,
@@ -159,6 +162,23 @@ impl ItemKind {
         }
     }
 }
+
+/// Whether an object of kind [`ItemKind::Other`] calls itself a call or an output. It is not one, for
+/// it lacks what they must have; but a server would look for its counterpart, and refuse.
+pub(super) fn names_a_call_or_output(object: &RawObject<'_>) -> bool {
+    let types = object.0.iter().filter(|(key, _)| key == "type");
+    let mut names = types.filter_map(|(_, name)| serde_json::from_str::<String>(name.get()).ok());
+    names.any(|name| CALLS_AND_OUTPUTS.contains(&name.as_str()))
+}
+
+const CALLS_AND_OUTPUTS: [&str; 6] = [
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "local_shell_call",
+    "local_shell_call_output",
+];
 
 impl Outline {
     fn kind(&self) -> ItemKind {

@@ -110,8 +110,10 @@ impl Item {
     ///
     /// Known types lose their `id` (unless `format` keeps ids), null fields, and what a server
     /// reports but does not take back (`status` of messages, reasoning and functions, `annotations`
-    /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. A ghost snapshot
-    /// and a call without an id have no wire form: no server could make sense of them.
+    /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. A ghost snapshot,
+    /// and a call or an output without an id or another part that it must have, have no wire form: no
+    /// server could make sense of them. Half a surrogate pair, which strict servers refuse, becomes
+    /// the replacement character.
     pub fn encode_wire(&self, format: WireFormat, out: &mut Vec<u8>) -> bool {
         wire::encode(self, format, out)
     }

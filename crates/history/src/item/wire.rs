@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Item, ItemKind, Role};
+use super::{Item, ItemKind, Role, kind};
 use crate::json::{self, RawObject};
 
 /// What a provider wants to see of an item.
@@ -27,17 +27,20 @@ pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool
         kind if (kind.call().is_some() || kind.is_output()) && item.call_id().is_none() => {
             return false;
         }
-        ItemKind::Other => out.extend_from_slice(item.json().as_bytes()),
-        _ => encode_known(item, format, out),
+        _ => {}
+    }
+    let json = json::mend(item.json());
+    match RawObject::parse(&json) {
+        Some(object) if item.kind() != ItemKind::Other => {
+            encode_known(item, &object, format, out);
+        }
+        Some(object) if kind::names_a_call_or_output(&object) => return false,
+        _ => out.extend_from_slice(json.as_bytes()),
     }
     true
 }
 
-fn encode_known(item: &Item, format: WireFormat, out: &mut Vec<u8>) {
-    let Some(object) = RawObject::parse(item.json()) else {
-        out.extend_from_slice(item.json().as_bytes());
-        return;
-    };
+fn encode_known(item: &Item, object: &RawObject<'_>, format: WireFormat, out: &mut Vec<u8>) {
     let mut writer = ObjectWriter::open(out);
     for (key, value) in &object.0 {
         encode_field(item, format, key, value, &mut writer);
