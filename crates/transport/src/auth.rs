@@ -8,6 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::{ErrorCode, ModelError};
 
+const REDACTED: &str = "[redacted]";
+
+/// What is shorter guards nothing, and taking it out would garble the text around it.
+const MIN_SECRET_BYTES: usize = 6;
+
 /// A credential. It prints as `Secret`, has no way to be serialised, and is wiped when dropped.
 ///
 /// ```
@@ -42,12 +47,21 @@ impl Secret {
         Ok(value)
     }
 
-    /// `text` with every occurrence of the secret taken out.
+    /// `text` with every occurrence of the secret taken out, also of its beginning where the text
+    /// was cut (marked by `…`).
     pub(crate) fn redact(&self, text: &str) -> String {
-        if self.is_empty() {
+        if self.0.len() < MIN_SECRET_BYTES {
             return text.to_owned();
         }
-        text.replace(&**self.0, "[redacted]")
+        let whole = text.replace(&**self.0, REDACTED);
+        if !whole.contains('…') {
+            return whole;
+        }
+        let ends = self.0.char_indices().rev().map(|(end, _)| end);
+        let beginnings = ends.filter(|end| *end > 0).map(|end| &self.0[..end]);
+        beginnings.fold(whole, |text, part| {
+            text.replace(&format!("{part}…"), &format!("{REDACTED}…"))
+        })
     }
 }
 
@@ -111,6 +125,10 @@ mod tests {
             secret.redact("key sk-canary is bad"),
             "key [redacted] is bad"
         );
+        for cut in ["key sk-cana… (HTTP 400)", "key s… (HTTP 400)"] {
+            assert_eq!(secret.redact(cut), "key [redacted]… (HTTP 400)");
+        }
+        assert_eq!(secret.redact("key sk-cana"), "key sk-cana");
     }
 
     #[test]

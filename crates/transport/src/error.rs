@@ -97,8 +97,6 @@ pub enum Phase {
     FirstEvent,
     /// Waiting for the next event.
     Idle,
-    /// The whole turn.
-    Turn,
 }
 
 impl Phase {
@@ -110,7 +108,6 @@ impl Phase {
             Self::Headers => "headers",
             Self::FirstEvent => "first_event",
             Self::Idle => "idle",
-            Self::Turn => "turn",
         }
     }
 }
@@ -174,7 +171,6 @@ impl ModelError {
             Phase::Headers => "no answer from the server",
             Phase::FirstEvent => "no first event from the server",
             Phase::Idle => "no further event from the server",
-            Phase::Turn => "the turn did not end",
         };
         let message = format!("{waiting} within {} ms", limit.as_millis());
         Self::new(ErrorCode::Timeout, message).edit(|e| e.phase = Some(phase))
@@ -243,6 +239,17 @@ impl ModelError {
     #[must_use]
     pub(crate) fn map_message(self, change: impl FnOnce(&str) -> String) -> Self {
         self.edit(|e| e.message = change(&e.message))
+    }
+
+    /// The same error with its texts replaced by `change` of them.
+    #[must_use]
+    pub(crate) fn map_texts(self, change: impl Fn(&str) -> String) -> Self {
+        self.edit(|e| {
+            e.message = change(&e.message);
+            for text in [&mut e.request_id, &mut e.reason].into_iter().flatten() {
+                *text = change(text);
+            }
+        })
     }
 
     /// The stable code.

@@ -12,33 +12,30 @@ pub struct ModelTraits {
     pub context_window: Option<u64>,
     /// Whether it reasons.
     pub reasoning: bool,
-    /// Whether it takes `text.verbosity`.
-    pub verbosity: bool,
 }
 
 /// A row: slugs that start with the prefix.
 struct Row(&'static str, ModelTraits);
 
-const fn model(context_window: u64, reasoning: bool, verbosity: bool) -> ModelTraits {
+const fn model(context_window: u64, reasoning: bool) -> ModelTraits {
     ModelTraits {
         context_window: Some(context_window),
         reasoning,
-        verbosity,
     }
 }
 
 /// The first row that matches counts.
 const TABLE: &[Row] = &[
-    Row("o3", model(200_000, true, false)),
-    Row("o4-mini", model(200_000, true, false)),
-    Row("codex-mini-latest", model(200_000, true, false)),
-    Row("gpt-4.1", model(1_047_576, false, false)),
-    Row("gpt-4o", model(128_000, false, false)),
-    Row("gpt-3.5", model(16_385, false, false)),
-    Row("gpt-oss", model(96_000, false, false)),
-    Row("openai/gpt-oss", model(96_000, false, false)),
-    Row("codex-", model(272_000, true, true)),
-    Row("gpt-5", model(272_000, true, true)),
+    Row("o3", model(200_000, true)),
+    Row("o4-mini", model(200_000, true)),
+    Row("codex-mini-latest", model(200_000, true)),
+    Row("gpt-4.1", model(1_047_576, false)),
+    Row("gpt-4o", model(128_000, false)),
+    Row("gpt-3.5", model(16_385, false)),
+    Row("gpt-oss", model(96_000, false)),
+    Row("openai/gpt-oss", model(96_000, false)),
+    Row("codex-", model(272_000, true)),
+    Row("gpt-5", model(272_000, true)),
 ];
 
 /// What is known of the model with this slug; of a slug that no row matches, nothing.

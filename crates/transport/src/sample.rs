@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use crate::retry::{Failures, Verdict, decide};
-use crate::{Model, ModelError, Request, ResponseEvent, ResponseStream};
+use crate::{ErrorCode, Model, ModelError, Request, ResponseEvent, ResponseStream};
 
 /// The events of a response, with what happened on the way to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +100,12 @@ fn attempts(sampling: Sampling) -> impl Stream<Item = Result<SampleEvent, ModelE
     })
 }
 
+/// A model owes an error where its stream ends early; one that forgets it is caught here.
+fn ended_early() -> ModelError {
+    let message = "the stream ended before the response was complete";
+    ModelError::new(ErrorCode::StreamIncomplete, message).in_stream()
+}
+
 impl Sampling {
     async fn step(mut self, mut state: State) -> Step {
         loop {
@@ -122,7 +128,7 @@ impl Sampling {
                     }
                     Some(Ok(event)) => return Some(self.give(event, response)),
                     Some(Err(error)) => return Some(self.fail(error)),
-                    None => State::Done,
+                    None => return Some(self.fail(ended_early())),
                 },
             };
         }
@@ -149,6 +155,7 @@ impl Sampling {
             .map(|end| end.saturating_duration_since(Instant::now()));
         let policy = self.model.retry_policy();
         let jitter = fastrand::f64();
+        tracing::debug!(code = %error.code(), failures = ?self.failures, "an attempt failed");
         match decide(&policy, &error, self.failures, remaining, jitter) {
             Verdict::GiveUp => (Err(error), (self, State::Done)),
             Verdict::Retry {

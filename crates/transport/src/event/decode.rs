@@ -21,10 +21,10 @@ struct Envelope<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     item: Option<&'a RawValue>,
-    #[serde(default)]
-    item_id: Option<String>,
-    #[serde(default)]
-    delta: Option<Value>,
+    #[serde(borrow, default)]
+    item_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
@@ -56,14 +56,14 @@ impl Envelope<'_> {
     fn into_event(self, data: &str) -> Result<ResponseEvent, ModelError> {
         let event = match self.r#type.as_deref() {
             Some("response.created") => ResponseEvent::Created {
-                response_id: Response::read(self.response).id,
+                response_id: read(Response::read(self.response).id),
             },
             Some("response.completed") => return Response::read(self.response).completed(),
             Some("response.failed") => return Err(Response::read(self.response).failure()),
             Some("response.incomplete") => return Err(Response::read(self.response).incomplete()),
-            Some("error") => return Err(failure::from_error_event(self.error, data)),
+            Some("error") => return Err(failure::from_error_event(data)),
             None if self.error.is_some() => {
-                return Err(failure::from_error_event(self.error, data));
+                return Err(failure::from_error_event(data));
             }
             Some(_) | None => match self.decoration() {
                 Some(event) => event,
@@ -97,8 +97,8 @@ impl Envelope<'_> {
 
     fn delta(&self) -> Option<Delta> {
         Some(Delta {
-            item_id: self.item_id.clone(),
-            text: self.delta.as_ref()?.as_str()?.to_owned(),
+            item_id: read(self.item_id),
+            text: read(self.delta)?,
         })
     }
 }
@@ -118,49 +118,68 @@ fn other(r#type: Option<Cow<'_, str>>, data: &str) -> ResponseEvent {
     }
 }
 
-/// The `response` object of an event. All of it is optional: servers differ.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Response {
-    id: Option<String>,
-    status: Option<String>,
-    output: Option<Vec<Item>>,
-    usage: Option<Value>,
-    error: Option<ServerError>,
-    incomplete_details: Option<IncompleteDetails>,
+/// A field, if it is there and of the type that it should have.
+fn read<'a, T: Deserialize<'a>>(field: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(field?.get()).ok()
 }
 
+/// The `response` object of an event. All of it is optional, and one odd field spoils no other:
+/// servers differ.
 #[derive(Deserialize, Default)]
 #[serde(default)]
+struct Response<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    incomplete_details: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
 struct IncompleteDetails {
-    reason: Option<String>,
+    reason: String,
 }
 
-impl Response {
-    fn read(raw: Option<&RawValue>) -> Self {
-        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default()
+impl<'a> Response<'a> {
+    fn read(raw: Option<&'a RawValue>) -> Self {
+        read(raw).unwrap_or_default()
     }
 
-    fn completed(self) -> Result<ResponseEvent, ModelError> {
-        match (self.status.as_deref(), &self.error) {
+    fn completed(&self) -> Result<ResponseEvent, ModelError> {
+        let status: Option<Cow<'_, str>> = read(self.status);
+        match (status.as_deref(), self.error) {
             (Some("failed"), _) | (_, Some(_)) => Err(self.failure()),
             (Some("incomplete"), _) => Err(self.incomplete()),
             _ => Ok(ResponseEvent::Completed(Completed {
-                response_id: self.id,
-                usage: self.usage.as_ref().and_then(usage),
-                output: self.output.unwrap_or_default(),
+                response_id: read(self.id),
+                usage: read(self.usage).as_ref().and_then(usage),
+                output: self.output(),
             })),
         }
     }
 
-    fn failure(self) -> ModelError {
-        self.error.unwrap_or_default().into_stream_failure()
+    fn output(&self) -> Vec<Item> {
+        let items: Vec<&RawValue> = read(self.output).unwrap_or_default();
+        let items = items.into_iter().map(|item| Item::from_json(item.get()));
+        items.filter_map(Result::ok).collect()
     }
 
-    fn incomplete(self) -> ModelError {
-        let reason = self.incomplete_details.and_then(|details| details.reason);
-        let reason = crate::error::clean(reason.as_deref().unwrap_or("unknown"));
+    fn failure(&self) -> ModelError {
+        let error: Value = read(self.error).unwrap_or_default();
+        ServerError::read(&error).into_stream_failure()
+    }
+
+    fn incomplete(&self) -> ModelError {
+        let details: Option<IncompleteDetails> = read(self.incomplete_details);
+        let reason = details.map_or("unknown".into(), |details| details.reason);
+        let reason = crate::error::clean(&reason);
         let message = format!("the response ended early: {reason}");
         ModelError::new(ErrorCode::ResponseIncomplete, message).with_reason(reason)
     }

@@ -2,17 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::error::clean;
 use crate::{ErrorCode, ModelError};
 
 /// An error object as servers write it: any field may be missing or of another type.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(crate) struct ServerError {
+#[derive(Default)]
+pub(super) struct ServerError {
     code: Value,
     r#type: Value,
     message: Value,
@@ -40,24 +37,24 @@ pub(crate) fn from_http(status: u16, body: &str) -> ModelError {
         "" => format!("the server refused: {}", clean_body(body)),
         message => clean(message),
     };
-    let code = error.code().unwrap_or(match status {
+    // Whose fault it is, the status tells more reliably than the names.
+    let says_more =
+        |code: &ErrorCode| !matches!(code, ErrorCode::InvalidRequest | ErrorCode::ServerError);
+    let by_name = || error.by_name().filter(says_more);
+    let code = error.by_phrase().or_else(by_name);
+    let code = code.unwrap_or_else(|| by_status(status));
+    error
+        .annotate(ModelError::new(code, message))
+        .with_status(status)
+}
+
+fn by_status(status: u16) -> ErrorCode {
+    match status {
         401 | 403 => ErrorCode::Unauthorized,
         429 => ErrorCode::RateLimited,
         408 | 409 | 425 | 500.. => ErrorCode::ServerError,
         _ => ErrorCode::InvalidRequest,
-    });
-    // A request that the server calls wrong is wrong under any name.
-    let code = match (status, code) {
-        (400..500, ErrorCode::ServerError | ErrorCode::ResponseFailed)
-            if !matches!(status, 408 | 409 | 425 | 429) =>
-        {
-            ErrorCode::InvalidRequest
-        }
-        (_, code) => code,
-    };
-    error
-        .annotate(ModelError::new(code, message))
-        .with_status(status)
+    }
 }
 
 /// The error that a body without an error status reports, if it does.
@@ -75,51 +72,55 @@ fn clean_body(body: &str) -> String {
 }
 
 /// A top-level `error` event, or data that holds an error and no type.
-pub(super) fn from_error_event(error: Option<&RawValue>, data: &str) -> ModelError {
-    let nested = error.and_then(|raw| serde_json::from_str::<ServerError>(raw.get()).ok());
-    let error = nested
-        .filter(ServerError::says_something)
-        .or_else(|| serde_json::from_str::<ServerError>(data).ok());
-    let mut error = error.unwrap_or_default();
-    // On the top level `type` is the event's, not the error's.
-    if error.r#type == "error" {
-        error.r#type = Value::Null;
-    }
-    if let (Some(raw), "") = (error_text(data), error.message()) {
-        error.message = Value::String(raw);
-    }
-    error.into_stream_failure()
-}
-
-/// `{"error": "text"}`
-fn error_text(data: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(data).ok()?;
-    value["error"].as_str().map(str::to_owned)
+pub(super) fn from_error_event(data: &str) -> ModelError {
+    ServerError::find(data).into_stream_failure()
 }
 
 impl ServerError {
     /// The error in a body, which may be JSON or, from some servers, an event stream.
     fn find(body: &str) -> Self {
-        #[derive(Deserialize)]
-        struct Body {
-            error: Value,
-        }
         let lines = body.lines().filter_map(|line| line.strip_prefix("data:"));
-        let errors = std::iter::once(body)
-            .chain(lines)
-            .filter_map(|text| serde_json::from_str::<Body>(text).ok());
-        let mut found = errors.filter_map(|body| match body.error {
-            Value::String(message) => Some(Self {
-                message: message.into(),
-                ..Self::default()
-            }),
-            object => serde_json::from_value(object).ok(),
-        });
-        found.find(Self::says_something).unwrap_or_default()
+        let texts = std::iter::once(body).chain(lines);
+        let values = texts.filter_map(|text| serde_json::from_str(text).ok());
+        let mut errors = values.filter_map(|value| Self::find_in(&value));
+        errors.next().unwrap_or_default()
+    }
+
+    /// The error in an event or a body, wherever in it servers put it.
+    fn find_in(value: &Value) -> Option<Self> {
+        let within = [&value["error"], &value["response"]["error"]].map(Self::read);
+        let within = within.into_iter().find(Self::says_something);
+        within.or_else(|| {
+            // On the top level `type` is the event's, not the error's.
+            let around = Self {
+                r#type: Value::Null,
+                ..Self::read(value)
+            };
+            let is_error = value["type"] == "error" || !around.message().is_empty();
+            is_error.then_some(around)
+        })
+    }
+
+    /// An error object, or a text in its place.
+    pub(super) fn read(error: &Value) -> Self {
+        let message = if error.is_string() {
+            error
+        } else {
+            &error["message"]
+        };
+        Self {
+            code: error["code"].clone(),
+            r#type: error["type"].clone(),
+            message: message.clone(),
+            resets_at: error["resets_at"].clone(),
+            resets_in_seconds: error["resets_in_seconds"].clone(),
+        }
     }
 
     fn says_something(&self) -> bool {
-        !(self.code.is_null() && self.r#type.is_null() && self.message.is_null())
+        let named = [&self.code, &self.r#type, &self.message];
+        let timed = [&self.resets_at, &self.resets_in_seconds];
+        !named.into_iter().chain(timed).all(Value::is_null)
     }
 
     fn message(&self) -> &str {
@@ -132,23 +133,37 @@ impl ServerError {
             "" => "the server ended the response with a failure and gave no reason".into(),
             message => clean(message),
         };
-        let code = self.code().unwrap_or(ErrorCode::ResponseFailed);
+        let code = self.by_phrase().or_else(|| self.by_name());
+        let code = code.or_else(|| self.by_number());
+        let code = code.unwrap_or(ErrorCode::ResponseFailed);
         self.annotate(ModelError::new(code, message))
     }
 
-    /// What the names in the error mean, if they are known. Codes may be strings or numbers, and
-    /// the type may be the only hint.
-    fn code(&self) -> Option<ErrorCode> {
+    /// What phrases in the message mean, if they are known.
+    fn by_phrase(&self) -> Option<ErrorCode> {
         let message = self.message().to_ascii_lowercase();
         let says = |phrase: &&str| message.contains(*phrase);
         if OVERFLOW_PHRASES.iter().any(&says) {
-            return Some(ErrorCode::ContextWindowExceeded);
+            Some(ErrorCode::ContextWindowExceeded)
+        } else if HOPELESS_PHRASES.iter().any(says) {
+            Some(ErrorCode::InvalidRequest)
+        } else {
+            None
         }
-        if HOPELESS_PHRASES.iter().any(says) {
-            return Some(ErrorCode::InvalidRequest);
-        }
+    }
+
+    /// What the code or the type means, if one is known. The type may be the only hint.
+    fn by_name(&self) -> Option<ErrorCode> {
         let names = [self.code.as_str(), self.r#type.as_str()];
         names.into_iter().flatten().find_map(by_name)
+    }
+
+    /// What a code means that is an HTTP status, as a number or as text.
+    fn by_number(&self) -> Option<ErrorCode> {
+        let text = self.code.as_str().and_then(|code| code.parse().ok());
+        let number = self.code.as_u64().or(text)?;
+        let status = u16::try_from(number).ok()?;
+        (400..600).contains(&status).then(|| by_status(status))
     }
 
     /// Adds when the call may succeed.

@@ -19,6 +19,12 @@ pub const DEFAULT_MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 const CHATGPT_BASE_URL: &str = "https://chatgpt.com/backend-api/codex";
 
+/// Headers of OpenAI's servers, and the variables that hold their values.
+const OPENAI_ENV_HEADERS: [(&str, &str); 2] = [
+    ("openai-organization", "OPENAI_ORGANIZATION"),
+    ("openai-project", "OPENAI_PROJECT"),
+];
+
 /// Parts of a host that belong to Azure's servers.
 const AZURE_HOSTS: [&str; 5] = [
     "openai.azure.",
@@ -114,7 +120,7 @@ pub enum ProviderError {
     /// The base URL is unusable.
     #[error("base URL `{url}`: {problem}")]
     BaseUrl {
-        /// The address without its user part.
+        /// The address without its user part, query and fragment.
         url: String,
         /// What is wrong with it.
         problem: String,
@@ -164,25 +170,42 @@ impl Provider {
         Ok(Self::at(parse_base_url(base_url)?))
     }
 
-    /// The server that the environment names: `OPENAI_BASE_URL` (default: OpenAI) with the key
-    /// `OPENAI_API_KEY`, which may be missing where the address is given.
+    /// The server that the environment names: `OPENAI_BASE_URL` with the key `OPENAI_API_KEY`,
+    /// which may be missing where the address is given; else OpenAI, with
+    /// [its own variables](Self::add_openai_env_headers). A variable that is blank counts as not set.
     ///
     /// # Errors
     ///
     /// [`ProviderError::MissingKey`] or [`ProviderError::BaseUrl`].
     pub fn from_env() -> Result<Self, ProviderError> {
-        let base_url = env("OPENAI_BASE_URL");
-        let mut provider = Self::at_openai(OPENAI_BASE_URL);
-        if let Some(base_url) = &base_url {
-            provider.base_url = parse_base_url(base_url)?;
-        }
-        match (env("OPENAI_API_KEY"), base_url) {
-            (Some(key), _) => Ok(provider.with_auth(ApiKey(Secret::new(key)))),
-            (None, Some(_)) => Ok(provider),
+        let key = env("OPENAI_API_KEY").map(Secret::new);
+        match (env("OPENAI_BASE_URL"), key) {
+            (Some(base_url), None) => Self::custom(&base_url),
+            (Some(base_url), Some(key)) => Ok(Self::custom(&base_url)?.with_auth(ApiKey(key))),
+            (None, Some(key)) => {
+                let mut provider = Self::openai(key);
+                provider.add_openai_env_headers()?;
+                Ok(provider)
+            }
             (None, None) => Err(ProviderError::MissingKey {
                 variable: "OPENAI_API_KEY".into(),
             }),
         }
+    }
+
+    /// Adds the headers `OpenAI-Organization` and `OpenAI-Project` from `OPENAI_ORGANIZATION` and
+    /// `OPENAI_PROJECT`, where those are set.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Header`] if HTTP does not allow a value.
+    pub fn add_openai_env_headers(&mut self) -> Result<(), ProviderError> {
+        for (header, variable) in OPENAI_ENV_HEADERS {
+            if let Some(value) = env(variable) {
+                self.add_header(header, value.trim(), true)?;
+            }
+        }
+        Ok(())
     }
 
     /// A built-in profile (`openai`, `chatgpt`, `azure`), or any other server under its own name.
@@ -203,7 +226,7 @@ impl Provider {
         let mut provider = Self::custom(url)?;
         provider.name = name.into();
         provider.vendor_headers = profile_url.is_some();
-        provider.stores_responses = is_azure(name, &provider.base_url);
+        provider.stores_responses |= name.eq_ignore_ascii_case("azure");
         Ok(provider)
     }
 
@@ -215,11 +238,11 @@ impl Provider {
     fn at(base_url: Url) -> Self {
         Self {
             name: "custom".into(),
+            stores_responses: is_azure(&base_url),
             base_url,
             query: Vec::new(),
             headers: HeaderMap::new(),
             auth: Arc::new(Anonymous),
-            stores_responses: false,
             vendor_headers: false,
             features: Features::default(),
             retry: RetryPolicy::default(),
@@ -294,14 +317,19 @@ fn known_url(url: &str) -> Url {
     Url::parse(url).expect("a constant address is valid")
 }
 
+const NO_SCHEME: &str = "it must begin with http:// or https://";
+
 fn parse_base_url(text: &str) -> Result<Url, ProviderError> {
     let refuse = |problem: &str| ProviderError::BaseUrl {
-        url: crate::error::clean(text.rsplit_once('@').map_or(text, |(_, host)| host)),
+        url: crate::error::clean(without_secrets(text)),
         problem: problem.into(),
     };
-    let url = Url::parse(text.trim()).map_err(|e| refuse(&e.to_string()))?;
+    let url = Url::parse(text.trim()).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => refuse(NO_SCHEME),
+        error => refuse(&error.to_string()),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("it must begin with http:// or https://"));
+        return Err(refuse(NO_SCHEME));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("it must not hold a user name or password"));
@@ -314,7 +342,13 @@ fn parse_base_url(text: &str) -> Result<Url, ProviderError> {
     Ok(url)
 }
 
-fn is_azure(name: &str, base_url: &Url) -> bool {
+/// The part of an address that may be shown: without user, query and fragment.
+fn without_secrets(url: &str) -> &str {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    shown.rsplit_once('@').map_or(shown, |(_, host)| host)
+}
+
+fn is_azure(base_url: &Url) -> bool {
     let host = base_url.host_str().unwrap_or_default().to_ascii_lowercase();
-    name.eq_ignore_ascii_case("azure") || AZURE_HOSTS.iter().any(|part| host.contains(part))
+    AZURE_HOSTS.iter().any(|part| host.contains(part))
 }

@@ -56,7 +56,9 @@ fn bad_addresses_are_refused_in_one_sentence_that_shows_no_secret() {
         "example.com/v1",
         "ftp://x/v1",
         "https://u:hunter2@x/v1",
-        "http://x/v1?k=v",
+        "http://x/v1?key=hunter2",
+        "http://x/v1#hunter2",
+        "hunter2@x/v1?hunter2@hunter2",
     ] {
         let error = Provider::custom(bad).unwrap_err().to_string();
         assert!(error.starts_with("base URL `"), "{error}");

@@ -163,3 +163,13 @@ impl RequestOptions {
         keys.find(|key| OWN_FIELDS.contains(key))
     }
 }
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("model", &self.model)
+            .field("items", &self.input.item_count())
+            .field("task_kind", &self.task_kind)
+            .finish_non_exhaustive()
+    }
+}

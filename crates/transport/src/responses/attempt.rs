@@ -75,7 +75,7 @@ impl Attempt {
         let limit = deadlines.connect.saturating_add(deadlines.send);
         let early = timeout(limit, sending)
             .await
-            .map_err(|_| ModelError::timeout(Phase::Send, deadlines.send))?;
+            .map_err(|_| ModelError::timeout(Phase::Send, limit))?;
         let response = match early {
             Some(response) => response,
             None => timeout(deadlines.headers, response)
@@ -99,7 +99,9 @@ impl Attempt {
         let mut headers = self.provider.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(CLIENT));
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(CLIENT));
         if let Some(secret) = self.secret.as_ref().filter(|secret| !secret.is_empty()) {
             headers.insert(AUTHORIZATION, secret.bearer_header()?);
         }
@@ -119,14 +121,10 @@ impl Attempt {
         let body = self.error_body(body).await;
         let mut error = event::from_http(status.as_u16(), &body);
         if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
-            error = error.map_message(|text| format!("{text} (to {})", clean(location)));
+            error = error.map_message(|text| format!("{text} (to {})", target(location)));
         }
-        let now = SystemTime::now();
-        let wait = advised_wait(&headers, now);
-        let too_long = wait.filter(|wait| *wait > self.provider.retry.max_wait);
         error
-            .with_retry_after(wait)
-            .with_retry_at(too_long.and_then(|wait| now.checked_add(wait)))
+            .with_retry_after(advised_wait(&headers, SystemTime::now()))
             .with_rate_limits(RateLimits::from_headers(&headers))
     }
 
@@ -168,24 +166,35 @@ impl Attempt {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// `error` without the credentials that the request carried.
-    pub(super) fn redact(&self, error: ModelError) -> ModelError {
-        error.map_message(|text| {
-            let mut text = match &self.secret {
-                Some(secret) => secret.redact(text),
-                None => text.to_owned(),
-            };
-            let sensitive = self
-                .provider
-                .headers
-                .values()
-                .filter(|value| value.is_sensitive());
-            for value in sensitive.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()) {
-                text = Secret::new(value).redact(&text);
-            }
-            text
-        })
+    /// `error` fit to be reported: without the credentials that the request carried, and with the
+    /// time of the next attempt if that is too far away for a wait.
+    pub(super) fn finish(&self, error: ModelError) -> ModelError {
+        let max_wait = self.provider.retry.max_wait;
+        let too_long = error.retry_after().filter(|wait| *wait > max_wait);
+        let retry_at = too_long.and_then(|wait| SystemTime::now().checked_add(wait));
+        // What the server itself said, if anything, is more exact.
+        let retry_at = error.retry_at().or(retry_at);
+        error
+            .map_texts(|text| self.redact(text))
+            .with_retry_at(retry_at)
     }
+
+    fn redact(&self, text: &str) -> String {
+        let headers = self.provider.headers.values();
+        let sensitive = headers.filter(|value| value.is_sensitive());
+        let texts = sensitive.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let secrets = self
+            .secret
+            .clone()
+            .into_iter()
+            .chain(texts.map(Secret::new));
+        secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
+    }
+}
+
+/// Where a redirect leads, without what may be secret.
+fn target(location: &str) -> String {
+    clean(location.split(['?', '#']).next().unwrap_or_default())
 }
 
 fn add_vendor_headers(request: &Request, headers: &mut HeaderMap) {
@@ -193,6 +202,8 @@ fn add_vendor_headers(request: &Request, headers: &mut HeaderMap) {
     headers.insert(HeaderName::from_static("codex-task-type"), task_kind);
     let beta = HeaderValue::from_static("responses=experimental");
     headers.insert(HeaderName::from_static("openai-beta"), beta);
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    headers.insert(HeaderName::from_static("version"), version);
     let originator = HeaderName::from_static("originator");
     headers
         .entry(originator)

@@ -60,7 +60,7 @@ impl Model for ResponsesClient {
             secret,
         };
         let response = attempt.exchange(&*self.exchange, request).await;
-        response.map_err(|error| attempt.redact(error))
+        response.map_err(|error| attempt.finish(error))
     }
 
     fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
@@ -75,5 +75,13 @@ impl Model for ResponsesClient {
 
     fn retry_policy(&self) -> RetryPolicy {
         self.provider.retry
+    }
+}
+
+impl std::fmt::Debug for ResponsesClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponsesClient")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
     }
 }

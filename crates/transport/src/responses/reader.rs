@@ -34,7 +34,7 @@ pub(super) fn read(
             let event = reader.next().await;
             let event = event.map_err(|error| {
                 let error = error.in_stream().with_request_id(request_id);
-                reader.attempt.redact(error)
+                reader.attempt.finish(error)
             });
             let goes_on = event.as_ref().is_ok_and(|event| !event.is_terminal());
             Some((event, goes_on.then_some(reader)))

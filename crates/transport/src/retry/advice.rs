@@ -10,8 +10,9 @@ use http::HeaderMap;
 pub fn advised_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
-    if let Some(ms) = text("retry-after-ms").and_then(number) {
-        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+    let ms = text("retry-after-ms").and_then(number);
+    if let Some(wait) = ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()) {
+        return Some(wait);
     }
     let retry_after = text("retry-after")?;
     if let Some(seconds) = number(retry_after) {
@@ -49,10 +50,10 @@ mod tests {
             wait(&[("retry-after-ms", "250"), ("retry-after", "9")]),
             Some(250)
         );
-        assert_eq!(
-            wait(&[("retry-after-ms", "x"), ("retry-after", "9")]),
-            Some(9000)
-        );
+        for nonsense in ["x", "-5", "NaN"] {
+            let pairs = [("retry-after-ms", nonsense), ("retry-after", "9")];
+            assert_eq!(wait(&pairs), Some(9000), "{nonsense}");
+        }
         assert_eq!(wait(&[]), None);
     }
 }

@@ -22,11 +22,6 @@ impl Failures {
             Stage::Stream => self.stream += 1,
         }
     }
-
-    /// All.
-    pub fn total(self) -> u32 {
-        self.request + self.stream
-    }
 }
 
 /// What to do after a failed attempt.

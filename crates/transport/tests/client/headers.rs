@@ -1,0 +1,171 @@
+//! What goes over the wire besides the conversation: address, headers, credential.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use longhaul_testkit::exchange::{Course, SentRequest};
+use longhaul_transport::auth::ApiKey;
+use longhaul_transport::{ErrorCode, Model, Provider, Request, Secret, TaskKind, encode};
+
+use super::support::{HELLO, client, failure, keyed, request};
+
+async fn sent(provider: Provider, request: &Request) -> SentRequest {
+    let (client, exchange) = client(provider.clone(), [Course::sse(HELLO)]);
+    drop(client.stream(request).await.unwrap());
+    let sent = exchange.requests().remove(0);
+    assert_eq!(sent.body, encode(request, &provider).unwrap());
+    assert_eq!(sent.body, client.encode(request).unwrap());
+    sent
+}
+
+fn headers(sent: &SentRequest) -> BTreeMap<&str, &str> {
+    let pairs = sent.headers.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect()
+}
+
+const USER_AGENT: &str = concat!("longhaul/", env!("CARGO_PKG_VERSION"));
+
+const PLAIN: [(&str, &str); 3] = [
+    ("accept", "text/event-stream"),
+    ("content-type", "application/json"),
+    ("user-agent", USER_AGENT),
+];
+
+fn identified() -> Request {
+    let mut request = request();
+    request.session_id = "s-1".into();
+    request.task_kind = TaskKind::Compact;
+    request
+}
+
+#[tokio::test]
+async fn any_other_server_gets_no_header_of_a_vendor() {
+    let provider = Provider::custom("https://example.com/v1/").unwrap();
+    let sent = sent(provider, &identified()).await;
+    assert_eq!(headers(&sent), PLAIN.into());
+    assert_eq!(sent.url, "https://example.com/v1/responses");
+    assert_eq!(sent.json()["prompt_cache_key"], "s-1");
+
+    let azure = Provider::named("azure", Some("https://x.openai.azure.com/openai/v1")).unwrap();
+    let sent = self::sent(azure, &identified()).await;
+    assert_eq!(headers(&sent), PLAIN.into());
+    assert_eq!(sent.json()["store"], true);
+}
+
+#[tokio::test]
+async fn the_vendors_profiles_get_theirs() {
+    let vendor = [
+        ("codex-task-type", "compact"),
+        ("openai-beta", "responses=experimental"),
+        ("originator", "longhaul"),
+        ("conversation_id", "s-1"),
+        ("session_id", "s-1"),
+        ("version", env!("CARGO_PKG_VERSION")),
+    ];
+    let expected: BTreeMap<_, _> = PLAIN.into_iter().chain(vendor).collect();
+    for (name, url) in [
+        ("openai", "https://api.openai.com/v1/responses"),
+        ("chatgpt", "https://chatgpt.com/backend-api/codex/responses"),
+    ] {
+        let sent = sent(Provider::named(name, None).unwrap(), &identified()).await;
+        assert_eq!((headers(&sent), sent.url.as_str()), (expected.clone(), url));
+        assert_eq!(sent.json()["store"], false);
+    }
+    let anonymous = sent(Provider::named("openai", None).unwrap(), &request()).await;
+    assert!(!headers(&anonymous).contains_key("session_id"));
+    assert_eq!(headers(&anonymous)["codex-task-type"], "standard");
+}
+
+#[tokio::test]
+async fn own_headers_are_sent_and_cannot_break_the_protocol() {
+    let mut provider = Provider::named("openai", None).unwrap();
+    for (name, value) in [
+        ("originator", "me"),
+        ("user-agent", "mine/1"),
+        ("accept", "text/html"),
+        ("x-team", "t"),
+    ] {
+        provider.add_header(name, value, false).unwrap();
+    }
+    let sent = sent(provider, &request()).await;
+    let headers = headers(&sent);
+    let seen = ["originator", "user-agent", "accept", "x-team"].map(|name| headers[name]);
+    assert_eq!(seen, ["me", "mine/1", "text/event-stream", "t"]);
+}
+
+#[tokio::test]
+async fn the_query_is_escaped() {
+    let mut provider = Provider::custom("https://example.com/openai").unwrap();
+    provider.query = vec![
+        ("api-version".into(), "2025-04-01 &=#é".into()),
+        ("a/b".into(), String::new()),
+    ];
+    let url = "https://example.com/openai/responses?api-version=2025-04-01+%26%3D%23%C3%A9&a%2Fb=";
+    assert_eq!(sent(provider, &request()).await.url, url);
+}
+
+#[tokio::test]
+async fn the_credential_is_a_sensitive_bearer_header() {
+    let keyed = sent(keyed(" sk-1\n"), &request()).await;
+    assert_eq!(headers(&keyed)["authorization"], "Bearer sk-1");
+    assert!(keyed.headers["authorization"].is_sensitive());
+    for provider in [Provider::neutral(), super::support::keyed("")] {
+        assert!(!headers(&sent(provider, &request()).await).contains_key("authorization"));
+    }
+    let mut own = request();
+    own.auth = Some(Arc::new(ApiKey(Secret::new("sk-2"))));
+    let own = sent(super::support::keyed("sk-1"), &own).await;
+    assert_eq!(headers(&own)["authorization"], "Bearer sk-2");
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_sent_ends_the_attempt_before_it_begins() {
+    let (client, exchange) = client(keyed("sk\nx"), []);
+    let error = client.stream(&request()).await.err().unwrap();
+    assert_eq!(
+        (error.code(), error.is_retryable()),
+        (ErrorCode::Unauthorized, false)
+    );
+    assert_eq!(exchange.requests().len(), 0);
+}
+
+/// G9 (secrets): what a server echoes is redacted, whole or cut, wherever an error holds it.
+#[tokio::test]
+async fn an_echoed_credential_is_redacted() {
+    let key = "sk-canary-0123456789";
+    let mut provider = keyed(key);
+    provider
+        .add_header("x-api-key", "hdr-canary-987", true)
+        .unwrap();
+    for padding in 980..1030 {
+        let message = format!("{} {key} and hdr-canary-987", "x".repeat(padding));
+        let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+        let event = format!("data: {{\"type\":\"error\",\"message\":\"{message}\"}}\n\n");
+        let reason = format!(
+            "data: {{\"type\":\"response.incomplete\",\"response\":{{\"incomplete_details\":{{\"reason\":\"{message}\"}}}}}}\n\n"
+        );
+        for course in [
+            Course::json(401, body.clone()),
+            Course::json(200, body),
+            Course::new().head(500).body(message.clone()),
+            Course::new().head(302).header("location", &message),
+            Course::new().head(500).header("x-request-id", &message),
+            Course::sse(event),
+            Course::sse(reason),
+        ] {
+            let error = failure(provider.clone(), course).await;
+            let shown = format!(
+                "{error} {error:?} {:?} {:?}",
+                error.reason(),
+                error.request_id()
+            );
+            assert!(
+                !shown.contains("sk-can") && !shown.contains("hdr-can"),
+                "{shown}"
+            );
+            assert!(padding > 1000 || shown.contains("[redacted]"), "{shown}");
+        }
+    }
+}

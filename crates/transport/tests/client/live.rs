@@ -1,0 +1,166 @@
+//! Over real loopback HTTP: when connections end, and what they carry.
+
+use futures_util::StreamExt;
+use longhaul_testkit::server::{Cut, Framing, Gate, Reply, ReplyOutcome, Script, Server};
+use longhaul_testkit::sse::ResponseBuilder;
+use longhaul_transport::{ErrorCode, Model, ResponseEvent};
+
+use super::support::{attempt, live, request};
+
+fn hello() -> ResponseBuilder {
+    ResponseBuilder::new().text("hello")
+}
+
+/// G6 (no silent truncation), the other side: the terminal event is the end, whatever the connection does.
+#[tokio::test]
+async fn the_terminal_event_ends_the_stream_though_the_connection_stays_open() {
+    let endings = [
+        (hello().completed(), None),
+        (
+            hello().failed("server_error", "sorry"),
+            Some(ErrorCode::ServerError),
+        ),
+        (
+            hello().failed("context_length_exceeded", "long"),
+            Some(ErrorCode::ContextWindowExceeded),
+        ),
+        (
+            hello().incomplete("max_output_tokens"),
+            Some(ErrorCode::ResponseIncomplete),
+        ),
+        (
+            vec![serde_json::json!({"type": "error", "code": "rate_limit_exceeded"})],
+            Some(ErrorCode::RateLimited),
+        ),
+        (
+            vec![serde_json::json!({"error": {"code": 500, "message": "m"}})],
+            Some(ErrorCode::ServerError),
+        ),
+    ];
+    for (events, code) in endings {
+        let reply = Reply::sse().events(events).keep_open();
+        let server = Server::start(reply).await.unwrap();
+        let (events, error) = attempt(&live(&server)).await;
+        assert_eq!(
+            error.as_ref().map(longhaul_transport::ModelError::code),
+            code
+        );
+        assert_eq!(
+            events.iter().filter(|event| event.is_terminal()).count(),
+            usize::from(code.is_none())
+        );
+        // And the connection is let go.
+        let end = server.wait_until_reply_ended(0).await;
+        assert!(matches!(end, ReplyOutcome::ClientClosed { .. }), "{end:?}");
+        server.assert_complete();
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_stream_closes_the_connection() {
+    let gate = Gate::new("within the stream");
+    let reply = Reply::sse().events(hello().unfinished()).gate(&gate);
+    let server = Server::start(reply).await.unwrap();
+    let client = live(&server);
+    let mut stream = client.stream(&request()).await.unwrap();
+    assert!(matches!(
+        stream.next().await,
+        Some(Ok(ResponseEvent::Created { .. }))
+    ));
+    gate.reached().await;
+    drop(stream);
+    server.connection_closed(0).await;
+}
+
+#[tokio::test]
+async fn dropping_the_call_before_the_head_closes_the_connection() {
+    let gate = Gate::new("before the head");
+    let server = Server::start(Reply::text("late").hold_head(&gate))
+        .await
+        .unwrap();
+    let client = live(&server);
+    let request = request();
+    tokio::select! {
+        _ = client.stream(&request) => panic!("the head is held back"),
+        () = gate.reached() => {}
+    }
+    server.connection_closed(0).await;
+}
+
+#[tokio::test]
+async fn the_body_is_what_the_model_says_it_sends() {
+    let server = Server::start(Reply::text("hello")).await.unwrap();
+    let client = live(&server);
+    assert!(attempt(&client).await.1.is_none());
+    let sent = &server.requests()[0];
+    assert_eq!(sent.body, client.encode(&request()).unwrap());
+    assert_eq!(
+        sent.header("content-length"),
+        Some(sent.body.len().to_string().as_str())
+    );
+    assert_eq!(sent.target, "/v1/responses");
+}
+
+/// Larger than one piece of the upload, so that it takes several.
+#[tokio::test]
+async fn a_large_body_arrives_whole() {
+    let server = Server::start(Reply::text("hello")).await.unwrap();
+    let client = live(&server);
+    let mut request = request();
+    request.instructions = Some("é".repeat(1_000_000).into());
+    let events = client
+        .stream(&request)
+        .await
+        .unwrap()
+        .collect::<Vec<_>>()
+        .await;
+    assert!(events.iter().all(Result::is_ok));
+    assert_eq!(server.requests()[0].body, client.encode(&request).unwrap());
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_a_failed_connection() {
+    let table = [
+        Reply::sse().bytes("hello").without_head(),
+        Reply::sse().bytes("").without_head(),
+        Reply::text("x").without_head().cut_after(0, Cut::Rst),
+        Reply::sse()
+            .bytes("HTTP/1.1 200 OK\r\ncontent-le")
+            .without_head(),
+    ];
+    for reply in table {
+        let what = format!("{reply:?}");
+        let server = Server::start(reply).await.unwrap();
+        let error = attempt(&live(&server)).await.1.unwrap();
+        assert_eq!(
+            (error.code(), error.is_retryable()),
+            (ErrorCode::ConnectionFailed, true),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let server = Server::start(Script::new()).await.unwrap();
+    let client = live(&server);
+    server.shutdown().await;
+    let error = attempt(&client).await.1.unwrap();
+    assert_eq!(error.code(), ErrorCode::ConnectionFailed);
+    assert!(
+        error
+            .to_string()
+            .starts_with("could not connect to the server: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn bodies_of_every_framing() {
+    for framing in [Framing::Chunked, Framing::ContentLength, Framing::Close] {
+        let server = Server::start(Reply::text("hello").framing(framing))
+            .await
+            .unwrap();
+        assert!(attempt(&live(&server)).await.1.is_none(), "{framing:?}");
+    }
+}

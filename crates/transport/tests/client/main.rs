@@ -1,0 +1,11 @@
+//! The Responses client and the retry loop, over scripted exchanges in virtual time and over real loopback HTTP.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod cut;
+mod deadlines;
+mod errors;
+mod headers;
+mod live;
+mod retries;
+mod support;
