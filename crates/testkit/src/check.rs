@@ -3,11 +3,12 @@
 //! The rules, as strict servers apply them:
 //! 1. No call and no output has an empty call id.
 //! 2. Every output answers a call *earlier* in the same input: `function_call_output` a `function_call` or a
-//!    `local_shell_call`, `custom_tool_call_output` a `custom_tool_call`.
+//!    `local_shell_call`, `custom_tool_call_output` a `custom_tool_call`, `local_shell_call_output` a
+//!    `local_shell_call`.
 //! 3. Every such call has exactly one output.
 //!
 //! Ids may be used again: an output answers the nearest earlier call of its id that is still unanswered.
-//! A `local_shell_call` without `call_id` goes by its `id`. All other items are ignored.
+//! A `local_shell_call` or `local_shell_call_output` without `call_id` goes by its `id`. All other items are ignored.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -159,15 +160,18 @@ pub enum ItemKind {
     FunctionCallOutput,
     /// `custom_tool_call_output`
     CustomToolCallOutput,
+    /// `local_shell_call_output`
+    LocalShellCallOutput,
 }
 
 impl ItemKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::FunctionCall,
         Self::LocalShellCall,
         Self::CustomToolCall,
         Self::FunctionCallOutput,
         Self::CustomToolCallOutput,
+        Self::LocalShellCallOutput,
     ];
 
     fn of(item: &Value) -> Option<Self> {
@@ -182,17 +186,22 @@ impl ItemKind {
             Self::CustomToolCall => "custom_tool_call",
             Self::FunctionCallOutput => "function_call_output",
             Self::CustomToolCallOutput => "custom_tool_call_output",
+            Self::LocalShellCallOutput => "local_shell_call_output",
         }
     }
 
     fn is_output(self) -> bool {
-        matches!(self, Self::FunctionCallOutput | Self::CustomToolCallOutput)
+        matches!(
+            self,
+            Self::FunctionCallOutput | Self::CustomToolCallOutput | Self::LocalShellCallOutput
+        )
     }
 
     fn answers(self, call: Self) -> bool {
         match self {
             Self::FunctionCallOutput => matches!(call, Self::FunctionCall | Self::LocalShellCall),
             Self::CustomToolCallOutput => call == Self::CustomToolCall,
+            Self::LocalShellCallOutput => call == Self::LocalShellCall,
             _ => false,
         }
     }
@@ -214,7 +223,7 @@ struct Call {
 fn call_id(item: &Value, kind: ItemKind) -> &str {
     let field = |name| item.get(name).and_then(Value::as_str).unwrap_or_default();
     match (field("call_id"), kind) {
-        ("", ItemKind::LocalShellCall) => field("id"),
+        ("", ItemKind::LocalShellCall | ItemKind::LocalShellCallOutput) => field("id"),
         (call_id, _) => call_id,
     }
 }

@@ -3,6 +3,8 @@
 //! * [`server`]: a scripted Responses server on loopback, with faults at chosen bytes and a log of what came.
 //! * [`sse`]: the events of a response, as the server would stream them.
 //! * [`model`]: a scripted model in process, behind the same seam as a server's client.
+//! * [`exchange`]: scripted HTTP exchanges for virtual time.
+//! * [`strategies`]: items and conversations for property tests, sound and broken.
 //! * [`check`]: do the calls and outputs of a request pair up?
 //!
 //! Out of scope: judging a model's answers, other APIs than Responses, TLS.
@@ -21,10 +23,40 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A test in virtual time needs no server:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use futures_util::StreamExt;
+//! use longhaul_history::{History, Item, ReasoningFilter};
+//! use longhaul_testkit::ScriptedModel;
+//! use longhaul_transport::{Model, Request, ResponseEvent};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let model = ScriptedModel::new().call("call_1", "shell", r#"{"cmd":"ls"}"#).text("Two files.");
+//!
+//! // An agent takes `Arc::new(model.clone())`; here the test asks by itself.
+//! let mut history = History::default();
+//! history.record(Item::user("How many files?"));
+//! let request = Request::new("m", history.prompt(ReasoningFilter::CurrentTurn));
+//! for _ in 0..2 {
+//!     let events = model.stream(&request).await.unwrap();
+//!     let last = events.map(Result::unwrap).collect::<Vec<_>>().await.pop();
+//!     assert!(matches!(last, Some(ResponseEvent::Completed(_))));
+//! }
+//! model.assert_complete();
+//! # }
+//! ```
 
 pub mod check;
+pub mod exchange;
 pub mod model;
 pub mod server;
 pub mod sse;
+pub mod strategies;
 
+pub use exchange::ScriptedExchange;
 pub use model::ScriptedModel;

@@ -20,11 +20,20 @@ fn output(call_id: &str) -> Value {
 fn valid_inputs_pass() {
     let shell_by_id = json!({"type": "local_shell_call", "id": "s"});
     let message = json!({"role": "user", "content": "hi"});
-    let valid: [&[Value]; 6] = [
+    let own = |id: &str| json!({"type": "local_shell_call_output", "id": id});
+    let valid: [&[Value]; 7] = [
         &[],
         &[message.clone(), call("a"), message, output("a")],
         &[call("a"), call("b"), output("b"), output("a")],
         &[call("a"), output("a"), call("a"), output("a")],
+        &[
+            call("s"),
+            shell_by_id.clone(),
+            own("s"),
+            output("s"),
+            item("local_shell_call", "t"),
+            own("t"),
+        ],
         &[
             shell_by_id,
             output("s"),
@@ -46,7 +55,24 @@ fn valid_inputs_pass() {
 #[test]
 fn each_kind_of_violation_is_found() {
     let (index, call_id, kind) = (0, "a".to_owned(), ItemKind::FunctionCallOutput);
-    let table: [(&[Value], Violation); 9] = [
+    let own_output = ItemKind::LocalShellCallOutput;
+    let table: [(&[Value], Violation); 11] = [
+        (
+            &[json!({"type": "local_shell_call_output"})],
+            Violation::EmptyCallId {
+                index,
+                kind: own_output,
+            },
+        ),
+        (
+            &[call("a"), output("a"), item("local_shell_call_output", "a")],
+            Violation::OutputOfOtherKind {
+                index: 2,
+                call_id: call_id.clone(),
+                kind: own_output,
+                call_kind: ItemKind::FunctionCall,
+            },
+        ),
         (&[output("")], Violation::EmptyCallId { index, kind }),
         (
             &[json!({"type": "local_shell_call"})],
