@@ -33,6 +33,7 @@ pub(crate) struct Defaults {
     pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) options: RequestOptions,
     pub(crate) context: Arc<dyn ContextMessages>,
+    pub(crate) default_reasoning: fn(&str) -> Option<Reasoning>,
     pub(crate) bounds: Bounds,
 }
 
@@ -56,6 +57,7 @@ impl Agent {
                 tools: Vec::new(),
                 options: RequestOptions::default(),
                 context: Arc::new(()),
+                default_reasoning: |_| None,
                 bounds: Bounds {
                     context_window: None,
                     max_model_calls: DEFAULT_MAX_MODEL_CALLS,
@@ -130,6 +132,13 @@ impl AgentBuilder {
     /// How much the model is to reason. Default: its own.
     pub fn reasoning(mut self, reasoning: Reasoning) -> Self {
         self.defaults.settings.reasoning = Some(reasoning);
+        self
+    }
+
+    /// How much a model is to reason where neither [`reasoning`](Self::reasoning) nor a later
+    /// setting says so, by its slug. Default: nothing is said.
+    pub fn default_reasoning(mut self, default: fn(&str) -> Option<Reasoning>) -> Self {
+        self.defaults.default_reasoning = default;
         self
     }
 
@@ -250,4 +259,20 @@ pub enum BuildError {
     /// HTTP cannot be set up.
     #[error("HTTP client: {0}")]
     Http(String),
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("model", &self.defaults.settings.model)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for AgentBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentBuilder")
+            .field("model", &self.defaults.settings.model)
+            .finish_non_exhaustive()
+    }
 }

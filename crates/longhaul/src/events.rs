@@ -137,33 +137,44 @@ fn join(last: &mut Event, next: &Event) -> bool {
     }
 }
 
-/// The readers of a session's events.
-#[derive(Default)]
-pub(crate) struct Subscribers(Mutex<Vec<Weak<Queue>>>);
+/// The readers of a session's events; `None` when the session has ended.
+pub(crate) struct Subscribers(Mutex<Option<Vec<Weak<Queue>>>>);
+
+impl Default for Subscribers {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+}
 
 impl Subscribers {
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Queue>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Weak<Queue>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn subscribe(&self) -> SessionEvents {
         let queue = Arc::new(Queue::default());
-        self.lock().push(Arc::downgrade(&queue));
+        match &mut *self.lock() {
+            Some(queues) => queues.push(Arc::downgrade(&queue)),
+            None => queue.close(),
+        }
         SessionEvents(queue)
     }
 
     fn push(&self, event: &SessionEvent) {
-        self.lock().retain(|queue| match queue.upgrade() {
-            Some(queue) => {
-                queue.push(event.clone());
-                true
-            }
-            None => false,
+        let mut queues = self.lock();
+        queues.iter_mut().for_each(|queues| {
+            queues.retain(|queue| match queue.upgrade() {
+                Some(queue) => {
+                    queue.push(event.clone());
+                    true
+                }
+                None => false,
+            });
         });
     }
 
     pub(crate) fn close(&self) {
-        let queues = std::mem::take(&mut *self.lock());
+        let queues = self.lock().take().unwrap_or_default();
         queues
             .iter()
             .filter_map(Weak::upgrade)
@@ -178,10 +189,50 @@ pub(crate) struct Emitter {
     pub(crate) queue: Arc<Queue>,
     pub(crate) submission_id: Arc<str>,
     pub(crate) turn_id: Arc<str>,
+    over: Arc<Mutex<bool>>,
 }
 
 impl Emitter {
+    pub(crate) fn new(
+        subscribers: Arc<Subscribers>,
+        queue: Arc<Queue>,
+        submission_id: Arc<str>,
+        turn_id: Arc<str>,
+    ) -> Self {
+        Self {
+            subscribers,
+            queue,
+            submission_id,
+            turn_id,
+            over: Arc::default(),
+        }
+    }
+
+    /// Sends the events of another submission in the same turn.
+    pub(crate) fn of(&self, submission_id: Arc<str>, queue: Arc<Queue>) -> Self {
+        Self {
+            queue,
+            submission_id,
+            ..self.clone()
+        }
+    }
+
+    /// Sends an event of the turn. After its end there are none: a tool may outlive it.
     pub(crate) fn emit(&self, event: Event) {
+        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*over {
+            self.push(event);
+        }
+    }
+
+    /// Sends the last event of the turn.
+    pub(crate) fn emit_last(&self, event: Event) {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        *over = true;
+        self.push(event);
+    }
+
+    fn push(&self, event: Event) {
         let event = SessionEvent {
             submission_id: Arc::clone(&self.submission_id),
             turn_id: Arc::clone(&self.turn_id),
@@ -189,6 +240,12 @@ impl Emitter {
         };
         self.subscribers.push(&event);
         self.queue.push(event);
+    }
+}
+
+impl std::fmt::Debug for SessionEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionEvents").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a user says.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,6 +9,8 @@ use longhaul_history::turn_item::UserPart;
 use longhaul_history::{ContentPart, Item, Role};
 use longhaul_state::protocol::{InputPart, SettingsUpdate, TurnError, UserTurn};
 use serde_json::Value;
+
+use crate::task::SessionTask;
 
 /// The largest image file that is sent, in bytes.
 pub const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
@@ -19,9 +22,10 @@ pub const MAX_IMAGE_BYTES: u64 = 20 * 1024 * 1024;
 ///
 /// let input = Input::from("What is in this picture?").image("https://example.com/cat.png");
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Input {
     pub(crate) id: Option<String>,
+    pub(crate) task: Option<Arc<dyn SessionTask>>,
     pub(crate) parts: Vec<InputPart>,
     pub(crate) output_schema: Option<Value>,
     pub(crate) settings: SettingsUpdate,
@@ -50,7 +54,8 @@ impl Input {
         self
     }
 
-    /// A JSON schema that the final message of this turn has to follow.
+    /// A JSON schema that the final message has to follow. It holds from the next request of the
+    /// turn that takes the input to its end.
     #[must_use]
     pub fn output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
@@ -61,6 +66,14 @@ impl Input {
     #[must_use]
     pub fn settings(mut self, settings: SettingsUpdate) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// What the turn that this input starts does, in place of the regular turn. An input that steers
+    /// a running turn changes nothing of what that does.
+    #[must_use]
+    pub fn task(mut self, task: impl SessionTask + 'static) -> Self {
+        self.task = Some(Arc::new(task));
         self
     }
 
@@ -77,13 +90,6 @@ impl Input {
             return Err(TurnError::InvalidInput(
                 "`items` is empty: say something".into(),
             ));
-        }
-        if let Some(cwd) = self.settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            let message = format!(
-                "`cwd` is relative: `{}`; give an absolute path",
-                cwd.display()
-            );
-            return Err(TurnError::InvalidInput(message));
         }
         for (index, part) in self.parts.iter().enumerate() {
             if let InputPart::Image { image_url } = part
@@ -154,10 +160,10 @@ impl From<Vec<InputPart>> for Input {
 impl From<UserTurn> for Input {
     fn from(turn: UserTurn) -> Self {
         Self {
-            id: None,
             settings: turn.settings(),
             parts: turn.items,
             output_schema: turn.final_output_json_schema,
+            ..Self::default()
         }
     }
 }
@@ -235,6 +241,15 @@ fn media_type(bytes: &[u8]) -> Option<&'static str> {
             ..,
         ] => Some("image/webp"),
         _ => None,
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input")
+            .field("id", &self.id)
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
     }
 }
 

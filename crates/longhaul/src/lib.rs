@@ -4,7 +4,8 @@
 //! An [`Agent`] opens sessions; a [`Session`] takes input and runs turns, one at a time; a turn asks
 //! the model, runs the tools that it asks for, and ends with its answer:
 //!
-//! ```no_run
+#![cfg_attr(feature = "http", doc = "```no_run")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
 //! use longhaul::prelude::*;
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -83,6 +84,6 @@ pub mod prelude {
 }
 
 /// The program of the README is compiled with the tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

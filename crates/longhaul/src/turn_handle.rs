@@ -2,10 +2,10 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longhaul_state::protocol::{Event, TurnError, TurnResult};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::events::Queue;
@@ -37,7 +37,8 @@ impl TurnHandle {
         Some(self.queue.next().await?.event)
     }
 
-    /// Ends the turn: the connection is closed and tools are stopped. The result says so.
+    /// Ends the turn: the connection is closed and tools are stopped. Input that still waits is
+    /// taken back, and reaches no model. The result says that it was interrupted.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
@@ -80,23 +81,52 @@ impl Drop for TurnHandle {
 }
 
 /// Cancels whatever an input has become: one that waits, or the turn that took it.
-#[derive(Clone, Default)]
-pub(crate) struct Cancel(Arc<Mutex<CancellationToken>>);
+#[derive(Clone)]
+pub(crate) struct Cancel {
+    token: Arc<Mutex<CancellationToken>>,
+    /// Wakes the session's runner, which settles inputs that wait.
+    wake: Arc<Notify>,
+}
 
 impl Cancel {
+    pub(crate) fn new(wake: Arc<Notify>) -> Self {
+        Self {
+            token: Arc::default(),
+            wake,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CancellationToken> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn cancel(&self) {
-        self.token().cancel();
+        // Under the lock, so that it cannot fall between the chairs of `join`.
+        self.lock().cancel();
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.lock().is_cancelled()
     }
 
     pub(crate) fn token(&self) -> CancellationToken {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().clone()
     }
 
     /// The input is now part of the turn that `token` ends.
     pub(crate) fn join(&self, token: &CancellationToken) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
+        let before = std::mem::replace(&mut *self.lock(), token.clone());
+        if before.is_cancelled() {
+            token.cancel();
+        }
+    }
+}
+
+impl std::fmt::Debug for TurnHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnHandle")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! The arrows of `docs/architecture.md`, and what crates must not know.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};

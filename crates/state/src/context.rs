@@ -56,7 +56,7 @@ impl TurnContext {
         let mut request = Request::new(self.settings.model.clone(), input);
         request.instructions.clone_from(&self.instructions);
         request.tools = self.tools.clone();
-        request.reasoning.clone_from(&self.settings.reasoning);
+        request.reasoning = services.reasoning(&self.settings);
         request.verbosity = self.settings.verbosity;
         request.output_schema.clone_from(&self.output_schema);
         request.options = self.options.clone();
@@ -64,5 +64,15 @@ impl TurnContext {
         request.task_kind = TaskKind::Standard;
         request.auth.clone_from(&services.auth);
         request
+    }
+}
+
+impl std::fmt::Debug for TurnContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnContext")
+            .field("session_id", &self.session_id)
+            .field("turn_id", &self.turn_id)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -11,15 +11,22 @@ pub const MAX_WAITING: usize = 64;
 /// The turns of a session, one at a time: inputs of type `I` in the order in which they came.
 ///
 /// Every input that is accepted is begun, taken by a running turn, kept for the next turn after an
-/// interrupt, or given back by [`close`](Self::close). None is lost.
+/// interrupt, or given back by [`withdraw`](Self::withdraw), [`stop`](Self::stop) or
+/// [`drain`](Self::drain). None is lost.
 pub struct TurnQueue<I>(Mutex<Inner<I>>);
 
 struct Inner<I> {
     active: Option<ActiveTurn<I>>,
     waiting: VecDeque<I>,
-    /// Steers of an interrupted turn: they go into the next one.
+    /// Steers of an interrupted turn: they go into the next one, before what starts it.
     kept: Vec<I>,
+    /// Steers that came too late for the last turn: the next one, which the first of them starts,
+    /// takes them with its first request.
+    following: VecDeque<I>,
+    /// The turn that is about to begin was interrupted already.
+    interrupted: bool,
     closed: bool,
+    stopped: bool,
 }
 
 /// The turn that runs.
@@ -72,7 +79,10 @@ impl<I> Default for TurnQueue<I> {
             active: None,
             waiting: VecDeque::new(),
             kept: Vec::new(),
+            following: VecDeque::new(),
+            interrupted: false,
             closed: false,
+            stopped: false,
         }))
     }
 }
@@ -117,17 +127,19 @@ impl<I> TurnQueue<I> {
     /// it, the turn's id and the token that ends it.
     pub fn begin(&self, name: impl FnOnce(&I) -> (String, CancellationToken)) -> Option<Begun<I>> {
         let mut inner = self.lock();
-        if inner.active.is_some() {
+        if inner.active.is_some() || inner.stopped {
             return None;
         }
         let input = inner.waiting.pop_front()?;
         let (turn_id, cancel) = name(&input);
+        if std::mem::take(&mut inner.interrupted) {
+            cancel.cancel();
+        }
+        let pending_input = std::mem::take(&mut inner.following);
         inner.active = Some(ActiveTurn {
             turn_id,
             cancel,
-            state: TurnState {
-                pending_input: VecDeque::new(),
-            },
+            state: TurnState { pending_input },
         });
         Some(Begun {
             kept: std::mem::take(&mut inner.kept),
@@ -143,32 +155,55 @@ impl<I> TurnQueue<I> {
         }
     }
 
-    /// Ends the running turn. Input that it did not take starts turns of its own, before all
-    /// others; after an interrupt it is kept for the next turn instead.
+    /// Ends the running turn. Input that it did not take starts the next turn, together; after an
+    /// interrupt it is kept for whatever turn comes next instead.
     pub fn end(&self, interrupted: bool) {
         let mut inner = self.lock();
         let Some(active) = inner.active.take() else {
             return;
         };
-        let left = active.state.pending_input;
+        let mut left = active.state.pending_input;
         if interrupted {
             inner.kept.extend(left);
-        } else {
-            left.into_iter()
-                .rev()
-                .for_each(|input| inner.waiting.push_front(input));
+        } else if let Some(first) = left.pop_front() {
+            inner.waiting.push_front(first);
+            inner.following = left;
         }
     }
 
-    /// Cancels the running turn and says whether one runs.
+    /// Cancels the running turn, or the one that is about to begin, and says whether there is one.
     pub fn interrupt(&self) -> bool {
-        match &self.lock().active {
-            Some(active) => {
-                active.cancel.cancel();
-                true
-            }
-            None => false,
+        let mut inner = self.lock();
+        match &inner.active {
+            Some(active) => active.cancel.cancel(),
+            None if inner.waiting.is_empty() => return false,
+            None => inner.interrupted = true,
         }
+        true
+    }
+
+    /// Takes back those inputs that wait and are no longer wanted.
+    pub fn withdraw(&self, is_unwanted: impl Fn(&I) -> bool) -> Vec<I> {
+        let mut inner = self.lock();
+        // An interrupt is meant for the input that was about to begin, not for its successor.
+        let front_goes = inner.waiting.front().is_some_and(&is_unwanted);
+        inner.interrupted &= !front_goes;
+        let mut unwanted: Vec<I> = inner.kept.extract_if(.., |i| is_unwanted(i)).collect();
+        let gone = take_if(&mut inner.waiting, &is_unwanted);
+        if front_goes && let Some(first) = inner.following.pop_front() {
+            inner.waiting.push_front(first);
+        }
+        unwanted.extend(gone);
+        unwanted.extend(take_if(&mut inner.following, &is_unwanted));
+        if let Some(active) = &mut inner.active {
+            unwanted.extend(take_if(&mut active.state.pending_input, &is_unwanted));
+        }
+        unwanted
+    }
+
+    /// Looks at the inputs that an interrupted turn left for the next one, oldest first.
+    pub fn kept<T>(&self, look: impl FnMut(&I) -> Option<T>) -> Vec<T> {
+        self.lock().kept.iter().filter_map(look).collect()
     }
 
     /// Accepts nothing from now on.
@@ -176,12 +211,21 @@ impl<I> TurnQueue<I> {
         self.lock().closed = true;
     }
 
+    /// Accepts nothing from now on, cancels the running turn, begins no other, and gives back what
+    /// waits.
+    pub fn stop(&self) -> Vec<I> {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.stopped = true;
+        if let Some(active) = &inner.active {
+            active.cancel.cancel();
+        }
+        inner.drain()
+    }
+
     /// Gives back what waits for a turn that will not come.
     pub fn drain(&self) -> Vec<I> {
-        let mut inner = self.lock();
-        let mut left = std::mem::take(&mut inner.kept);
-        left.extend(inner.waiting.drain(..));
-        left
+        self.lock().drain()
     }
 
     /// Whether the session is closed.
@@ -190,15 +234,34 @@ impl<I> TurnQueue<I> {
     }
 }
 
+/// Takes out of `inputs` what `is_unwanted`.
+fn take_if<I>(inputs: &mut VecDeque<I>, is_unwanted: impl Fn(&I) -> bool) -> VecDeque<I> {
+    let (unwanted, wanted) = std::mem::take(inputs).into_iter().partition(is_unwanted);
+    *inputs = wanted;
+    unwanted
+}
+
 impl<I> Inner<I> {
+    fn drain(&mut self) -> Vec<I> {
+        let mut left = std::mem::take(&mut self.kept);
+        left.extend(self.waiting.drain(..));
+        left.extend(self.following.drain(..));
+        self.interrupted = false;
+        left
+    }
+
     fn check_room(&self) -> Result<(), QueueError> {
+        // What is kept waits for just this input.
+        let begins_at_once = self.active.is_none() && self.waiting.is_empty();
         let pending = self
             .active
             .as_ref()
             .map_or(0, |active| active.state.pending_input.len());
         if self.closed {
             Err(QueueError::Closed)
-        } else if self.waiting.len() + self.kept.len() + pending >= MAX_WAITING {
+        } else if !begins_at_once
+            && self.waiting.len() + self.kept.len() + self.following.len() + pending >= MAX_WAITING
+        {
             Err(QueueError::Full)
         } else {
             Ok(())
@@ -248,6 +311,25 @@ mod tests {
             Some((vec![], 3)),
             "before what waited for its own turn"
         );
+        assert_eq!(
+            queue.take_input(),
+            [4],
+            "one turn takes all that came too late"
+        );
+        queue.end(false);
+        assert_eq!(begin(&queue), Some((vec![], 9)));
+    }
+
+    #[test]
+    fn an_interrupt_is_not_meant_for_another_input() {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        assert!(queue.interrupt());
+        assert_eq!(queue.withdraw(|input| *input == 1), [1]);
+        queue.submit(2).unwrap();
+        let cancel = CancellationToken::new();
+        queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+        assert!(!cancel.is_cancelled());
     }
 
     #[test]
@@ -264,6 +346,66 @@ mod tests {
         assert_eq!(begin(&queue), None, "an interrupt starts nothing");
         queue.submit(3).unwrap();
         assert_eq!(begin(&queue), Some((vec![2], 3)));
+    }
+
+    #[test]
+    fn a_turn_that_is_about_to_begin_can_be_interrupted() {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        queue.submit(2).unwrap();
+        assert!(queue.interrupt());
+        for is_cancelled in [true, false] {
+            let cancel = CancellationToken::new();
+            queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+            assert_eq!(cancel.is_cancelled(), is_cancelled);
+            queue.end(is_cancelled);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_never_keeps_the_next_turn_out() {
+        let queue = TurnQueue::default();
+        queue.submit(0).unwrap();
+        begin(&queue).unwrap();
+        for i in 1..=64 {
+            queue.steer(i).unwrap();
+        }
+        assert_eq!(queue.steer(65), Err(QueueError::Full));
+        queue.end(true);
+        assert_eq!(queue.kept(|i| (i % 32 == 0).then_some(*i)), [32, 64]);
+        queue.submit(65).unwrap();
+        assert_eq!(queue.submit(66), Err(QueueError::Full));
+        assert_eq!(begin(&queue), Some(((1..=64).collect(), 65)));
+    }
+
+    #[test]
+    fn waiting_inputs_can_be_taken_back() {
+        let queue = TurnQueue::default();
+        queue.submit(0).unwrap();
+        begin(&queue).unwrap();
+        queue.steer(1).unwrap();
+        queue.steer(2).unwrap();
+        queue.end(true);
+        queue.submit(3).unwrap();
+        queue.submit(4).unwrap();
+        assert_eq!(queue.withdraw(|i| i % 2 == 1), [1, 3]);
+        assert_eq!(begin(&queue), Some((vec![2], 4)));
+    }
+
+    #[test]
+    fn after_a_stop_no_turn_begins_and_nothing_is_lost() {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        let cancel = CancellationToken::new();
+        queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+        queue.steer(2).unwrap();
+        queue.submit(3).unwrap();
+        assert_eq!(queue.stop(), [3]);
+        assert!(cancel.is_cancelled());
+        queue.end(false);
+        assert_eq!(begin(&queue), None);
+        assert_eq!(queue.drain(), [2]);
+        assert_eq!(queue.submit(4), Err(QueueError::Closed));
     }
 
     #[test]

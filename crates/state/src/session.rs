@@ -60,11 +60,16 @@ impl SessionState {
     /// Begins a turn: records what `context` has to tell the model about settings that are new to
     /// it. Reasoning of earlier turns is no longer sent.
     pub fn begin_turn(&self, context: &dyn ContextMessages) {
+        let (told, now) = {
+            let inner = self.lock();
+            (inner.told.clone(), inner.settings.clone())
+        };
+        // Not under the lock: it is the embedder's code, and may look at the session.
+        let messages = context.messages(told.as_ref(), &now);
         let mut inner = self.lock();
         inner.history.begin_turn();
-        let messages = context.messages(inner.told.as_ref(), &inner.settings);
         inner.history.extend(messages);
-        inner.told = Some(inner.settings.clone());
+        inner.told = Some(now);
     }
 
     /// Records items, together.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use longhaul_history::History;
+use longhaul_state::protocol::SettingsUpdate;
 use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, Session, runner};
@@ -72,6 +72,12 @@ impl SessionBuilder {
         self
     }
 
+    /// Settings that differ from the agent's: model, effort, summary, policy, folder.
+    pub fn settings(mut self, change: SettingsUpdate) -> Self {
+        self.begin.settings.update(change);
+        self
+    }
+
     /// Data of the embedder's own, which tools find in their context.
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
         self.data = Some(Arc::new(data));
@@ -99,6 +105,7 @@ impl SessionBuilder {
                 model: self.model,
                 auth: self.auth,
                 context: self.begin.context,
+                default_reasoning: self.begin.default_reasoning,
             },
             tools: Mutex::new(tools),
             instructions: self.begin.instructions,
@@ -106,10 +113,18 @@ impl SessionBuilder {
             bounds: self.begin.bounds,
             data: self.data,
             subscribers: Arc::new(Subscribers::default()),
-            wake: Notify::new(),
+            wake: Arc::default(),
             ended: CancellationToken::new(),
         });
         tokio::spawn(runner::run(Arc::clone(&inner)));
         Ok(Session::new(inner))
+    }
+}
+
+impl std::fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionBuilder")
+            .field("model", &self.begin.settings.model)
+            .finish_non_exhaustive()
     }
 }

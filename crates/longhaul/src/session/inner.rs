@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Submission;
 use crate::agent::Bounds;
 use crate::events::Subscribers;
+use crate::task::Regular;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input, TurnHandle};
 
@@ -33,7 +34,7 @@ pub(crate) struct Inner {
     pub(crate) data: Option<Arc<dyn std::any::Any + Send + Sync>>,
     pub(crate) subscribers: Arc<Subscribers>,
     /// There may be something to do.
-    pub(crate) wake: Notify,
+    pub(crate) wake: Arc<Notify>,
     /// Cancelled when the runner is gone.
     pub(crate) ended: CancellationToken,
 }
@@ -54,8 +55,12 @@ impl Inner {
         let item_id = format!("msg_{}", uuid::Uuid::now_v7().simple());
         let settings = input.settings.clone();
         let schema = input.output_schema.clone();
+        let task = input.task.clone().unwrap_or_else(|| Arc::new(Regular));
         let message = input.into_message(&item_id).await;
-        Ok(Submission::new(id, message, item_id, settings, schema))
+        let wake = Arc::clone(&self.wake);
+        Ok(Submission::new(
+            id, message, item_id, settings, schema, task, wake,
+        ))
     }
 
     pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
@@ -106,19 +111,20 @@ impl Inner {
     pub(crate) fn turn_context(
         &self,
         turn_id: &Arc<str>,
+        tools: &ToolSet,
         schema: Option<Arc<Value>>,
     ) -> TurnContext {
-        self.turn_context_of(&self.state, turn_id, schema)
+        self.turn_context_of(&self.state, turn_id, tools, schema)
     }
 
     fn turn_context_of(
         &self,
         state: &SessionState,
         turn_id: &Arc<str>,
+        tools: &ToolSet,
         output_schema: Option<Arc<Value>>,
     ) -> TurnContext {
         let settings = state.settings();
-        let tools = self.tools();
         let raw_window = self
             .bounds
             .context_window
@@ -141,8 +147,12 @@ impl Inner {
         let state = self.state.fork();
         state.update_settings(submission.settings);
         state.begin_turn(&*self.services.context);
+        let kept =
+            |kept: &Submission| (!kept.reply.cancel.is_cancelled()).then(|| kept.item.clone());
+        state.record(self.queue.kept(kept));
         state.record([submission.item]);
-        let context = self.turn_context_of(&state, &submission.id, submission.output_schema);
+        let (id, schema) = (submission.id, submission.output_schema);
+        let context = self.turn_context_of(&state, &id, &self.tools(), schema);
         let (prompt, _) = state.prompt(ReasoningFilter::CurrentTurn);
         let request = context.request(prompt, &self.services);
         Ok(self.services.model.encode(&request)?)
@@ -153,10 +163,28 @@ impl Inner {
         self.wake.notify_one();
     }
 
+    /// Accepts nothing more, ends the running turn, and tells inputs that no turn will take them.
+    pub(super) fn stop(&self) {
+        self.refuse(self.queue.stop());
+        self.wake.notify_one();
+    }
+
+    /// Settles the inputs that were cancelled while they waited.
+    pub(super) fn settle_cancelled(&self) {
+        let cancelled = |input: &Submission| input.reply.cancel.is_cancelled();
+        for submission in self.queue.withdraw(cancelled) {
+            submission.reply.withdraw();
+        }
+    }
+
     /// Inputs that no turn will take are told so.
     pub(super) fn settle_waiting(&self) {
-        for submission in self.queue.drain() {
-            submission.reply.settle(Err(TurnError::Closed));
+        self.refuse(self.queue.drain());
+    }
+
+    fn refuse(&self, submissions: Vec<Submission>) {
+        for submission in submissions {
+            submission.refuse(&self.subscribers);
         }
     }
 }

@@ -32,6 +32,7 @@ pub struct Session {
 }
 
 /// What [`Session::submit`] did.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Accepted {
     /// The input is accepted; its turn has a handle.
@@ -74,9 +75,13 @@ impl Session {
         Ok(handle)
     }
 
-    /// Accepts input for the running turn: its next request carries it, exactly once. If the turn
-    /// ends first, or none runs, the input starts a turn; after an interrupt it waits for the next
-    /// one. The handle gives the result of whichever turn takes it.
+    /// Accepts input for the running turn: its next request carries it, exactly once. A request that
+    /// is being repeated is the same request; the one after it counts. If the turn ends first, or
+    /// none runs, the input starts a turn (inputs that came too late start one together); after an
+    /// interrupt it waits for the next one.
+    ///
+    /// The handle gives the result of whichever turn takes the input. Its events are those of the
+    /// input alone, unless it starts the turn.
     ///
     /// # Errors
     ///
@@ -95,7 +100,8 @@ impl Session {
         Ok(handle)
     }
 
-    /// Ends the running turn, and says whether one runs.
+    /// Ends the running turn, or the one that is about to begin, and says whether there is one.
+    /// What its input says stays in the conversation.
     pub fn interrupt(&self) -> bool {
         self.inner.queue.interrupt()
     }
@@ -191,9 +197,7 @@ impl Session {
     ///
     /// Dropping the future leaves the session ending.
     pub async fn shutdown(&self) -> Result<(), TurnError> {
-        self.inner.close();
-        self.inner.settle_waiting();
-        self.inner.queue.interrupt();
+        self.inner.stop();
         self.inner.ended.cancelled().await;
         Ok(())
     }
@@ -205,5 +209,13 @@ struct CloseOnDrop(Arc<Inner>);
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }

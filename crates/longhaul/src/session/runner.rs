@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use longhaul_state::Begun;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, Submission};
 use crate::events::Emitter;
-use crate::task::{self, SessionTask, TaskScope};
+use crate::task::{SessionTask, TaskScope};
 
 /// A task that does not end by itself is stopped this long after it was told to: its tools' grace
 /// period, and as much again for what it has left to record.
@@ -18,17 +19,28 @@ const STOP_AFTER: Duration = Duration::from_millis(200);
 /// The life of a session. It ends when the session is closed and nothing waits.
 pub(super) async fn run(inner: Arc<Inner>) {
     loop {
-        while let Some(begun) = inner.queue.begin(name) {
-            run_turn(&inner, begun).await;
+        inner.settle_cancelled();
+        match inner.queue.begin(name) {
+            Some(begun) => run_and_listen(&inner, begun).await,
+            None if inner.queue.is_closed() => break,
+            None => inner.wake.notified().await,
         }
-        if inner.queue.is_closed() {
-            break;
-        }
-        inner.wake.notified().await;
     }
     inner.settle_waiting();
     inner.subscribers.close();
     inner.ended.cancel();
+}
+
+/// Runs a turn, and meanwhile settles inputs that are taken back while they wait.
+async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
+    let mut turn = std::pin::pin!(run_turn(inner, begun));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut turn => return,
+            () = inner.wake.notified() => inner.settle_cancelled(),
+        }
+    }
 }
 
 /// A turn is named after the submission that starts it.
@@ -40,25 +52,30 @@ async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
     let Begun { kept, input } = begun;
     inner.state.update_settings(input.settings.clone());
     let turn_id = Arc::clone(&input.id);
-    let emitter = Emitter {
-        subscribers: Arc::clone(&inner.subscribers),
-        queue: Arc::clone(&input.reply.queue),
-        submission_id: Arc::clone(&input.id),
-        turn_id: Arc::clone(&turn_id),
-    };
+    let emitter = input.emitter(&inner.subscribers, &turn_id);
     let cancel = input.reply.cancel.token();
-    let context = inner.turn_context(&turn_id, input.output_schema.clone());
+    let task = input.task.clone();
+    let tools = inner.tools();
+    let context = inner.turn_context(&turn_id, &tools, input.output_schema.clone());
+    tracing::debug!(session = &*inner.id, turn = &*turn_id, "a turn begins");
     emitter.emit(Event::TurnStarted {
         model_context_window: context.model_context_window,
     });
     let mut inputs = kept;
     inputs.push(input);
-    let scope = TaskScope::new(Arc::clone(inner), context, emitter.clone(), cancel.clone());
+    let scope = TaskScope::new(
+        Arc::clone(inner),
+        context,
+        tools,
+        emitter.clone(),
+        cancel.clone(),
+    );
     let replies = scope.replies();
-    let result = run_task(scope, inputs, &cancel).await;
+    let result = run_task(task, scope, inputs, &cancel).await;
 
     let interrupted = result.as_ref().is_ok_and(TurnResult::is_interrupted);
-    inner.queue.end(interrupted);
+    // An interrupt that met the end of the turn still means quiet.
+    inner.queue.end(interrupted || cancel.is_cancelled());
     tell_end(&emitter, &result);
     for reply in replies.take() {
         reply.settle(result.clone());
@@ -67,14 +84,18 @@ async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
 
 /// Runs a task where neither its panic nor its stubbornness reaches the session.
 async fn run_task(
+    task: Arc<dyn SessionTask>,
     scope: TaskScope,
     inputs: Vec<Submission>,
     cancel: &CancellationToken,
 ) -> Result<TurnResult, TurnError> {
-    let mut running = tokio::spawn(async move {
+    // Apart from the rest, so that no interrupt can stop it and lose an input.
+    let taken = tokio::spawn(async move {
         scope.take(inputs);
-        task::Regular.run(&scope).await
+        scope
     });
+    let scope = taken.await.map_err(|error| crash(&error))?;
+    let mut running = tokio::spawn(async move { task.run(&scope).await });
     let stubborn = async {
         cancel.cancelled().await;
         tokio::time::sleep(STOP_AFTER).await;
@@ -92,25 +113,34 @@ async fn run_task(
         Err(error) if error.is_cancelled() && cancel.is_cancelled() => {
             Ok(TurnResult::empty(TurnEnd::INTERRUPTED))
         }
-        Err(error) if error.is_panic() => Err(TurnError::Internal("the task panicked".into())),
-        Err(_) => Err(TurnError::Internal("the runtime is shutting down".into())),
+        Err(error) => Err(crash(&error)),
     }
 }
 
+fn crash(error: &JoinError) -> TurnError {
+    TurnError::Internal(if error.is_panic() {
+        "the task panicked".into()
+    } else {
+        "the runtime is shutting down".into()
+    })
+}
+
 fn tell_end(emitter: &Emitter, result: &Result<TurnResult, TurnError>) {
-    match result {
+    let error = result.as_ref().err().map(TurnError::code);
+    tracing::debug!(turn = &*emitter.turn_id, error, "a turn ends");
+    emitter.emit_last(match result {
         Ok(TurnResult {
             end: TurnEnd::Aborted(reason),
             ..
-        }) => emitter.emit(Event::TurnAborted { reason: *reason }),
-        Ok(result) => emitter.emit(Event::TurnComplete {
+        }) => Event::TurnAborted { reason: *reason },
+        Ok(result) => Event::TurnComplete {
             last_agent_message: result.last_message.clone(),
-        }),
+        },
         Err(error) => {
             emitter.emit(Event::Error(error.clone()));
-            emitter.emit(Event::TurnComplete {
+            Event::TurnComplete {
                 last_agent_message: None,
-            });
+            }
         }
-    }
+    });
 }

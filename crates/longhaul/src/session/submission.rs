@@ -6,10 +6,11 @@ use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::protocol::{Event, SettingsUpdate, TurnEnd, TurnError, TurnResult};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::events::{Emitter, Queue};
+use crate::events::{Emitter, Queue, Subscribers};
 use crate::input::Message;
+use crate::task::SessionTask;
 use crate::turn_handle::{Cancel, TurnHandle};
 
 /// An accepted input. It settles its handle exactly once.
@@ -19,6 +20,7 @@ pub(crate) struct Submission {
     pub(crate) shown: TurnItem,
     pub(crate) settings: SettingsUpdate,
     pub(crate) output_schema: Option<Arc<Value>>,
+    pub(crate) task: Arc<dyn SessionTask>,
     pub(crate) reply: Reply,
 }
 
@@ -36,11 +38,13 @@ impl Submission {
         item_id: String,
         settings: SettingsUpdate,
         output_schema: Option<Value>,
+        task: Arc<dyn SessionTask>,
+        wake: Arc<Notify>,
     ) -> (Self, TurnHandle) {
         let (sender, receiver) = oneshot::channel();
         let reply = Reply {
             queue: Arc::new(Queue::default()),
-            cancel: Cancel::default(),
+            cancel: Cancel::new(wake),
             result: Some(sender),
         };
         let handle = TurnHandle {
@@ -61,22 +65,33 @@ impl Submission {
             },
             settings,
             output_schema: output_schema.map(Arc::new),
+            task,
             reply,
         };
         (submission, handle)
     }
 
-    /// Shows the recorded message to those who watch.
-    pub(crate) fn show(&self, emitter: &Emitter) {
-        emitter.emit(Event::ItemStarted(self.shown.clone()));
-        emitter.emit(Event::ItemCompleted(self.shown.clone()));
+    /// Sends events of the submission in the turn `turn_id`.
+    pub(crate) fn emitter(&self, subscribers: &Arc<Subscribers>, turn_id: &Arc<str>) -> Emitter {
+        Emitter::new(
+            Arc::clone(subscribers),
+            Arc::clone(&self.reply.queue),
+            Arc::clone(&self.id),
+            Arc::clone(turn_id),
+        )
+    }
+
+    /// The session ends, and no turn will take the input: all who wait for it are told.
+    pub(crate) fn refuse(self, subscribers: &Arc<Subscribers>) {
+        let emitter = self.emitter(subscribers, &self.id);
+        emitter.emit_last(Event::Error(TurnError::Closed));
+        self.reply.settle(Err(TurnError::Closed));
     }
 }
 
 impl Reply {
     /// The turn that took the input is over.
     pub(crate) fn settle(mut self, result: Result<TurnResult, TurnError>) {
-        self.queue.close();
         if let Some(sender) = self.result.take() {
             // Nobody waits if the handle was dropped.
             let _ = sender.send(result);
@@ -86,5 +101,12 @@ impl Reply {
     /// The input was taken back before a turn took it.
     pub(crate) fn withdraw(self) {
         self.settle(Ok(TurnResult::empty(TurnEnd::INTERRUPTED)));
+    }
+}
+
+/// A task that fails before it takes an input still ends the wait of those who read its events.
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }

@@ -1,12 +1,14 @@
 //! What a task works with.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use longhaul_history::turn_item::TurnItem;
 use longhaul_history::{Item, ReasoningFilter};
 use longhaul_state::TurnContext;
 use longhaul_state::protocol::Event;
 use longhaul_transport::{Model, Request};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::Emitter;
@@ -21,6 +23,15 @@ pub struct TaskScope {
     emitter: Emitter,
     cancel: CancellationToken,
     replies: Replies,
+    /// The schema of the newest input that brought one.
+    output_schema: Mutex<Option<Arc<Value>>>,
+}
+
+/// An input of the turn, on its way into the conversation.
+struct Joined {
+    item: Item,
+    shown: TurnItem,
+    emitter: Emitter,
 }
 
 /// Those who wait for the turn's result.
@@ -44,10 +55,10 @@ impl TaskScope {
     pub(crate) fn new(
         inner: Arc<Inner>,
         context: TurnContext,
+        tools: ToolSet,
         emitter: Emitter,
         cancel: CancellationToken,
     ) -> Self {
-        let tools = inner.tools();
         Self {
             inner,
             context,
@@ -55,6 +66,7 @@ impl TaskScope {
             emitter,
             cancel,
             replies: Replies::default(),
+            output_schema: Mutex::default(),
         }
     }
 
@@ -64,33 +76,59 @@ impl TaskScope {
 
     /// Begins the turn with the inputs that start it.
     pub(crate) fn take(&self, inputs: Vec<Submission>) {
+        // First, so that they are told of the turn's end whatever the embedder's code does.
+        let joined: Vec<_> = inputs.into_iter().map(|input| self.join(input)).collect();
         self.inner.state.begin_turn(&*self.inner.services.context);
-        for input in inputs {
-            self.take_one(input);
+        for input in joined {
+            self.record_input(input);
         }
     }
 
     /// Records the inputs that arrived during the turn. Those that were cancelled are not.
     pub(crate) fn take_steers(&self) {
         for input in self.inner.queue.take_input() {
-            if input.reply.cancel.token().is_cancelled() {
+            if input.reply.cancel.is_cancelled() {
                 input.reply.withdraw();
             } else {
-                self.take_one(input);
+                self.record_input(self.join(input));
             }
         }
     }
 
-    fn take_one(&self, input: Submission) {
-        self.inner.state.record([input.item.clone()]);
-        let emitter = Emitter {
-            queue: Arc::clone(&input.reply.queue),
-            submission_id: Arc::clone(&input.id),
-            ..self.emitter.clone()
-        };
-        input.show(&emitter);
-        input.reply.cancel.join(&self.cancel);
-        self.replies.add(input.reply);
+    /// The turn takes `input`: from now on it settles its handle.
+    fn join(&self, input: Submission) -> Joined {
+        let Submission {
+            id,
+            item,
+            shown,
+            reply,
+            output_schema,
+            ..
+        } = input;
+        if let Some(schema) = output_schema {
+            *self.schema() = Some(schema);
+        }
+        let emitter = self.emitter.of(id, Arc::clone(&reply.queue));
+        reply.cancel.join(&self.cancel);
+        self.replies.add(reply);
+        Joined {
+            item,
+            shown,
+            emitter,
+        }
+    }
+
+    fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
+        self.output_schema
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the message and shows it to those who watch.
+    fn record_input(&self, input: Joined) {
+        self.record([input.item]);
+        input.emitter.emit(Event::ItemStarted(input.shown.clone()));
+        input.emitter.emit(Event::ItemCompleted(input.shown));
     }
 
     /// What the turn is run with.
@@ -139,7 +177,9 @@ impl TaskScope {
         if !repairs.is_empty() {
             self.emit(Event::HistoryRepaired(repairs));
         }
-        self.context.request(prompt, &self.inner.services)
+        let mut request = self.context.request(prompt, &self.inner.services);
+        request.output_schema.clone_from(&self.schema());
+        request
     }
 
     pub(crate) fn state(&self) -> &longhaul_state::SessionState {
@@ -171,5 +211,13 @@ impl TaskScope {
             emitter: self.emitter.clone(),
             max_output_bytes: self.inner.bounds.max_tool_output_bytes,
         }
+    }
+}
+
+impl std::fmt::Debug for TaskScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskScope")
+            .field("turn_id", &self.context.turn_id)
+            .finish_non_exhaustive()
     }
 }

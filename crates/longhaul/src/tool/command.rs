@@ -16,6 +16,9 @@ use super::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
 /// The variables of this process that the program sees.
 const ENVIRONMENT: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
 
+/// The pipes of a program that has ended are read for this long at most.
+const DRAIN: Duration = Duration::from_millis(100);
+
 /// As much of stderr's end is shown of a program that failed, in bytes.
 const STDERR_TAIL_BYTES: usize = 4 * 1024;
 
@@ -46,7 +49,13 @@ impl Tool for CommandTool {
             Ok(running) => running.finish(&call, &context).await,
             Err(error) => {
                 let program = self.command.first().map_or("", String::as_str);
-                ToolOutput::error(format!("`{program}` could not be started: {error}"))
+                let folder = context
+                    .cwd()
+                    .filter(|cwd| !cwd.is_dir())
+                    .map_or_else(String::new, |cwd| {
+                        format!("; the working folder {} does not exist", cwd.display())
+                    });
+                ToolOutput::error(format!("`{program}` could not be started: {error}{folder}"))
             }
         }
     }
@@ -126,7 +135,9 @@ impl Running {
                 () = &mut read => self.child.wait().await,
                 status = self.child.wait() => {
                     self.group.kill();
-                    read.await;
+                    // What is in the pipes is read; a process that left the group and holds them
+                    // open is not waited for.
+                    let _ = tokio::time::timeout(DRAIN, read).await;
                     status
                 }
             }
@@ -152,20 +163,28 @@ fn failed(status: &str, stderr: &str, stdout: &str) -> ToolOutput {
 
 /// The head and the tail of what a program says, in bounded memory.
 struct Said {
-    half: usize,
+    max_bytes: usize,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped: u64,
 }
 
+/// Room for the line that says how much is left out.
+const MARKER_BYTES: usize = 64;
+
 impl Said {
     fn new(max_bytes: usize) -> Self {
         Self {
-            half: max_bytes / 2,
+            max_bytes,
             head: Vec::new(),
             tail: VecDeque::new(),
             dropped: 0,
         }
+    }
+
+    /// The share of the head, and of the tail as soon as something is left out.
+    fn half(&self) -> usize {
+        self.max_bytes.saturating_sub(MARKER_BYTES) / 2
     }
 
     async fn read(&mut self, from: Option<impl AsyncRead + Unpin>) {
@@ -179,20 +198,22 @@ impl Said {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let room = (self.half - self.head.len()).min(bytes.len());
+        let room = (self.half() - self.head.len()).min(bytes.len());
         let (head, rest) = bytes.split_at(room);
         self.head.extend_from_slice(head);
         self.tail.extend(rest);
-        let excess = self.tail.len().saturating_sub(self.half);
-        self.tail.drain(..excess);
-        self.dropped += excess as u64;
+        if self.head.len() + self.tail.len() > self.max_bytes || self.dropped > 0 {
+            let excess = self.tail.len().saturating_sub(self.half());
+            self.tail.drain(..excess);
+            self.dropped += excess as u64;
+        }
     }
 
     fn tail(mut self) -> String {
         if self.dropped == 0 {
             return self.into_text();
         }
-        String::from_utf8_lossy(self.tail.make_contiguous()).into_owned()
+        text_from_boundary(self.tail.make_contiguous())
     }
 
     fn into_text(mut self) -> String {
@@ -200,10 +221,26 @@ impl Said {
             self.head.extend(&self.tail);
             return String::from_utf8_lossy(&self.head).into_owned();
         }
-        let head = String::from_utf8_lossy(&self.head);
-        let tail = String::from_utf8_lossy(self.tail.make_contiguous());
+        let head = text_to_boundary(&self.head);
+        let tail = text_from_boundary(self.tail.make_contiguous());
         format!("{head}\n[... {} bytes omitted ...]\n{tail}", self.dropped)
     }
+}
+
+/// The text in `bytes`, without a character that their end cuts off.
+fn text_to_boundary(bytes: &[u8]) -> String {
+    let whole = match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    };
+    String::from_utf8_lossy(whole).into_owned()
+}
+
+/// The text in `bytes`, without a character that their start cuts off.
+fn text_from_boundary(bytes: &[u8]) -> String {
+    let is_inside = |byte: &&u8| (0x80..0xC0).contains(*byte);
+    let cut = bytes.iter().take(3).take_while(is_inside).count();
+    String::from_utf8_lossy(&bytes[cut..]).into_owned()
 }
 
 /// A process group that is killed when it is let go.
@@ -248,14 +285,25 @@ mod tests {
 
     #[test]
     fn head_and_tail_are_kept_in_bounded_memory() {
-        let mut said = Said::new(8);
-        for piece in ["ab", "cdef", "ghij", "klmnopqrstuvwxyz"] {
-            said.take(piece.as_bytes());
-            assert!(said.head.len() + said.tail.len() <= 8);
+        let mut said = Said::new(MARKER_BYTES + 8);
+        let text = "é".repeat(100_000);
+        for piece in text.as_bytes().chunks(7) {
+            said.take(piece);
+            assert!(said.head.len() + said.tail.len() <= MARKER_BYTES + 8 + 7);
         }
-        assert_eq!(said.into_text(), "abcd\n[... 18 bytes omitted ...]\nwxyz");
-        let mut short = Said::new(8);
-        short.take(b"abcdefgh");
-        assert_eq!(short.into_text(), "abcdefgh");
+        assert_eq!(said.into_text(), "éé\n[... 199992 bytes omitted ...]\néé");
+    }
+
+    #[test]
+    fn what_fits_is_whole() {
+        for length in 0..200 {
+            let text = "é".repeat(length);
+            let mut said = Said::new(200);
+            text.as_bytes().chunks(3).for_each(|piece| said.take(piece));
+            let kept = said.into_text();
+            assert!(kept.len() <= 200, "{length}");
+            assert!(!kept.contains('\u{fffd}'), "{length}");
+            assert_eq!(kept == text, text.len() <= 200, "{length}");
+        }
     }
 }

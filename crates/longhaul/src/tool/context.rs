@@ -25,6 +25,27 @@ pub struct ToolContext {
 }
 
 impl ToolContext {
+    /// A context outside any session, for the tests of a tool: nobody watches, nothing cancels.
+    pub fn detached() -> Self {
+        let none: Arc<str> = Arc::from("");
+        Self {
+            session_id: Arc::clone(&none),
+            call_id: String::new(),
+            cwd: None,
+            data: None,
+            cancel: CancellationToken::new(),
+            emitter: Emitter::new(Arc::default(), Arc::default(), Arc::clone(&none), none),
+            max_output_bytes: usize::MAX,
+        }
+    }
+
+    /// The same context with data of the embedder's.
+    #[must_use]
+    pub fn with_data<T: Any + Send + Sync>(mut self, data: T) -> Self {
+        self.data = Some(Arc::new(data));
+        self
+    }
+
     /// The session.
     pub fn session_id(&self) -> &str {
         &self.session_id
@@ -75,5 +96,14 @@ impl ToolContext {
     /// Dropping the future changes nothing.
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
+    }
+}
+
+impl std::fmt::Debug for ToolContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToolContext")
+            .field("session_id", &self.session_id)
+            .field("call_id", &self.call_id)
+            .finish_non_exhaustive()
     }
 }

@@ -1,16 +1,16 @@
 //! Async functions as tools.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::future::Future;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 
-use super::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
+use super::{Effect, Tool, ToolCall, ToolContext, ToolForm, ToolOutput, ToolSpec};
 
 /// Makes a tool of an async function from a struct of arguments to a result.
 ///
@@ -37,20 +37,65 @@ pub fn tool<F, A, R, O, E>(
     name: impl Into<String>,
     description: impl Into<String>,
     function: F,
-) -> FunctionTool<F, A>
+) -> FunctionTool
 where
-    F: Fn(A) -> R + Send + Sync,
+    F: Fn(A) -> R + Send + Sync + 'static,
     A: DeserializeOwned + JsonSchema,
-    R: Future<Output = Result<O, E>> + Send,
+    R: Future<Output = Result<O, E>> + Send + 'static,
     O: Into<ToolOutput>,
     E: Display,
 {
+    tool_with_context(name, description, move |arguments, _| function(arguments))
+}
+
+/// Makes a tool of an async function that also wants to know where it runs. Otherwise as [`tool`].
+///
+/// ```
+/// use longhaul::tool::{ToolContext, tool_with_context};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Nothing {}
+///
+/// async fn whoami(_: Nothing, context: ToolContext) -> Result<String, std::io::Error> {
+///     Ok(context.session_id().to_owned())
+/// }
+///
+/// let whoami = tool_with_context("whoami", "The session that this is.", whoami);
+/// ```
+pub fn tool_with_context<F, A, R, O, E>(
+    name: impl Into<String>,
+    description: impl Into<String>,
+    function: F,
+) -> FunctionTool
+where
+    F: Fn(A, ToolContext) -> R + Send + Sync + 'static,
+    A: DeserializeOwned + JsonSchema,
+    R: Future<Output = Result<O, E>> + Send + 'static,
+    O: Into<ToolOutput>,
+    E: Display,
+{
+    let run = move |arguments: &str, context| -> BoxFuture<'static, ToolOutput> {
+        let arguments = match serde_json::from_str(arguments) {
+            Ok(arguments) => arguments,
+            Err(error) => {
+                let output = ToolOutput::error(format!("invalid arguments: {error}"));
+                return Box::pin(std::future::ready(output));
+            }
+        };
+        let running = function(arguments, context);
+        Box::pin(async move {
+            match running.await {
+                Ok(output) => output.into(),
+                Err(error) => ToolOutput::error(error.to_string()),
+            }
+        })
+    };
     FunctionTool {
         spec: ToolSpec::function(name, description, schema::<A>()),
         effect: Effect::Write,
         timeout: None,
-        function,
-        arguments: PhantomData,
+        needs_approval: false,
+        run: Box::new(run),
     }
 }
 
@@ -60,22 +105,22 @@ fn schema<A: JsonSchema>() -> serde_json::Value {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    settings
-        .into_generator()
-        .into_root_schema_for::<A>()
-        .to_value()
+    let schema = settings.into_generator().into_root_schema_for::<A>();
+    schema.to_value()
 }
 
-/// An async function as a tool; made by [`tool`].
-pub struct FunctionTool<F, A> {
+type Run = dyn Fn(&str, ToolContext) -> BoxFuture<'static, ToolOutput> + Send + Sync;
+
+/// An async function as a tool; made by [`tool`] or [`tool_with_context`].
+pub struct FunctionTool {
     spec: ToolSpec,
     effect: Effect,
     timeout: Option<Duration>,
-    function: F,
-    arguments: PhantomData<fn(A)>,
+    needs_approval: bool,
+    run: Box<Run>,
 }
 
-impl<F, A> FunctionTool<F, A> {
+impl FunctionTool {
     /// The function only looks: calls of one response may run together.
     #[must_use]
     pub fn read_only(mut self) -> Self {
@@ -89,17 +134,36 @@ impl<F, A> FunctionTool<F, A> {
         self.timeout = Some(timeout);
         self
     }
+
+    /// Calls ask first. Default: they do not.
+    #[must_use]
+    pub fn needs_approval(mut self) -> Self {
+        self.needs_approval = true;
+        self
+    }
+
+    /// The server holds the model to the schema. Default: it does not.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        if let ToolForm::Function { strict, .. } = &mut self.spec.form {
+            *strict = true;
+        }
+        self
+    }
+}
+
+impl fmt::Debug for FunctionTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FunctionTool")
+            .field("name", &self.spec.name)
+            .field("effect", &self.effect)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
-impl<F, A, R, O, E> Tool for FunctionTool<F, A>
-where
-    F: Fn(A) -> R + Send + Sync,
-    A: DeserializeOwned + JsonSchema + Send,
-    R: Future<Output = Result<O, E>> + Send,
-    O: Into<ToolOutput>,
-    E: Display,
-{
+impl Tool for FunctionTool {
     fn spec(&self) -> ToolSpec {
         self.spec.clone()
     }
@@ -112,14 +176,11 @@ where
         self.timeout
     }
 
-    async fn call(&self, call: ToolCall, _: ToolContext) -> ToolOutput {
-        let arguments = match serde_json::from_str(&call.arguments) {
-            Ok(arguments) => arguments,
-            Err(error) => return ToolOutput::error(format!("invalid arguments: {error}")),
-        };
-        match (self.function)(arguments).await {
-            Ok(output) => output.into(),
-            Err(error) => ToolOutput::error(error.to_string()),
-        }
+    fn needs_approval(&self) -> bool {
+        self.needs_approval
+    }
+
+    async fn call(&self, call: ToolCall, context: ToolContext) -> ToolOutput {
+        (self.run)(&call.arguments, context).await
     }
 }

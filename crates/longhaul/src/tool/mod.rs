@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use context::ToolContext;
-pub use function::{FunctionTool, tool};
+pub use function::{FunctionTool, tool, tool_with_context};
+pub use longhaul_history::OutputPart;
 pub use longhaul_state::turn::Effect;
 pub use longhaul_transport::request::{ToolForm, ToolSpec};
 pub use output::ToolOutput;
@@ -46,7 +47,8 @@ pub use set::ToolSet;
 /// ```
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// What the model is told. Asked once per turn at most; it should not change within one.
+    /// What the model is told. Asked when the tool is given to an agent or a session; for another
+    /// answer, give it anew.
     fn spec(&self) -> ToolSpec;
 
     /// What a call does. Calls of one response that only read run together; others run alone.
@@ -87,4 +89,19 @@ pub struct ToolCall {
     pub name: String,
     /// What the model wrote: valid JSON for a function, any text for a custom tool.
     pub arguments: String,
+}
+
+impl ToolCall {
+    /// A call, for the tests of a tool.
+    pub fn new(
+        call_id: impl Into<String>,
+        name: impl Into<String>,
+        arguments: impl Into<String>,
+    ) -> Self {
+        Self {
+            call_id: call_id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        }
+    }
 }

@@ -32,12 +32,24 @@ impl ToolOutput {
         }
     }
 
+    /// An image: a web address or a `data:` URL.
+    pub fn image(image_url: impl Into<String>) -> Self {
+        Self::parts(vec![OutputPart::InputImage {
+            image_url: image_url.into(),
+        }])
+    }
+
     /// What went wrong, for the model.
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             content: CallOutput::text(message),
             success: false,
         }
+    }
+
+    /// What the model gets.
+    pub fn content(&self) -> &CallOutput {
+        &self.content
     }
 
     /// Whether the tool did what it should.

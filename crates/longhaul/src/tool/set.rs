@@ -99,3 +99,11 @@ fn check(spec: &ToolSpec) -> Result<(), BuildError> {
         _ => Ok(()),
     }
 }
+
+impl std::fmt::Debug for ToolSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToolSet")
+            .field("names", &self.by_name.keys())
+            .finish_non_exhaustive()
+    }
+}

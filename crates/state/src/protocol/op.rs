@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{ApprovalPolicy, SettingsUpdate};
@@ -22,6 +22,7 @@ pub enum Op {
     /// Settings alone.
     OverrideTurnContext(SettingsUpdate),
     /// Ends the running turn.
+    #[serde(deserialize_with = "no_fields")]
     Interrupt,
     /// Takes an input back that no request has carried yet.
     Withdraw {
@@ -36,6 +37,7 @@ pub enum Op {
         decision: String,
     },
     /// Compacts the conversation.
+    #[serde(deserialize_with = "no_fields")]
     Compact,
     /// Reviews with a history of its own.
     Review {
@@ -43,8 +45,10 @@ pub enum Op {
         prompt: String,
     },
     /// Restores the newest snapshot.
+    #[serde(deserialize_with = "no_fields")]
     Undo,
     /// Ends the session.
+    #[serde(deserialize_with = "no_fields")]
     Shutdown,
 }
 
@@ -103,7 +107,7 @@ pub enum InputPart {
         /// An `http(s):` address or a `data:image/…;base64,` URL.
         image_url: String,
     },
-    /// An image in a file, read when the turn begins.
+    /// An image in a file, read when the input is accepted.
     LocalImage {
         /// Where it is.
         path: PathBuf,
@@ -126,4 +130,12 @@ impl Op {
             Self::Shutdown => "shutdown",
         }
     }
+}
+
+/// Operations without fields refuse fields too, which serde by itself does not see to.
+fn no_fields<'de, D: Deserializer<'de>>(fields: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NoFields {}
+    NoFields::deserialize(fields).map(|NoFields {}| ())
 }

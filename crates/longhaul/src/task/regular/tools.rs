@@ -1,6 +1,5 @@
 //! The tools of a response while they run.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -173,17 +172,29 @@ fn fits(form: &ToolForm, call: &PlannedCall) -> Result<(), String> {
     }
 }
 
-/// The output within its bound: of a larger text head and tail are kept.
+/// The output within its bound, all parts together: of a larger text head and tail are kept, and a
+/// larger image gives way to a line that says so.
 fn bounded(output: CallOutput, max_bytes: usize) -> CallOutput {
-    let cut = |text: String| match truncate::middle(&text, max_bytes).text {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(shorter) => shorter,
+    let mut left = max_bytes;
+    let mut cut = |text: String| {
+        let truncated = truncate::middle(&text, left);
+        let kept = match truncated.cut {
+            None => text,
+            Some(_) => truncated.text.into_owned(),
+        };
+        left -= kept.len();
+        kept
     };
     match output {
         CallOutput::Text(text) => CallOutput::Text(cut(text)),
         CallOutput::Parts(parts) => {
             let parts = parts.into_iter().map(|part| match part {
                 OutputPart::InputText { text } => OutputPart::InputText { text: cut(text) },
+                OutputPart::InputImage { image_url } if image_url.len() > max_bytes => {
+                    let length = image_url.len();
+                    let text = format!("[an image of {length} bytes is left out]");
+                    OutputPart::InputText { text: cut(text) }
+                }
                 part => part,
             });
             CallOutput::Parts(parts.collect())

@@ -1,0 +1,25 @@
+//! What an embedder may rely on, held over the public API.
+//!
+//! Over real HTTP where the wire matters, with a scripted model in virtual time where waits matter.
+//! Nothing here sleeps in real time, polls or measures: tests wait at gates and barriers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[cfg(unix)]
+mod command;
+mod errors;
+mod interrupt;
+mod isolation;
+mod preview;
+mod retry;
+mod shutdown;
+mod steer;
+mod support;
+mod task;
+mod tools;
+mod turn;

@@ -1,0 +1,256 @@
+//! What the tests share: events and requests as short lines, and tools made of closures.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use longhaul::history::turn_item::TurnItemKind;
+use longhaul::history::{History, ReasoningFilter};
+use longhaul::tool::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
+use longhaul::transport::{Model, Provider, Request, ResponseStream};
+use longhaul::{Agent, AgentBuilder, TurnHandle};
+use longhaul_state::protocol::Event;
+use longhaul_testkit::ScriptedModel;
+use longhaul_testkit::server::Server;
+use longhaul_transport::ModelError;
+use serde_json::{Value, json};
+
+/// An agent over a scripted model.
+pub(crate) fn scripted(model: &ScriptedModel) -> AgentBuilder {
+    Agent::builder("test-model", Arc::new(model.clone()))
+}
+
+/// An agent over real HTTP.
+pub(crate) fn over_http(server: &Server) -> AgentBuilder {
+    Agent::builder("test-model", provider(server))
+}
+
+pub(crate) fn provider(server: &Server) -> Provider {
+    Provider::custom(&server.base_url()).unwrap()
+}
+
+/// An event as one line.
+pub(crate) fn line(event: &Event) -> String {
+    match event {
+        Event::TurnStarted { .. } => "started".into(),
+        Event::ItemStarted(item) => format!("item+ {}", kind(&item.kind)),
+        Event::ItemCompleted(item) => match item.kind.message_text() {
+            Some(text) => format!("item= {} {text}", kind(&item.kind)),
+            None => format!("item= {}", kind(&item.kind)),
+        },
+        Event::TextDelta(text) => format!("text {text}"),
+        Event::ReasoningDelta(text) => format!("think {text}"),
+        Event::ToolCallBegin {
+            call_id,
+            name,
+            arguments,
+        } => format!("begin {call_id} {name} {arguments}"),
+        Event::ToolProgress { call_id, message } => format!("progress {call_id} {message}"),
+        Event::ToolCallEnd {
+            call_id,
+            success,
+            output,
+            ..
+        } => format!(
+            "end {call_id} {} {output}",
+            if *success { "ok" } else { "failed" }
+        ),
+        Event::TokenCount { info, .. } => {
+            let total = info.map_or(0, |info| info.total_token_usage.total);
+            format!("tokens {total}")
+        }
+        Event::StreamError {
+            attempt,
+            max_attempts,
+            error,
+            ..
+        } => format!("retry {attempt}/{max_attempts} {}", error.code()),
+        Event::StreamRecovered { attempts } => format!("recovered {attempts}"),
+        Event::HistoryRepaired(repairs) => format!("repaired {}", repairs.len()),
+        Event::Background(message) => format!("background {message}"),
+        Event::Error(error) => format!("error {}", error.code()),
+        Event::TurnComplete { last_agent_message } => {
+            format!("complete {}", last_agent_message.as_deref().unwrap_or("-"))
+        }
+        Event::TurnAborted { .. } => "aborted".into(),
+        event => format!("{event:?}"),
+    }
+}
+
+fn kind(kind: &TurnItemKind) -> &'static str {
+    match kind {
+        TurnItemKind::UserMessage { .. } => "user",
+        TurnItemKind::AgentMessage { .. } => "agent",
+        TurnItemKind::Reasoning { .. } => "reasoning",
+        TurnItemKind::WebSearch { .. } => "search",
+        _ => "other",
+    }
+}
+
+/// All events that are left, as lines.
+pub(crate) async fn lines(turn: &mut TurnHandle) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(event) = turn.next().await {
+        lines.push(line(&event));
+    }
+    lines
+}
+
+/// How often the turn says that it is over.
+pub(crate) fn ends(lines: &[String]) -> usize {
+    let is_end = |line: &&String| line.starts_with("complete") || *line == "aborted";
+    lines.iter().filter(is_end).count()
+}
+
+/// The items of a request or a conversation, one short line each.
+pub(crate) fn items(input: &[Value]) -> Vec<String> {
+    input.iter().map(item).collect()
+}
+
+fn item(item: &Value) -> String {
+    let text = |key: &str| match &item[key] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        parts => texts(parts),
+    };
+    match item["type"].as_str().unwrap_or_default() {
+        "message" => format!("{} {}", text("role"), text("content")),
+        "function_call" => format!(
+            "call {} {} {}",
+            text("call_id"),
+            text("name"),
+            text("arguments")
+        ),
+        "custom_tool_call" => format!(
+            "custom {} {} {}",
+            text("call_id"),
+            text("name"),
+            text("input")
+        ),
+        "function_call_output" => format!("output {} {}", text("call_id"), text("output")),
+        "custom_tool_call_output" => {
+            format!("custom output {} {}", text("call_id"), text("output"))
+        }
+        "reasoning" => format!("reasoning {}", text("summary")),
+        _ => item.to_string(),
+    }
+}
+
+fn texts(parts: &Value) -> String {
+    let parts = parts.as_array().map(Vec::as_slice).unwrap_or_default();
+    let texts = parts.iter().map(|part| {
+        part["text"]
+            .as_str()
+            .or(part["image_url"].as_str())
+            .unwrap_or_default()
+    });
+    texts.collect::<Vec<_>>().join("|")
+}
+
+/// The conversation as the session holds it.
+pub(crate) fn conversation(history: &History) -> Vec<String> {
+    let json = history.prompt(ReasoningFilter::KeepAll).to_json();
+    items(&serde_json::from_str::<Vec<Value>>(&json).unwrap())
+}
+
+/// A tool made of a closure.
+#[derive(Clone)]
+pub(crate) struct Probe {
+    spec: ToolSpec,
+    effect: Effect,
+    timeout: Option<Duration>,
+    run: Arc<dyn Fn(ToolCall, ToolContext) -> BoxFuture<'static, ToolOutput> + Send + Sync>,
+}
+
+impl Probe {
+    /// A function tool with [`Effect::Read`].
+    pub(crate) fn new<F: Future<Output = ToolOutput> + Send + 'static>(
+        name: &str,
+        run: impl Fn(ToolCall, ToolContext) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            spec: ToolSpec::function(name, "", json!({"type": "object"})),
+            effect: Effect::Read,
+            timeout: None,
+            run: Arc::new(move |call, context| Box::pin(run(call, context))),
+        }
+    }
+
+    /// A tool that answers with its own arguments.
+    pub(crate) fn echo(name: &str) -> Self {
+        Self::new(
+            name,
+            |call, _| async move { ToolOutput::text(call.arguments) },
+        )
+    }
+
+    /// A tool that never ends by itself.
+    pub(crate) fn endless(name: &str) -> Self {
+        Self::new(name, |_, _| std::future::pending())
+    }
+
+    pub(crate) fn write(mut self) -> Self {
+        self.effect = Effect::Write;
+        self
+    }
+
+    pub(crate) fn custom(mut self) -> Self {
+        self.spec = ToolSpec::custom(self.spec.name, "");
+        self
+    }
+
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+#[async_trait]
+impl Tool for Probe {
+    fn spec(&self) -> ToolSpec {
+        self.spec.clone()
+    }
+
+    fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    async fn call(&self, call: ToolCall, context: ToolContext) -> ToolOutput {
+        (self.run)(call, context).await
+    }
+}
+
+/// A model that lets others run before each of its events, so that a test sees every state.
+pub(crate) struct Yielding(pub(crate) ScriptedModel);
+
+#[async_trait]
+impl Model for Yielding {
+    async fn stream(&self, request: &Request) -> Result<ResponseStream, ModelError> {
+        use futures_util::StreamExt;
+        yield_twice().await;
+        let events = self.0.stream(request).await?;
+        Ok(events
+            .then(|event| async {
+                yield_twice().await;
+                event
+            })
+            .boxed())
+    }
+
+    fn retry_policy(&self) -> longhaul_transport::RetryPolicy {
+        Model::retry_policy(&self.0)
+    }
+}
+
+/// The test runs, and whatever the test woke.
+pub(crate) async fn yield_twice() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
