@@ -12,8 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use longhaul::history::WireFormat;
 use longhaul::prelude::*;
-use longhaul::transport::{Model, ModelError, Request, ResponseStream, ResponsesClient};
+use longhaul::transport::{
+    Model, ModelError, Request, ResponseStream, ResponsesClient, RetryPolicy,
+};
 use longhaul_testkit::server::{Reply, Server};
 use longhaul_testkit::sse::ResponseBuilder;
 
@@ -77,7 +81,8 @@ async fn converse() -> Result<(), Box<dyn Error>> {
 
 /// The server that the environment names, or a scripted one of our own.
 async fn provider() -> Result<(Provider, Option<Server>), Box<dyn Error>> {
-    if std::env::var_os("OPENAI_BASE_URL").is_some() {
+    let base_url = std::env::var("OPENAI_BASE_URL").unwrap_or_default();
+    if !base_url.trim().is_empty() {
         let provider = Provider::from_env()?;
         println!("A conversation with the server at {}", provider.base_url);
         return Ok((provider, None));
@@ -175,5 +180,17 @@ impl Model for Logged {
             .unwrap_or_else(PoisonError::into_inner)
             .push(line);
         self.client.stream(request).await
+    }
+
+    fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
+        self.client.encode(request)
+    }
+
+    fn wire_format(&self) -> WireFormat {
+        self.client.wire_format()
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.client.retry_policy()
     }
 }

@@ -14,7 +14,7 @@ const USAGE: &str = "usage: stdio --config FILE";
 
 /// The agent that the command line asks for.
 pub(crate) struct Setup {
-    pub(crate) agent: AgentBuilder,
+    pub(crate) agent: Agent,
     pub(crate) model: String,
     /// What the configuration asks for and this version does not do.
     pub(crate) warnings: Vec<String>,
@@ -57,6 +57,10 @@ fn config_path(mut arguments: impl Iterator<Item = OsString>) -> Result<PathBuf,
 
 /// The configuration in `text`; the error names the key.
 fn parse(text: &str) -> Result<Config, String> {
+    // Serde would take the elements of a list for the keys' values, in order.
+    if !text.trim_start().starts_with('{') {
+        return Err("it must be one JSON object".into());
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let config = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -71,12 +75,7 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 fn set_up(config: Config) -> Result<Setup, String> {
-    if config.model.trim().is_empty() {
-        return Err("`model` is empty: name one".into());
-    }
-    if config.auth_file.is_some() || config.token_endpoint.is_some() {
-        return Err("`auth_file`: stored logins are not supported by this version".into());
-    }
+    check(&config)?;
     let cwd = working_folder(config.cwd.as_deref())?;
     let warnings = warnings(&config);
     let provider = provider(&config.provider, config.max_event_bytes)?;
@@ -87,15 +86,13 @@ fn set_up(config: Config) -> Result<Setup, String> {
                 .unwrap_or_else(|| INSTRUCTIONS.to_owned()),
         )
         .context(CodingContext::new(config.user_instructions))
+        .default_reasoning(default_reasoning)
         .cwd(cwd)
         .approval_policy(config.approval_policy)
         .request_options(config.request)
         .max_model_calls(config.max_model_calls)
         .max_tool_output_bytes(config.max_tool_output_bytes);
-    if let Some(reasoning) = config
-        .reasoning
-        .or_else(|| default_reasoning(&config.model))
-    {
+    if let Some(reasoning) = config.reasoning {
         agent = agent.reasoning(reasoning);
     }
     if let Some(verbosity) = config.verbosity {
@@ -108,11 +105,44 @@ fn set_up(config: Config) -> Result<Setup, String> {
         agent = agent.turn_deadline(Duration::from_millis(limit));
     }
     let agent = config.tools.into_iter().fold(agent, AgentBuilder::tool);
+    let agent = agent.build().map_err(|e| e.to_string())?;
     Ok(Setup {
         agent,
         model: config.model,
         warnings,
     })
+}
+
+/// What would fail only later.
+fn check(config: &Config) -> Result<(), String> {
+    if config.model.trim().is_empty() {
+        return Err("`model` is empty: name one".into());
+    }
+    let stored_login = [
+        ("auth_file", config.auth_file.is_some()),
+        ("token_endpoint", config.token_endpoint.is_some()),
+    ];
+    if let Some((key, _)) = stored_login.iter().find(|(_, is_set)| *is_set) {
+        return Err(format!(
+            "`{key}`: stored logins are not supported by this version"
+        ));
+    }
+    let bounds = [
+        ("max_model_calls", config.max_model_calls == 0),
+        ("max_event_bytes", config.max_event_bytes == 0),
+        ("max_tool_output_bytes", config.max_tool_output_bytes == 0),
+    ];
+    if let Some((key, _)) = bounds.iter().find(|(_, is_zero)| *is_zero) {
+        return Err(format!(
+            "`{key}` is 0: nothing could work; leave it out for the default"
+        ));
+    }
+    match config.tools.iter().position(|tool| tool.command.is_empty()) {
+        Some(index) => Err(format!(
+            "`tools[{index}].command` is empty: name the program"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn working_folder(configured: Option<&Path>) -> Result<PathBuf, String> {
@@ -159,10 +189,15 @@ fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider,
     if let Some(key) = api_key(config, name)? {
         provider = provider.with_auth(ApiKey(key));
     }
+    if name.eq_ignore_ascii_case("openai") {
+        provider
+            .add_openai_env_headers()
+            .map_err(|e| format!("`provider`: {e}"))?;
+    }
     provider.query = config.query_params.clone().into_iter().collect();
     for (name, value) in &config.http_headers {
         provider
-            .add_header(name, value, false)
+            .add_header(name, value, true)
             .map_err(|e| format!("`provider`: {e}"))?;
     }
     for (name, variable) in &config.env_http_headers {

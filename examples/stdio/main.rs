@@ -15,8 +15,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// How the program ends: 0 after a shutdown, 2 for a bad command line or configuration, 1 else.
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -26,14 +25,23 @@ async fn main() -> ExitCode {
         Ok(setup) => setup,
         Err(message) => return fail(&message, 2),
     };
-    match session::run(setup).await {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no runtime: {error}"), 1),
+    };
+    let ended = runtime.block_on(session::run(setup));
+    // A read of stdin may be under way in a thread of its own, and is not waited for.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(session::RunError::Setup(message)) => fail(&message, 2),
+        Err(session::RunError::Input(error)) => fail(&format!("stdin: {error}"), 1),
         Err(session::RunError::Output(error)) => fail(&format!("stdout: {error}"), 1),
     }
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {
+    let message = message.replace(char::is_control, " ");
     // Nobody is left to tell if stderr is gone.
     let _ = writeln!(std::io::stderr(), "stdio: {message}");
     ExitCode::from(code)

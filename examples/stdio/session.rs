@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use longhaul::Session;
 use longhaul::events::SessionEvents;
-use longhaul::{Accepted, Session};
 use serde_json::json;
 use tokio::io::BufReader;
 
@@ -15,94 +15,110 @@ use crate::submission::{self, Line};
 pub(crate) enum RunError {
     /// The configuration does not work.
     Setup(String),
+    /// Stdin cannot be read.
+    Input(std::io::Error),
     /// Stdout is gone.
     Output(std::io::Error),
 }
 
-impl From<std::io::Error> for RunError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-/// Runs one session until stdin ends or a shutdown is asked for.
+/// Runs one session until stdin ends, a shutdown is asked for, or a signal ends the program.
 pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
-    let agent = setup
-        .agent
-        .build()
-        .map_err(|e| RunError::Setup(e.to_string()))?;
-    let session = agent.session().start().await;
+    let session = setup.agent.session().start().await;
     let session = session.map_err(|e| RunError::Setup(e.to_string()))?;
-    let output = Arc::new(Output::default());
+    let output = Output::default();
+    let events = session.events();
     let configured = json!({"type": "session_configured", "session_id": session.id(),
         "model": setup.model});
-    output.send("", &configured).await?;
-    for message in setup.warnings {
-        tracing_warn(&message);
-        output
-            .send("", &json!({"type": "background_event", "message": message}))
-            .await?;
-    }
-    let events = tokio::spawn(print(
-        session.events(),
-        session.clone(),
-        Arc::clone(&output),
-    ));
-    let shutdown_id = read(&session, &output).await?;
-    // Nothing can be lost by it: what is accepted ends in an event.
-    let _ = session.shutdown().await;
-    drop(session);
-    events
-        .await
-        .map_err(|e| std::io::Error::other(e.to_string()))??;
     output
-        .send(&shutdown_id, &json!({"type": "shutdown_complete"}))
-        .await?;
-    Ok(())
-}
-
-fn tracing_warn(message: &str) {
-    use std::io::Write;
-    // A warning that nobody can read is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "stdio: {message}");
+        .send("", &configured)
+        .await
+        .map_err(RunError::Output)?;
+    for message in setup.warnings {
+        let warning = json!({"type": "background_event", "message": message});
+        output.send("", &warning).await.map_err(RunError::Output)?;
+    }
+    let output = Arc::new(output);
+    let printing = print(events, session.id().to_owned(), Arc::clone(&output));
+    let reading = async {
+        let ended = read(&session, &output).await;
+        // It cannot fail, and what is accepted ends in an event.
+        let _ = session.shutdown().await;
+        ended
+    };
+    // If stdout is gone, nothing that is read could be answered.
+    let (shutdown_id, ()) = tokio::try_join!(reading, printing)?;
+    let complete = json!({"type": "shutdown_complete"});
+    output
+        .send(&shutdown_id, &complete)
+        .await
+        .map_err(RunError::Output)
 }
 
 /// Prints every event of the session.
 async fn print(
     mut events: SessionEvents,
-    session: Session,
+    thread_id: String,
     output: Arc<Output>,
-) -> std::io::Result<()> {
-    let thread_id = session.id().to_owned();
-    drop(session);
+) -> Result<(), RunError> {
     while let Some(event) = events.next().await {
         for message in messages(&thread_id, &event) {
-            output.send(&event.submission_id, &message).await?;
+            let sent = output.send(&event.submission_id, &message).await;
+            sent.map_err(RunError::Output)?;
         }
     }
     Ok(())
 }
 
 /// Performs what stdin asks for; gives the id of the submission that asked for the end.
-async fn read(session: &Session, output: &Output) -> std::io::Result<String> {
+async fn read(session: &Session, output: &Output) -> Result<String, RunError> {
     let mut stdin = BufReader::new(tokio::io::stdin());
+    let mut terminated = std::pin::pin!(terminated());
     loop {
-        let (id, op) = match submission::read(&mut stdin).await? {
+        let line = tokio::select! {
+            line = submission::read(&mut stdin) => line.map_err(RunError::Input)?,
+            () = &mut terminated => return Ok(String::new()),
+        };
+        let (id, op) = match line {
             Line::End => return Ok(String::new()),
+            Line::Shutdown { id } => return Ok(id),
             Line::Blank => continue,
             Line::Invalid { id, problem } => {
                 let error = json!({"type": "error", "message": problem,
                     "code": "invalid_submission", "retryable": false});
-                output.send(&id, &error).await?;
+                output.send(&id, &error).await.map_err(RunError::Output)?;
                 continue;
             }
-            Line::Shutdown { id } => return Ok(id),
             Line::Submission { id, op } => (id, op),
         };
-        match session.submit(&id, op).await {
-            // The session's own events tell what becomes of it.
-            Ok(Accepted::Turn(_) | _) => {}
-            Err(error) => output.send(&id, &error_event(&error)).await?,
+        // The session's own events tell what becomes of what it accepts.
+        if let Err(error) = session.submit(&id, op).await {
+            let error = error_event(&error);
+            output.send(&id, &error).await.map_err(RunError::Output)?;
         }
+    }
+}
+
+/// Completes when a signal asks the program to end; its tools are then stopped, too.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        // Without handlers the signals do what they always do.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
     }
 }

@@ -1,0 +1,8 @@
+//! The program `stdio`, from outside: real pipes, a real server, real children.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod refusals;
+mod running;
+mod support;
+mod turns;
