@@ -114,6 +114,7 @@ impl Phase {
 
 /// Whether the response had begun when a call failed. The two are retried on budgets of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Stage {
     /// No response yet.
     Request,

@@ -171,6 +171,17 @@ pub(super) fn names_a_call_or_output(object: &RawObject<'_>) -> bool {
     names.any(|name| CALLS_AND_OUTPUTS.contains(&name.as_str()))
 }
 
+/// Whether an object of kind [`ItemKind::Other`] calls itself a call that a client answers.
+pub(super) fn calls_itself_a_call(json: &str) -> bool {
+    let Some(object) = RawObject::parse(json) else {
+        return false;
+    };
+    let is_output = object
+        .field("type")
+        .is_some_and(|name| name.ends_with("_output\""));
+    names_a_call_or_output(&object) && !is_output
+}
+
 const CALLS_AND_OUTPUTS: [&str; 6] = [
     "function_call",
     "function_call_output",

@@ -101,6 +101,15 @@ impl Item {
         self.0.head.call_id.as_deref()
     }
 
+    /// Whether the item calls itself a call but cannot be answered: it lacks an id, or another part
+    /// that a call must have. Such a call has no wire form.
+    pub fn is_broken_call(&self) -> bool {
+        match self.kind() {
+            ItemKind::Other => kind::calls_itself_a_call(self.json()),
+            kind => kind.call().is_some() && self.call_id().is_none(),
+        }
+    }
+
     /// What is in the item, read anew at each call.
     pub fn view(&self) -> ItemView {
         view::read(self)

@@ -222,3 +222,26 @@ fn views_read_what_servers_write() {
         }
     );
 }
+
+#[test]
+fn calls_that_cannot_be_answered_are_known() {
+    let table = [
+        (
+            r#"{"type":"function_call","name":"n","arguments":"{}","call_id":"c"}"#,
+            false,
+        ),
+        (
+            r#"{"type":"function_call","name":"n","arguments":"{}","call_id":""}"#,
+            true,
+        ),
+        (r#"{"type":"function_call","call_id":"c"}"#, true),
+        (r#"{"type":"local_shell_call","action":{}}"#, true),
+        (r#"{"type":"function_call_output","call_id":"c"}"#, false),
+        (r#"{"type":"hologram"}"#, false),
+    ];
+    for (json, broken) in table {
+        let item = Item::from_json(json).unwrap();
+        assert_eq!(item.is_broken_call(), broken, "{json}");
+        assert!(!broken || !item.encode_wire(WireFormat::default(), &mut Vec::new()));
+    }
+}

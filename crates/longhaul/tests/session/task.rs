@@ -44,6 +44,9 @@ impl SessionTask for Task {
     }
 }
 
+/// Makes an end anew: it cannot be cloned.
+type MakeEnd = fn() -> End;
+
 #[tokio::test(start_paused = true)]
 async fn a_task_of_another_kind_runs_its_turn_and_no_end_of_it_harms_the_session() {
     let model = ScriptedModel::new().text("from the model");
@@ -55,7 +58,7 @@ async fn a_task_of_another_kind_runs_its_turn_and_no_end_of_it_harms_the_session
         .await
         .unwrap();
     let begun = Instant::now();
-    let table: [(fn() -> End, &[&str], u64); 5] = [
+    let table: [(MakeEnd, &[&str], u64); 5] = [
         (|| End::Answer, &["complete -"], 0),
         (
             || End::Error,

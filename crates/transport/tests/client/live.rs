@@ -3,7 +3,9 @@
 use futures_util::StreamExt;
 use longhaul_testkit::server::{Cut, Framing, Gate, Reply, ReplyOutcome, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
-use longhaul_transport::{ErrorCode, Model, ResponseEvent};
+use longhaul_transport::{
+    Deadlines, ErrorCode, Model, Phase, Provider, ResponseEvent, ResponsesClient,
+};
 
 use super::support::{attempt, live, request};
 
@@ -137,6 +139,33 @@ async fn what_is_not_http_is_a_failed_connection() {
             (ErrorCode::ConnectionFailed, true),
             "{what}"
         );
+    }
+}
+
+/// The phases are told apart over a real connection too. The server never goes on, so any short time will do.
+#[tokio::test]
+async fn a_silent_server_is_a_timeout_of_its_phase() {
+    let moment = std::time::Duration::from_millis(1);
+    let gate = Gate::new("never opened");
+    let headers = |deadlines: &mut Deadlines| deadlines.headers = moment;
+    let first_event = |deadlines: &mut Deadlines| deadlines.first_event = moment;
+    let idle = |deadlines: &mut Deadlines| deadlines.idle = moment;
+    let table: [(Reply, fn(&mut Deadlines), Phase); 3] = [
+        (Reply::text("x").hold_head(&gate), headers, Phase::Headers),
+        (Reply::sse().gate(&gate), first_event, Phase::FirstEvent),
+        (
+            Reply::sse().events(hello().unfinished()).gate(&gate),
+            idle,
+            Phase::Idle,
+        ),
+    ];
+    for (reply, shorten, phase) in table {
+        let server = Server::start(reply).await.unwrap();
+        let mut provider = Provider::custom(&server.base_url()).unwrap();
+        shorten(&mut provider.deadlines);
+        let error = attempt(&ResponsesClient::new(provider).unwrap()).await.1;
+        assert_eq!(error.unwrap().phase(), Some(phase));
+        server.connection_closed(0).await;
     }
 }
 

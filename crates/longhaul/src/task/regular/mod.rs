@@ -123,28 +123,22 @@ impl<'a> Driver<'a> {
 
     /// Records a response, and shows what of it is to be shown.
     fn commit(&mut self, response: Response) {
-        let started = self
-            .sampling
-            .take()
-            .map(Sampling::into_started)
-            .unwrap_or_default();
-        let mut started = started;
+        let sampling = self.sampling.take();
+        let mut started = sampling.map(Sampling::into_started).unwrap_or_default();
         let shown: Vec<(TurnItem, bool)> = response
             .items
             .iter()
             .filter_map(|item| started.finish(item))
             .collect();
-        let unanswerable = response
-            .items
-            .iter()
-            .filter(|item| is_unanswerable(item))
-            .count();
+        let broken = response.items.iter().filter(|item| item.is_broken_call());
+        let broken = broken.count();
         self.scope.record(response.items);
         for (item, was_started) in shown {
             self.show(item, was_started);
         }
-        if unanswerable > 0 {
-            let message = format!("{unanswerable} calls of the model had no id and were left out");
+        if broken > 0 {
+            let message =
+                format!("{broken} calls of the model lacked an id or a name and were left out");
             self.scope.emit(Event::Background(message));
         }
         if let Some(usage) = response.usage {
@@ -200,11 +194,6 @@ impl<'a> Driver<'a> {
         }
         self.tell(Fact::ToolsStopped)
     }
-}
-
-/// A call without an id cannot be answered, and is not sent back.
-fn is_unanswerable(item: &Item) -> bool {
-    item.kind().call().is_some() && item.call_id().is_none()
 }
 
 async fn until(deadline: Option<Instant>) {
