@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use longhaul_state::ContextMessages;
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
+use longhaul_transport::Model;
 use longhaul_transport::request::{Reasoning, RequestOptions, Verbosity};
-use longhaul_transport::{Model, Provider};
 
 use crate::SessionBuilder;
 use crate::tool::{Tool, ToolSet};
@@ -74,32 +74,31 @@ impl Agent {
     }
 }
 
-/// Where a model is.
-#[non_exhaustive]
-pub enum ModelSource {
-    /// Behind a server.
-    #[cfg(feature = "http")]
-    Server(Box<Provider>),
-    /// Behind the caller's own [`Model`].
-    Own(Arc<dyn Model>),
-}
+/// Where a model is: behind a server that a [`Provider`](longhaul_transport::Provider) describes
+/// (feature `http`), or an own [`Model`].
+pub struct ModelSource(Result<Arc<dyn Model>, BuildError>);
 
 #[cfg(feature = "http")]
-impl From<Provider> for ModelSource {
-    fn from(provider: Provider) -> Self {
-        Self::Server(Box::new(provider))
+impl From<longhaul_transport::Provider> for ModelSource {
+    /// The client is made at once; if that fails, [`AgentBuilder::build`] says so.
+    fn from(provider: longhaul_transport::Provider) -> Self {
+        let client = longhaul_transport::ResponsesClient::new(provider);
+        Self(match client {
+            Ok(client) => Ok(Arc::new(client)),
+            Err(error) => Err(BuildError::Http(error.to_string())),
+        })
     }
 }
 
 impl<M: Model + 'static> From<Arc<M>> for ModelSource {
     fn from(model: Arc<M>) -> Self {
-        Self::Own(model)
+        Self(Ok(model))
     }
 }
 
 impl From<Arc<dyn Model>> for ModelSource {
     fn from(model: Arc<dyn Model>) -> Self {
-        Self::Own(model)
+        Self(Ok(model))
     }
 }
 
@@ -199,14 +198,7 @@ impl AgentBuilder {
     pub fn build(self) -> Result<Agent, BuildError> {
         let Self { source, defaults } = self;
         defaults.check()?;
-        let model = match source {
-            #[cfg(feature = "http")]
-            ModelSource::Server(provider) => {
-                let client = longhaul_transport::ResponsesClient::new(*provider);
-                Arc::new(client.map_err(|e| BuildError::Http(e.to_string()))?)
-            }
-            ModelSource::Own(model) => model,
-        };
+        let model = source.0?;
         Ok(Agent { model, defaults })
     }
 }
