@@ -97,7 +97,7 @@ impl Meter {
     /// Whether the event stays within the limit with `piece`.
     fn admits(&mut self, piece: &[u8]) -> bool {
         let mut rest = piece;
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
             let is_second_half = self.after_cr && end == 0 && rest[0] == b'\n';
             self.extend_line(&rest[..end]);
             self.after_cr = rest[end] == b'\r';

@@ -19,18 +19,6 @@ fn event_ends(body: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// Above this, the middle of a body is cut around the ends of its events alone: to cut it everywhere would take
-/// minutes, and its two hundred deltas differ in their words only.
-const SMALL_BYTES: usize = 4_100;
-
-fn cuts(body: &[u8], ends: &[usize]) -> Vec<usize> {
-    let is_near = |cut: &usize| ends.iter().any(|end| end.abs_diff(*cut) <= 2);
-    let is_late = |cut: &usize| cut + 2_000 > body.len();
-    let all = 0..=body.len();
-    all.filter(|cut| body.len() < SMALL_BYTES || is_late(cut) || is_near(cut))
-        .collect()
-}
-
 async fn run(course: Course) -> (Vec<ResponseEvent>, Option<ModelError>) {
     let (client, _) = client(Provider::neutral(), [course]);
     attempt(&client).await
@@ -41,7 +29,7 @@ async fn sweep(name: &str, body: Bytes, is_odd: bool) {
     let (whole, reported) = run(Course::sse(body.clone())).await;
     let reported = reported.filter(|error| error.code() != ErrorCode::StreamIncomplete);
     let ends = event_ends(&body);
-    for cut in cuts(&body, &ends) {
+    for cut in 0..=body.len() {
         let arrived = ends.iter().filter(|end| **end <= cut).count();
         let is_whole = arrived == ends.len() && !name.contains("disconnect");
         let code = match &reported {

@@ -1,5 +1,7 @@
 //! Over real loopback HTTP: when connections end, and what they carry.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use longhaul_testkit::server::{Cut, Framing, Gate, Reply, ReplyOutcome, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -142,15 +144,18 @@ async fn what_is_not_http_is_a_failed_connection() {
     }
 }
 
+type Shorten = fn(&mut Deadlines);
+
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// The phases are told apart over a real connection too. The server never goes on, so any short time will do.
 #[tokio::test]
 async fn a_silent_server_is_a_timeout_of_its_phase() {
-    let moment = std::time::Duration::from_millis(1);
     let gate = Gate::new("never opened");
-    let headers = |deadlines: &mut Deadlines| deadlines.headers = moment;
-    let first_event = |deadlines: &mut Deadlines| deadlines.first_event = moment;
-    let idle = |deadlines: &mut Deadlines| deadlines.idle = moment;
-    let table: [(Reply, fn(&mut Deadlines), Phase); 3] = [
+    let headers = |deadlines: &mut Deadlines| deadlines.headers = MOMENT;
+    let first_event = |deadlines: &mut Deadlines| deadlines.first_event = MOMENT;
+    let idle = |deadlines: &mut Deadlines| deadlines.idle = MOMENT;
+    let table: [(Reply, Shorten, Phase); 3] = [
         (Reply::text("x").hold_head(&gate), headers, Phase::Headers),
         (Reply::sse().gate(&gate), first_event, Phase::FirstEvent),
         (
