@@ -6,10 +6,12 @@ use longhaul::TurnHandle;
 use longhaul::prelude::*;
 use longhaul::transport::{ErrorCode, ModelError};
 use longhaul_state::MAX_WAITING;
+use longhaul_state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::server::Gate;
 use longhaul_testkit::sse::ResponseBuilder;
+use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::support::{
@@ -145,6 +147,81 @@ async fn a_steer_that_comes_too_late_starts_a_turn_before_what_waits() {
 }
 
 #[tokio::test]
+async fn steers_that_come_too_late_start_one_turn_together() {
+    let gate = Gate::new("last answer");
+    let model = ScriptedModel::new()
+        .hold(&gate)
+        .text("one")
+        .text("two")
+        .text("three");
+    let session = scripted(&model)
+        .build()
+        .unwrap()
+        .session()
+        .start()
+        .await
+        .unwrap();
+    let turn = session.prompt("go").await.unwrap();
+    gate.reached().await;
+    let waiting = session.prompt("waiting").await.unwrap();
+    let handles = steered(&session, &["left", "right"]).await;
+    gate.open();
+    turn.await.unwrap();
+    for handle in handles {
+        assert_eq!(handle.await.unwrap().last_message.as_deref(), Some("two"));
+    }
+    waiting.await.unwrap();
+    assert_eq!(
+        items(&model.requests()[1].input()),
+        ["user go", "assistant one", "user left", "user right"]
+    );
+    model.assert_complete();
+}
+
+#[tokio::test]
+async fn the_settings_and_the_schema_of_a_steer_hold_from_the_next_request_or_turn() {
+    let model = ScriptedModel::new()
+        .call("c1", "held", "{}")
+        .text("{}")
+        .text("two");
+    let barrier = Arc::new(Barrier::new(2));
+    let session = scripted(&model)
+        .tool(held(&barrier))
+        .build()
+        .unwrap()
+        .session()
+        .start()
+        .await
+        .unwrap();
+    let turn = session.prompt("go").await.unwrap();
+    barrier.wait().await;
+    let mut settings = SettingsUpdate::default();
+    settings.model = Some("other-model".into());
+    let schema = json!({"type": "object"});
+    let input = Input::from("as JSON")
+        .output_schema(schema.clone())
+        .settings(settings);
+    let steered = session.steer(input).await.unwrap();
+    barrier.wait().await;
+    turn.await.unwrap();
+    steered.await.unwrap();
+    session.prompt("next").await.unwrap().await.unwrap();
+    let facts: Vec<_> = model
+        .requests()
+        .iter()
+        .map(|r| json!([r.body["model"], r.body["text"]["format"]["schema"]]))
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            json!(["test-model", null]),
+            json!(["test-model", schema]),
+            json!(["other-model", null]),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_steer_with_nothing_to_steer_starts_a_turn() {
     let model = ScriptedModel::new().text("one");
     let session = scripted(&model)
@@ -248,8 +325,8 @@ async fn a_steer_that_is_cancelled_in_time_is_sent_nowhere() {
     let mut handles = steered(&session, &["left", "right"]).await;
     let left = handles.remove(0);
     left.cancel();
+    assert!(left.await.unwrap().is_interrupted(), "at once");
     barrier.wait().await;
-    assert!(left.await.unwrap().is_interrupted());
     assert!(!turn.await.unwrap().is_interrupted(), "the turn went on");
     assert_eq!(
         items(&model.requests()[1].input()),

@@ -519,6 +519,33 @@ async fn call_ids_may_come_again_in_a_later_response() {
 }
 
 #[tokio::test]
+async fn calls_of_one_response_that_share_an_id_get_their_own_outputs() {
+    let model = ScriptedModel::new()
+        .calls([
+            ("c1", "echo", "1"),
+            ("c1", "echo", "2"),
+            ("c1", "echo", "3"),
+        ])
+        .text("done");
+    let agent = scripted(&model).tool(Probe::echo("echo")).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    session.prompt("go").await.unwrap().await.unwrap();
+    assert_eq!(
+        items(&model.requests()[1].input()),
+        [
+            "user go",
+            "call c1 echo 1",
+            "output c1 1",
+            "call c1 echo 2",
+            "output c1 2",
+            "call c1 echo 3",
+            "output c1 3",
+        ]
+    );
+    model.assert_complete();
+}
+
+#[tokio::test]
 async fn an_output_that_is_too_large_keeps_head_and_tail() {
     let model = ScriptedModel::new().call("c1", "large", "{}").text("hm");
     let large = Probe::new("large", |_, _| async {
