@@ -22,22 +22,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(parse(&texts)? == values, "both hold the same");
 
     record(&mut criterion, &recorded);
-    append(
-        &mut criterion,
-        &recorded[APPENDED],
-        &history,
-        values.clone(),
-    );
+    append(&mut criterion, &recorded[APPENDED], &history, values.clone());
     fork(&mut criterion, &history, &values);
     criterion.final_summary();
     Ok(())
 }
 
 fn parse(recorded: &[String]) -> serde_json::Result<Vec<Value>> {
-    recorded
-        .iter()
-        .map(|json| serde_json::from_str(json))
-        .collect()
+    recorded.iter().map(|json| serde_json::from_str(json)).collect()
 }
 
 /// From JSON text to a conversation, all items.
@@ -59,9 +51,7 @@ fn append(criterion: &mut Criterion, json: &str, history: &History, mut values: 
     group.bench_function("longhaul", |b| {
         let unshared = || {
             let mut fork = history.clone();
-            fork.record(Item::user(
-                "The first item after a fork copies the last segment.",
-            ));
+            fork.record(Item::user("The first item after a fork copies the last segment."));
             fork
         };
         b.iter_batched_ref(unshared, record, BatchSize::LargeInput);

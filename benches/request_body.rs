@@ -25,23 +25,10 @@ struct Body<T> {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum TypedItem {
-    Message {
-        role: String,
-        content: Vec<Part>,
-    },
-    Reasoning {
-        summary: Vec<Part>,
-        encrypted_content: String,
-    },
-    FunctionCall {
-        call_id: String,
-        name: String,
-        arguments: String,
-    },
-    FunctionCallOutput {
-        call_id: String,
-        output: String,
-    },
+    Message { role: String, content: Vec<Part> },
+    Reasoning { summary: Vec<Part>, encrypted_content: String },
+    FunctionCall { call_id: String, name: String, arguments: String },
+    FunctionCallOutput { call_id: String, output: String },
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -66,10 +53,7 @@ fn compare(criterion: &mut Criterion, items: usize) -> Result<(), Box<dyn Error>
     let finished = body(&request, &history, &provider)?.to_vec();
 
     let values: Body<Value> = serde_json::from_slice(&finished)?;
-    assert!(
-        values.input == sent(items),
-        "longhaul sends what a naive agent sends"
-    );
+    assert!(values.input == sent(items), "longhaul sends what a naive agent sends");
     let typed: Body<TypedItem> = serde_json::from_slice(&finished)?;
     let whole: Value = serde_json::from_slice(&finished)?;
     assert!(serde_json::to_value(&values)? == whole);
@@ -96,10 +80,7 @@ fn compare(criterion: &mut Criterion, items: usize) -> Result<(), Box<dyn Error>
 impl<T: Clone> Body<T> {
     /// With the conversation copied, as it is where the request owns its input.
     fn copied(&self) -> Self {
-        Self {
-            input: self.input.clone(),
-            head: self.head.clone(),
-        }
+        Self { input: self.input.clone(), head: self.head.clone() }
     }
 }
 
@@ -113,15 +94,8 @@ fn body(request: &Request, history: &History, provider: &Provider) -> Result<Byt
 /// eight tools.
 fn request() -> Request {
     let mut request = Request::new("gpt-5", Prompt::default());
-    request.instructions = Some(
-        "Change no file that the task does not name.\n"
-            .repeat(180)
-            .into(),
-    );
-    request.reasoning = Some(Reasoning {
-        effort: Some("high".into()),
-        summary: None,
-    });
+    request.instructions = Some("Change no file that the task does not name.\n".repeat(180).into());
+    request.reasoning = Some(Reasoning { effort: Some("high".into()), summary: None });
     request.session_id = "0199a213-81c0-7800-8aa1-bbab2a035a53".into();
     let parameters = json!({"type": "object", "additionalProperties": false,
         "properties": {"path": {"type": "string", "description": "A path in the project"}}});

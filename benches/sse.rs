@@ -19,18 +19,14 @@ const PIECE_BYTES: usize = 1_400;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let stream = Bytes::from((0..EVENTS).map(delta).collect::<String>());
-    let pieces: Vec<Bytes> = stream
-        .chunks(PIECE_BYTES)
-        .map(|piece| stream.slice_ref(piece))
-        .collect();
+    let pieces: Vec<Bytes> =
+        stream.chunks(PIECE_BYTES).map(|piece| stream.slice_ref(piece)).collect();
     let text_bytes = (0..EVENTS).map(|index| text(index).len()).sum();
     assert_eq!(longhaul(&pieces), Some(text_bytes));
     assert_eq!(eventsource(&pieces), Some(text_bytes));
 
     let mut group = criterion.benchmark_group("sse");
-    group
-        .sample_size(30)
-        .throughput(Throughput::Bytes(stream.len() as u64));
+    group.sample_size(30).throughput(Throughput::Bytes(stream.len() as u64));
     group.bench_function("longhaul", |b| b.iter(|| longhaul(black_box(&pieces))));
     group.bench_function("eventsource_stream", |b| {
         b.iter(|| eventsource(black_box(&pieces)));

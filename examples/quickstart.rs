@@ -69,10 +69,7 @@ async fn converse() -> Result<(), Box<dyn Error>> {
             show(&event);
         }
         let result = turn.await?;
-        println!(
-            "  {} model calls, {} tokens",
-            result.model_calls, result.usage.total
-        );
+        println!("  {} model calls, {} tokens", result.model_calls, result.usage.total);
     }
     session.shutdown().await?;
     log.print();
@@ -89,20 +86,14 @@ async fn provider() -> Result<(Provider, Option<Server>), Box<dyn Error>> {
     }
     let server = Server::start(script()).await?;
     let provider = Provider::named("openai", Some(&server.base_url()))?;
-    println!(
-        "A conversation with a scripted server at {}",
-        server.base_url()
-    );
+    println!("A conversation with a scripted server at {}", server.base_url());
     Ok((provider, Some(server)))
 }
 
 fn script() -> [Reply; 4] {
     let pace = Duration::from_millis(30);
     let calls = ResponseBuilder::new()
-        .reasoning(
-            "Two cities, so two questions to the tool.",
-            Some("gAAAA-encrypted"),
-        )
+        .reasoning("Two cities, so two questions to the tool.", Some("gAAAA-encrypted"))
         .call("call_1", "weather", r#"{"city":"Oslo"}"#)
         .call("call_2", "weather", r#"{"city":"Bergen"}"#)
         .usage(120, 45);
@@ -113,10 +104,7 @@ fn script() -> [Reply; 4] {
     [
         calls.into(),
         answer("Bergen is warmer: 7 degrees against 3 in Oslo.", 230),
-        answer(
-            "In Bergen. It rains there, while Oslo has a clear sky.",
-            270,
-        ),
+        answer("In Bergen. It rains there, while Oslo has a clear sky.", 270),
         answer("Goodbye, and take the umbrella to Bergen!", 310),
     ]
 }
@@ -130,9 +118,7 @@ fn show(event: &Event) {
         }
         Event::ReasoningDelta(text) => print!("{text}"),
         Event::ItemCompleted(item) if item.kind.message_text().is_none() => println!(),
-        Event::ToolCallBegin {
-            name, arguments, ..
-        } => println!("  -> {name} {arguments}"),
+        Event::ToolCallBegin { name, arguments, .. } => println!("  -> {name} {arguments}"),
         Event::ToolCallEnd { output, .. } => println!("  <- {output}"),
         Event::StreamError { attempt, error, .. } => println!("  retry {attempt}: {error}"),
         Event::TurnComplete { .. } => println!(),
@@ -148,10 +134,7 @@ struct Logged {
 
 impl Logged {
     fn new(client: ResponsesClient) -> Self {
-        Self {
-            client,
-            lines: Mutex::default(),
-        }
+        Self { client, lines: Mutex::default() }
     }
 
     fn print(&self) {
@@ -168,17 +151,10 @@ impl Model for Logged {
     async fn stream(&self, request: &Request) -> Result<ResponseStream, ModelError> {
         let items = request.input.item_count();
         let bytes = self.client.encode(request)?.len();
-        let reasoning = request
-            .input
-            .to_json()
-            .matches(r#""type":"reasoning""#)
-            .count();
+        let reasoning = request.input.to_json().matches(r#""type":"reasoning""#).count();
         let kind = request.task_kind.as_str();
         let line = format!("{items} items, {reasoning} of them reasoning, {bytes} bytes, {kind}");
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         self.client.stream(request).await
     }
 

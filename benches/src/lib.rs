@@ -48,9 +48,7 @@ pub fn sent(len: usize) -> Vec<Value> {
     let items = (0..len).map(|index| (index, item(index)));
     let visible =
         items.filter(|(index, item)| *index >= current_turn || item["type"] != "reasoning");
-    visible
-        .map(|(_, item)| without_server_fields(item))
-        .collect()
+    visible.map(|(_, item)| without_server_fields(item)).collect()
 }
 
 fn without_server_fields(mut item: Value) -> Value {

@@ -45,10 +45,7 @@ fn config_path(mut arguments: impl Iterator<Item = OsString>) -> Result<PathBuf,
                 return Err(format!("`{option}` is not supported by this version"));
             }
             _ => {
-                return Err(format!(
-                    "unknown argument `{}`; {USAGE}",
-                    argument.display()
-                ));
+                return Err(format!("unknown argument `{}`; {USAGE}", argument.display()));
             }
         }
     }
@@ -80,11 +77,7 @@ fn set_up(config: Config) -> Result<Setup, String> {
     let warnings = warnings(&config);
     let provider = provider(&config.provider, config.max_event_bytes)?;
     let mut agent = Agent::builder(config.model.clone(), provider)
-        .instructions(
-            config
-                .instructions
-                .unwrap_or_else(|| INSTRUCTIONS.to_owned()),
-        )
+        .instructions(config.instructions.unwrap_or_else(|| INSTRUCTIONS.to_owned()))
         .context(CodingContext::new(config.user_instructions))
         .default_reasoning(default_reasoning)
         .cwd(cwd)
@@ -106,11 +99,7 @@ fn set_up(config: Config) -> Result<Setup, String> {
     }
     let agent = config.tools.into_iter().fold(agent, AgentBuilder::tool);
     let agent = agent.build().map_err(|e| e.to_string())?;
-    Ok(Setup {
-        agent,
-        model: config.model,
-        warnings,
-    })
+    Ok(Setup { agent, model: config.model, warnings })
 }
 
 /// What would fail only later.
@@ -123,9 +112,7 @@ fn check(config: &Config) -> Result<(), String> {
         ("token_endpoint", config.token_endpoint.is_some()),
     ];
     if let Some((key, _)) = stored_login.iter().find(|(_, is_set)| *is_set) {
-        return Err(format!(
-            "`{key}`: stored logins are not supported by this version"
-        ));
+        return Err(format!("`{key}`: stored logins are not supported by this version"));
     }
     let bounds = [
         ("max_model_calls", config.max_model_calls == 0),
@@ -133,14 +120,10 @@ fn check(config: &Config) -> Result<(), String> {
         ("max_tool_output_bytes", config.max_tool_output_bytes == 0),
     ];
     if let Some((key, _)) = bounds.iter().find(|(_, is_zero)| *is_zero) {
-        return Err(format!(
-            "`{key}` is 0: nothing could work; leave it out for the default"
-        ));
+        return Err(format!("`{key}` is 0: nothing could work; leave it out for the default"));
     }
     match config.tools.iter().position(|tool| tool.command.is_empty()) {
-        Some(index) => Err(format!(
-            "`tools[{index}].command` is empty: name the program"
-        )),
+        Some(index) => Err(format!("`tools[{index}].command` is empty: name the program")),
         None => Ok(()),
     }
 }
@@ -150,10 +133,7 @@ fn working_folder(configured: Option<&Path>) -> Result<PathBuf, String> {
         return std::env::current_dir().map_err(|e| format!("the current folder: {e}"));
     };
     if !cwd.is_absolute() {
-        return Err(format!(
-            "`cwd` is relative: `{}`; give an absolute path",
-            cwd.display()
-        ));
+        return Err(format!("`cwd` is relative: `{}`; give an absolute path", cwd.display()));
     }
     if !cwd.is_dir() {
         return Err(format!("`cwd` is not a folder: `{}`", cwd.display()));
@@ -171,15 +151,10 @@ fn warnings(config: &Config) -> Vec<String> {
             config.auto_compact_token_limit.is_some(),
             "conversations are not compacted",
         ),
-        (
-            "review_model",
-            config.review_model.is_some(),
-            "there are no reviews",
-        ),
+        ("review_model", config.review_model.is_some(), "there are no reviews"),
     ];
     let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
-    set.map(|(key, _, effect)| format!("`{key}` has no effect in this version: {effect}"))
-        .collect()
+    set.map(|(key, _, effect)| format!("`{key}` has no effect in this version: {effect}")).collect()
 }
 
 fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider, String> {
@@ -190,32 +165,22 @@ fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider,
         provider = provider.with_auth(ApiKey(key));
     }
     if name.eq_ignore_ascii_case("openai") {
-        provider
-            .add_openai_env_headers()
-            .map_err(|e| format!("`provider`: {e}"))?;
+        provider.add_openai_env_headers().map_err(|e| format!("`provider`: {e}"))?;
     }
     provider.query = config.query_params.clone().into_iter().collect();
     for (name, value) in &config.http_headers {
-        provider
-            .add_header(name, value, true)
-            .map_err(|e| format!("`provider`: {e}"))?;
+        provider.add_header(name, value, true).map_err(|e| format!("`provider`: {e}"))?;
     }
     for (name, variable) in &config.env_http_headers {
         let value = std::env::var(variable).unwrap_or_default();
         if !value.trim().is_empty() {
-            provider
-                .add_header(name, &value, true)
-                .map_err(|e| format!("`provider`: {e}"))?;
+            provider.add_header(name, &value, true).map_err(|e| format!("`provider`: {e}"))?;
         }
     }
     let retry = RetryPolicy::default();
     provider.retry = RetryPolicy::new(
-        config
-            .request_max_retries
-            .unwrap_or(retry.request_max_retries),
-        config
-            .stream_max_retries
-            .unwrap_or(retry.stream_max_retries),
+        config.request_max_retries.unwrap_or(retry.request_max_retries),
+        config.stream_max_retries.unwrap_or(retry.stream_max_retries),
     );
     provider.deadlines = deadlines(config.timeouts_ms);
     provider.max_event_bytes = max_event_bytes;
@@ -231,10 +196,7 @@ fn api_key(config: &ProviderConfig, profile: &str) -> Result<Option<Secret>, Str
         (None, "azure") => "AZURE_OPENAI_API_KEY",
         (None, _) => return Ok(None),
     };
-    let key = std::env::var(variable)
-        .ok()
-        .map(Secret::new)
-        .filter(|key| !key.is_empty());
+    let key = std::env::var(variable).ok().map(Secret::new).filter(|key| !key.is_empty());
     let may_be_missing = config.api_key_env.is_none() && config.base_url.is_some();
     if key.is_none() && !may_be_missing {
         return Err(format!(

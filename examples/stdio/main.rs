@@ -17,10 +17,7 @@ use tracing_subscriber::EnvFilter;
 /// How the program ends: 0 after a shutdown, 2 for a bad command line or configuration, 1 else.
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let setup = match config::from_command_line(std::env::args_os().skip(1)) {
         Ok(setup) => setup,
         Err(message) => return fail(&message, 2),

@@ -28,11 +28,9 @@ impl Output {
 
 /// An error as an event.
 pub(crate) fn error_event(error: &TurnError) -> Value {
-    without_nulls(
-        json!({"type": "error", "message": error.to_string(), "code": error.code(),
+    without_nulls(json!({"type": "error", "message": error.to_string(), "code": error.code(),
         "retryable": error.is_retryable(), "request_id": error.request_id(),
-        "phase": error.phase(), "reason": error.reason()}),
-    )
+        "phase": error.phase(), "reason": error.reason()}))
 }
 
 /// What is written for one event of the session.
@@ -57,23 +55,11 @@ fn texts(item: &TurnItem) -> Vec<Value> {
         }
         TurnItemKind::AgentMessage { content } => {
             let texts = content.iter().filter_map(AgentPart::text);
-            texts
-                .map(|text| json!({"type": "agent_message", "message": text}))
-                .collect()
+            texts.map(|text| json!({"type": "agent_message", "message": text})).collect()
         }
-        TurnItemKind::Reasoning {
-            summary_text,
-            raw_content,
-        } => {
-            let shown = if summary_text.is_empty() {
-                raw_content
-            } else {
-                summary_text
-            };
-            shown
-                .iter()
-                .map(|text| json!({"type": "agent_reasoning", "text": text}))
-                .collect()
+        TurnItemKind::Reasoning { summary_text, raw_content } => {
+            let shown = if summary_text.is_empty() { raw_content } else { summary_text };
+            shown.iter().map(|text| json!({"type": "agent_reasoning", "text": text})).collect()
         }
         _ => Vec::new(),
     }
@@ -81,9 +67,9 @@ fn texts(item: &TurnItem) -> Vec<Value> {
 
 fn message(event: &Event) -> Option<Value> {
     Some(match event {
-        Event::TurnStarted {
-            model_context_window,
-        } => json!({"type": "task_started", "model_context_window": model_context_window}),
+        Event::TurnStarted { model_context_window } => {
+            json!({"type": "task_started", "model_context_window": model_context_window})
+        }
         Event::TextDelta(delta) => json!({"type": "agent_message_delta", "delta": delta}),
         Event::ReasoningDelta(delta) => json!({"type": "agent_reasoning_delta", "delta": delta}),
         Event::WebSearchBegin { call_id } => {
@@ -111,28 +97,18 @@ fn message(event: &Event) -> Option<Value> {
 
 fn tool_or_retry(event: &Event) -> Option<Value> {
     Some(match event {
-        Event::ToolCallBegin {
-            call_id,
-            name,
-            arguments,
-        } => json!({"type": "tool_call_begin", "call_id": call_id, "name": name,
-            "arguments": arguments}),
+        Event::ToolCallBegin { call_id, name, arguments } => {
+            json!({"type": "tool_call_begin", "call_id": call_id, "name": name,
+            "arguments": arguments})
+        }
         Event::ToolProgress { call_id, message } => {
             json!({"type": "background_event", "message": format!("{call_id}: {message}")})
         }
-        Event::ToolCallEnd {
-            call_id,
-            success,
-            output,
-            duration,
-        } => json!({"type": "tool_call_end", "call_id": call_id, "success": success,
-            "output": output, "duration_ms": millis(*duration)}),
-        Event::StreamError {
-            attempt,
-            max_attempts,
-            delay,
-            ..
-        } => json!({"type": "stream_error",
+        Event::ToolCallEnd { call_id, success, output, duration } => {
+            json!({"type": "tool_call_end", "call_id": call_id, "success": success,
+            "output": output, "duration_ms": millis(*duration)})
+        }
+        Event::StreamError { attempt, max_attempts, delay, .. } => json!({"type": "stream_error",
             "message": format!("Reconnecting... {attempt}/{max_attempts}"),
             "attempt": attempt, "max_attempts": max_attempts, "delay_ms": millis(*delay)}),
         _ => return None,

@@ -29,10 +29,7 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
     let events = session.events();
     let configured = json!({"type": "session_configured", "session_id": session.id(),
         "model": setup.model});
-    output
-        .send("", &configured)
-        .await
-        .map_err(RunError::Output)?;
+    output.send("", &configured).await.map_err(RunError::Output)?;
     for message in setup.warnings {
         let warning = json!({"type": "background_event", "message": message});
         output.send("", &warning).await.map_err(RunError::Output)?;
@@ -48,10 +45,7 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
     // If stdout is gone, nothing that is read could be answered.
     let (shutdown_id, ()) = tokio::try_join!(reading, printing)?;
     let complete = json!({"type": "shutdown_complete"});
-    output
-        .send(&shutdown_id, &complete)
-        .await
-        .map_err(RunError::Output)
+    output.send(&shutdown_id, &complete).await.map_err(RunError::Output)
 }
 
 /// Prints every event of the session.
@@ -102,10 +96,7 @@ async fn read(session: &Session, output: &Output) -> Result<String, RunError> {
 #[cfg(unix)]
 async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    );
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         // Without handlers the signals do what they always do.
         return std::future::pending().await;

@@ -24,10 +24,7 @@ pub(crate) enum Line {
 /// Reads the next line.
 pub(crate) async fn read(stdin: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Line> {
     let mut line = Vec::new();
-    (&mut *stdin)
-        .take(MAX_LINE_BYTES)
-        .read_until(b'\n', &mut line)
-        .await?;
+    (&mut *stdin).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await?;
     if line.is_empty() {
         return Ok(Line::End);
     }
@@ -53,10 +50,7 @@ async fn skip_line(stdin: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<(
 }
 
 fn invalid(id: &str, problem: impl Into<String>) -> Line {
-    Line::Invalid {
-        id: id.to_owned(),
-        problem: problem.into(),
-    }
+    Line::Invalid { id: id.to_owned(), problem: problem.into() }
 }
 
 fn parse(line: &[u8]) -> Line {
@@ -71,14 +65,8 @@ fn parse(line: &[u8]) -> Line {
     let Some(fields) = line.as_object_mut() else {
         return invalid("", "the line is not a JSON object");
     };
-    if let Some(key) = fields
-        .keys()
-        .find(|key| !matches!(key.as_str(), "id" | "op"))
-    {
-        return invalid(
-            &id,
-            format!("unknown field `{key}`, expected `id` and `op`"),
-        );
+    if let Some(key) = fields.keys().find(|key| !matches!(key.as_str(), "id" | "op")) {
+        return invalid(&id, format!("unknown field `{key}`, expected `id` and `op`"));
     }
     if !fields.get("id").is_some_and(Value::is_string) {
         return invalid("", "`id` is missing or not a string");
@@ -115,21 +103,9 @@ mod tests {
             (r#"{"id":"1","op":{}}"#, "1", "`type`"),
             (r#"{"id":"1","op":{"type":"dance"}}"#, "1", "`dance`"),
             (r#"{"id":"1","op":{"type":"user_input"}}"#, "1", "`items`"),
-            (
-                r#"{"id":"1","op":{"type":"user_input","items":[{"type":"text"}]}}"#,
-                "1",
-                "`text`",
-            ),
-            (
-                r#"{"id":"1","op":{"type":"user_input","items":[],"x":1}}"#,
-                "1",
-                "`x`",
-            ),
-            (
-                r#"{"id":"1","op":{"type":"user_turn","items":[],"modle":"m"}}"#,
-                "1",
-                "`modle`",
-            ),
+            (r#"{"id":"1","op":{"type":"user_input","items":[{"type":"text"}]}}"#, "1", "`text`"),
+            (r#"{"id":"1","op":{"type":"user_input","items":[],"x":1}}"#, "1", "`x`"),
+            (r#"{"id":"1","op":{"type":"user_turn","items":[],"modle":"m"}}"#, "1", "`modle`"),
             (r#"{"id":"1","op":{"type":"interrupt"},"x":1}"#, "1", "`x`"),
         ];
         for (line, id, part) in table {

@@ -11,11 +11,7 @@ fn the_quickstart_streams_three_turns_and_tells_what_it_sent() {
     let output = Command::new(program).env_clear().output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        (output.status.code(), complaint.as_str()),
-        (Some(0), ""),
-        "{said}"
-    );
+    assert_eq!((output.status.code(), complaint.as_str()), (Some(0), ""), "{said}");
     let expected = [
         "[turn 1] Oslo or Bergen: which is warmer right now?",
         "Two cities, so two questions to the tool.",

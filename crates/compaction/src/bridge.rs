@@ -57,9 +57,7 @@ impl Bridge<'_> {
             user_messages: text_or(&text, "(none)"),
             summary: text_or(self.summary, "(no summary available)"),
         };
-        let text = slots
-            .render()
-            .map_err(|error| Error::Render(error.into()))?;
+        let text = slots.render().map_err(|error| Error::Render(error.into()))?;
         Ok(Bridged { text, cut })
     }
 }
@@ -72,9 +70,5 @@ struct Slots<'a> {
 }
 
 fn text_or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
-    if text.trim().is_empty() {
-        placeholder
-    } else {
-        text
-    }
+    if text.trim().is_empty() { placeholder } else { text }
 }

@@ -11,9 +11,7 @@ const TEMPLATE: &str = include_str!("../templates/bridge.md");
 
 /// What the bridge has to be, by cutting the template at its slots.
 fn expected(user_messages: &str, summary: &str) -> String {
-    let slots = TEMPLATE
-        .split("{{ user_messages }}")
-        .flat_map(|part| part.split("{{ summary }}"));
+    let slots = TEMPLATE.split("{{ user_messages }}").flat_map(|part| part.split("{{ summary }}"));
     let [intro, between, end] = slots.collect::<Vec<_>>()[..] else {
         return "the template has other slots".into();
     };
@@ -21,14 +19,8 @@ fn expected(user_messages: &str, summary: &str) -> String {
 }
 
 fn render(user_messages: &[&str], summary: &str) -> Bridged {
-    let bridge = Bridge {
-        user_messages,
-        summary,
-    };
-    bridge.render().unwrap_or_else(|error| Bridged {
-        text: error.to_string(),
-        cut: None,
-    })
+    let bridge = Bridge { user_messages, summary };
+    bridge.render().unwrap_or_else(|error| Bridged { text: error.to_string(), cut: None })
 }
 
 #[test]
@@ -42,10 +34,7 @@ fn fills_both_slots() {
 fn one_empty_line_around_each_slot_and_no_newline_at_the_end() {
     let Bridged { text, .. } = render(&["USER"], "SUMMARY");
     let paragraphs: Vec<_> = text.split("\n\n").collect();
-    assert_eq!(
-        (paragraphs.len(), paragraphs[1], paragraphs[3]),
-        (4, "USER", "SUMMARY")
-    );
+    assert_eq!((paragraphs.len(), paragraphs[1], paragraphs[3]), (4, "USER", "SUMMARY"));
     assert!(paragraphs.iter().all(|paragraph| !paragraph.contains('\n')));
 }
 
@@ -66,10 +55,7 @@ fn values_are_not_expanded_or_escaped() {
 
 #[test]
 fn long_user_text_is_cut_in_the_middle_and_the_summary_is_not() {
-    assert_eq!(
-        (USER_MESSAGE_BUDGET_TOKENS, USER_MESSAGE_BUDGET_BYTES),
-        (20_000, 80_000)
-    );
+    assert_eq!((USER_MESSAGE_BUDGET_TOKENS, USER_MESSAGE_BUDGET_BYTES), (20_000, 80_000));
     let first = "a".repeat(50_000);
     let last = "z".repeat(50_000);
     let summary = "s".repeat(100_000);
@@ -79,13 +65,7 @@ fn long_user_text_is_cut_in_the_middle_and_the_summary_is_not() {
     let (prefix, suffix) = (&first[..39_985], &last[..39_986]);
     let quoted = [prefix, "…5008 tokens truncated…\n", suffix].concat();
     assert_eq!(bridged.text, expected(&quoted, &summary));
-    assert_eq!(
-        bridged.cut,
-        Some(Cut {
-            original_bytes: 100_002,
-            removed_bytes: 20_031
-        })
-    );
+    assert_eq!(bridged.cut, Some(Cut { original_bytes: 100_002, removed_bytes: 20_031 }));
 }
 
 #[test]
@@ -97,9 +77,7 @@ fn text_at_the_budget_is_whole() {
 
 #[test]
 fn the_prompt_asks_for_the_four_points() {
-    let points = SUMMARIZATION_PROMPT
-        .lines()
-        .filter(|line| line.starts_with("- "));
+    let points = SUMMARIZATION_PROMPT.lines().filter(|line| line.starts_with("- "));
     assert_eq!(points.count(), 4);
     assert_eq!(SUMMARIZATION_PROMPT.trim(), SUMMARIZATION_PROMPT);
 }

@@ -176,10 +176,7 @@ mod tests {
     fn objects_keep_their_order_and_their_numbers() {
         let object = RawObject::parse(r#"{"z":1e400,"a":12345678901234567890123,"z":2}"#).unwrap();
         let fields: Vec<_> = object.0.iter().map(|(k, v)| (&**k, v.get())).collect();
-        assert_eq!(
-            fields,
-            [("z", "1e400"), ("a", "12345678901234567890123"), ("z", "2")]
-        );
+        assert_eq!(fields, [("z", "1e400"), ("a", "12345678901234567890123"), ("z", "2")]);
         assert!(RawObject::parse("[1]").is_none());
     }
 }

@@ -79,20 +79,11 @@ impl TurnItemKind {
     /// What is shown of `item`; `None` for calls, outputs, context messages and unknown items.
     pub fn of(item: &Item) -> Option<Self> {
         match item.view() {
-            ItemView::Message {
-                role: Role::User,
-                content,
-            } => user_message(content),
-            ItemView::Message {
-                role: Role::Assistant,
-                content,
-            } => Some(agent_message(&content)),
-            ItemView::Reasoning {
-                summary, content, ..
-            } => Some(Self::Reasoning {
-                summary_text: summary,
-                raw_content: content,
-            }),
+            ItemView::Message { role: Role::User, content } => user_message(content),
+            ItemView::Message { role: Role::Assistant, content } => Some(agent_message(&content)),
+            ItemView::Reasoning { summary, content, .. } => {
+                Some(Self::Reasoning { summary_text: summary, raw_content: content })
+            }
             ItemView::WebSearchCall { query } => Some(Self::WebSearch { query }),
             _ => None,
         }
@@ -139,9 +130,7 @@ fn user_message(content: Vec<ContentPart>) -> Option<TurnItemKind> {
         ContentPart::InputImage { image_url } => Some(UserPart::Image { image_url }),
         _ => None,
     });
-    Some(TurnItemKind::UserMessage {
-        content: shown.collect(),
-    })
+    Some(TurnItemKind::UserMessage { content: shown.collect() })
 }
 
 fn is_context(text: &str) -> bool {
@@ -156,9 +145,7 @@ fn is_context(text: &str) -> bool {
 fn agent_message(content: &[ContentPart]) -> TurnItemKind {
     let texts = content.iter().filter_map(ContentPart::text);
     TurnItemKind::AgentMessage {
-        content: texts
-            .map(|text| AgentPart::Text { text: text.into() })
-            .collect(),
+        content: texts.map(|text| AgentPart::Text { text: text.into() }).collect(),
     }
 }
 
@@ -172,11 +159,7 @@ mod tests {
 
     #[test]
     fn context_messages_are_never_shown_as_the_users() {
-        for text in [
-            "<environment_context>\n",
-            "  <User_Instructions>x",
-            "<ENVIRONMENT_CONTEXT>",
-        ] {
+        for text in ["<environment_context>\n", "  <User_Instructions>x", "<ENVIRONMENT_CONTEXT>"] {
             assert_eq!(TurnItemKind::of(&Item::user(text)), None, "{text}");
         }
         assert!(TurnItemKind::of(&Item::user("say <environment_context>")).is_some());
@@ -187,17 +170,10 @@ mod tests {
         let message = r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"a"},
             {"type":"input_image","image_url":"data:x"},{"type":"input_text","text":"b"}]}"#;
         let text = |text: &str| UserPart::Text { text: text.into() };
-        let image = UserPart::Image {
-            image_url: "data:x".into(),
-        };
+        let image = UserPart::Image { image_url: "data:x".into() };
         let kind = of(message).unwrap();
         assert_eq!(kind.message_text().as_deref(), Some("ab"));
-        assert_eq!(
-            kind,
-            TurnItemKind::UserMessage {
-                content: vec![text("a"), image, text("b")]
-            }
-        );
+        assert_eq!(kind, TurnItemKind::UserMessage { content: vec![text("a"), image, text("b")] });
 
         let reasoning = r#"{"type":"reasoning","summary":[{"type":"summary_text","text":"s"},{"text":"t"}],
             "content":[{"type":"reasoning_text","text":"raw"}]}"#;

@@ -69,10 +69,7 @@ mod tests {
 
     #[test]
     fn sums_saturate_and_last_is_last() {
-        let big = TokenUsage {
-            total: u64::MAX,
-            ..TokenUsage::default()
-        };
+        let big = TokenUsage { total: u64::MAX, ..TokenUsage::default() };
         let small = TokenUsage {
             input: 2,
             output: 3,

@@ -11,11 +11,8 @@ use longhaul_testkit::strategies;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-const FILTERS: [ReasoningFilter; 3] = [
-    ReasoningFilter::CurrentTurn,
-    ReasoningFilter::KeepAll,
-    ReasoningFilter::DropAll,
-];
+const FILTERS: [ReasoningFilter; 3] =
+    [ReasoningFilter::CurrentTurn, ReasoningFilter::KeepAll, ReasoningFilter::DropAll];
 
 #[derive(Clone, Default)]
 struct Naive {
@@ -47,9 +44,8 @@ impl Naive {
         };
         let mut broken: Vec<bool> = self.items.iter().map(takes_part).collect();
         for (index, output) in self.items.iter().enumerate() {
-            let call = (0..index)
-                .rev()
-                .find(|&call| broken[call] && answers(&self.items[call], output));
+            let call =
+                (0..index).rev().find(|&call| broken[call] && answers(&self.items[call], output));
             if let Some(call) = call {
                 broken[call] = false;
                 broken[index] = false;
@@ -88,11 +84,7 @@ impl Naive {
             if let Some(kind) = item.kind().call() {
                 items.push(Item::output(kind, call_id, CallOutput::text("aborted")));
             }
-            let kind = if is_orphan {
-                RepairKind::OrphanOutput
-            } else {
-                RepairKind::MissingOutput
-            };
+            let kind = if is_orphan { RepairKind::OrphanOutput } else { RepairKind::MissingOutput };
             repairs.push((kind, Some(call_id.to_owned()), index));
         }
         if self.turn_start == Some(self.items.len()) {
@@ -101,11 +93,7 @@ impl Naive {
         *self = Self { items, turn_start };
         repairs
             .into_iter()
-            .map(|(kind, call_id, item_index)| Repair {
-                kind,
-                call_id,
-                item_index,
-            })
+            .map(|(kind, call_id, item_index)| Repair { kind, call_id, item_index })
             .collect()
     }
 
@@ -176,11 +164,7 @@ struct Pair {
 
 impl Pair {
     fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
-        let Self {
-            history,
-            naive,
-            snapshots,
-        } = self;
+        let Self { history, naive, snapshots } = self;
         match op {
             Op::Record(item) => {
                 history.record(item.clone());
@@ -210,11 +194,7 @@ impl Pair {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let Self {
-            history,
-            naive,
-            snapshots,
-        } = self;
+        let Self { history, naive, snapshots } = self;
         prop_assert!(history.iter().eq(&naive.items));
         prop_assert!(history.iter().rev().eq(naive.items.iter().rev()));
         prop_assert_eq!(history.len(), naive.items.len());
@@ -223,10 +203,7 @@ impl Pair {
         let fresh = FILTERS.map(|filter| (history.prompt(filter), naive.prompt(filter)));
         for (prompt, (json, count)) in fresh.iter().chain(snapshots) {
             prop_assert!(prompt.to_json() == *json, "{:?}\n{}", prompt, json);
-            prop_assert_eq!(
-                (prompt.byte_len(), prompt.item_count()),
-                (json.len(), *count)
-            );
+            prop_assert_eq!((prompt.byte_len(), prompt.item_count()), (json.len(), *count));
         }
         Ok(())
     }

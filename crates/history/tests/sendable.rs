@@ -7,11 +7,8 @@ use longhaul_testkit::{check, strategies};
 use proptest::prelude::*;
 use serde_json::Value;
 
-const FILTERS: [ReasoningFilter; 3] = [
-    ReasoningFilter::CurrentTurn,
-    ReasoningFilter::KeepAll,
-    ReasoningFilter::DropAll,
-];
+const FILTERS: [ReasoningFilter; 3] =
+    [ReasoningFilter::CurrentTurn, ReasoningFilter::KeepAll, ReasoningFilter::DropAll];
 
 /// Checks what is sent, whatever the filter.
 fn check(history: &History) -> Result<(), TestCaseError> {
@@ -104,9 +101,7 @@ fn all_lists(ids: &[&str], length: usize) -> Vec<Vec<Item>> {
         r#"{"type":"custom_tool_call_output","call_id":"ID","output":""}"#,
         r#"{"type":"local_shell_call_output","id":"ID","output":""}"#,
     ];
-    let texts = kinds
-        .iter()
-        .flat_map(|kind| ids.iter().map(|id| kind.replace("ID", id)));
+    let texts = kinds.iter().flat_map(|kind| ids.iter().map(|id| kind.replace("ID", id)));
     let items: Vec<Item> = texts.map(|text| Item::from_json(&text).unwrap()).collect();
     let mut lists = vec![vec![]];
     let mut longest = lists.clone();
@@ -125,10 +120,7 @@ fn all_lists(ids: &[&str], length: usize) -> Vec<Vec<Item>> {
 #[test]
 fn all_short_lists_of_calls_and_outputs() {
     let lists = [all_lists(&["a"], 4), all_lists(&["a", "b"], 3)].concat();
-    assert_eq!(
-        lists.len(),
-        (1 + 6 + 36 + 216 + 1296) + (1 + 12 + 144 + 1728)
-    );
+    assert_eq!(lists.len(), (1 + 6 + 36 + 216 + 1296) + (1 + 12 + 144 + 1728));
     for list in lists {
         check_and_repair(recorded(list.clone())).unwrap();
         check_and_repair(answered(list)).unwrap();

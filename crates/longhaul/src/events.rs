@@ -125,10 +125,7 @@ fn join(last: &mut Event, next: &Event) -> bool {
         }
         (
             Event::ToolProgress { call_id, message },
-            Event::ToolProgress {
-                call_id: same,
-                message: newer,
-            },
+            Event::ToolProgress { call_id: same, message: newer },
         ) if call_id == same => {
             message.clone_from(newer);
             true
@@ -175,10 +172,7 @@ impl Subscribers {
 
     pub(crate) fn close(&self) {
         let queues = self.lock().take().unwrap_or_default();
-        queues
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|queue| queue.close());
+        queues.iter().filter_map(Weak::upgrade).for_each(|queue| queue.close());
     }
 }
 
@@ -199,22 +193,12 @@ impl Emitter {
         submission_id: Arc<str>,
         turn_id: Arc<str>,
     ) -> Self {
-        Self {
-            subscribers,
-            queue,
-            submission_id,
-            turn_id,
-            over: Arc::default(),
-        }
+        Self { subscribers, queue, submission_id, turn_id, over: Arc::default() }
     }
 
     /// Sends the events of another submission in the same turn.
     pub(crate) fn of(&self, submission_id: Arc<str>, queue: Arc<Queue>) -> Self {
-        Self {
-            queue,
-            submission_id,
-            ..self.clone()
-        }
+        Self { queue, submission_id, ..self.clone() }
     }
 
     /// Sends an event of the turn. After its end there are none: a tool may outlive it.
@@ -254,11 +238,7 @@ mod tests {
     use super::*;
 
     fn event(event: Event) -> SessionEvent {
-        SessionEvent {
-            submission_id: "1".into(),
-            turn_id: "1".into(),
-            event,
-        }
+        SessionEvent { submission_id: "1".into(), turn_id: "1".into(), event }
     }
 
     #[tokio::test]
@@ -276,10 +256,7 @@ mod tests {
                 text.push_str(&delta);
             }
         }
-        let numbers: Vec<usize> = text
-            .split_whitespace()
-            .map(|n| n.parse().unwrap())
-            .collect();
+        let numbers: Vec<usize> = text.split_whitespace().map(|n| n.parse().unwrap()).collect();
         assert!(numbers.into_iter().eq(0..JOIN_FROM * 10));
         assert_eq!(count, JOIN_FROM + 1);
     }

@@ -87,9 +87,7 @@ impl Input {
     /// Whether it can be sent at all.
     pub(crate) fn check(&self) -> Result<(), TurnError> {
         if self.parts.is_empty() {
-            return Err(TurnError::InvalidInput(
-                "`items` is empty: say something".into(),
-            ));
+            return Err(TurnError::InvalidInput("`items` is empty: say something".into()));
         }
         for (index, part) in self.parts.iter().enumerate() {
             if let InputPart::Image { image_url } = part
@@ -114,19 +112,14 @@ impl Input {
                 _ => continue,
             };
             content.push(match &part {
-                UserPart::Image { image_url } => ContentPart::InputImage {
-                    image_url: image_url.clone(),
-                },
-                part => ContentPart::InputText {
-                    text: part.text().unwrap_or_default().to_owned(),
-                },
+                UserPart::Image { image_url } => {
+                    ContentPart::InputImage { image_url: image_url.clone() }
+                }
+                part => ContentPart::InputText { text: part.text().unwrap_or_default().to_owned() },
             });
             shown.push(part);
         }
-        Message {
-            item: Item::message_with_id(item_id, Role::User, &content),
-            shown,
-        }
+        Message { item: Item::message_with_id(item_id, Role::User, &content), shown }
     }
 }
 
@@ -150,10 +143,7 @@ impl From<String> for Input {
 
 impl From<Vec<InputPart>> for Input {
     fn from(parts: Vec<InputPart>) -> Self {
-        Self {
-            parts,
-            ..Self::default()
-        }
+        Self { parts, ..Self::default() }
     }
 }
 
@@ -197,9 +187,9 @@ async fn read_image(path: std::path::PathBuf) -> UserPart {
     let image_url = read.unwrap_or_else(|e| Err(e.to_string()));
     match image_url {
         Ok(image_url) => UserPart::Image { image_url },
-        Err(problem) => UserPart::Text {
-            text: format!("[the image {name} could not be read: {problem}]"),
-        },
+        Err(problem) => {
+            UserPart::Text { text: format!("[the image {name} could not be read: {problem}]") }
+        }
     }
 }
 
@@ -213,10 +203,7 @@ fn image_url(path: &Path) -> Result<String, String> {
     }
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     let media_type = media_type(&bytes).ok_or("it is not a PNG, JPEG, GIF or WebP image")?;
-    Ok(format!(
-        "data:{media_type};base64,{}",
-        STANDARD.encode(bytes)
-    ))
+    Ok(format!("data:{media_type};base64,{}", STANDARD.encode(bytes)))
 }
 
 /// The type of an image, by its first bytes; names of files lie.
@@ -225,21 +212,7 @@ fn media_type(bytes: &[u8]) -> Option<&'static str> {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
         [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
         [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
         _ => None,
     }
 }
@@ -273,10 +246,7 @@ mod tests {
             let checked = Input::from("look").image(url).check();
             assert_eq!(checked.is_ok(), accepted, "{url}");
             if let Err(error) = checked {
-                assert!(
-                    error.to_string().starts_with("`items[1].image_url`: "),
-                    "{error}"
-                );
+                assert!(error.to_string().starts_with("`items[1].image_url`: "), "{error}");
                 assert_eq!(error.code(), "invalid_submission");
             }
         }
@@ -290,25 +260,14 @@ mod tests {
         let (png, text) = (folder.join("a.txt"), folder.join("b.png"));
         std::fs::write(&png, b"\x89PNG\r\n\x1a\n").unwrap();
         std::fs::write(&text, b"no image").unwrap();
-        let input = Input::default()
-            .local_image(&png)
-            .local_image(&text)
-            .local_image(&folder);
+        let input = Input::default().local_image(&png).local_image(&text).local_image(&folder);
         let message = input.into_message("msg_1").await;
         assert_eq!(
             message.shown[0],
-            UserPart::Image {
-                image_url: "data:image/png;base64,iVBORw0KGgo=".into()
-            }
+            UserPart::Image { image_url: "data:image/png;base64,iVBORw0KGgo=".into() }
         );
-        let texts: Vec<_> = message.shown[1..]
-            .iter()
-            .filter_map(UserPart::text)
-            .collect();
-        assert!(
-            texts[0].contains("b.png") && texts[0].contains("not a PNG"),
-            "{texts:?}"
-        );
+        let texts: Vec<_> = message.shown[1..].iter().filter_map(UserPart::text).collect();
+        assert!(texts[0].contains("b.png") && texts[0].contains("not a PNG"), "{texts:?}");
         assert!(texts[1].contains("not a file"), "{texts:?}");
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -90,10 +90,7 @@ pub(crate) struct Cancel {
 
 impl Cancel {
     pub(crate) fn new(wake: Arc<Notify>) -> Self {
-        Self {
-            token: Arc::default(),
-            wake,
-        }
+        Self { token: Arc::default(), wake }
     }
 
     fn lock(&self) -> MutexGuard<'_, CancellationToken> {
@@ -125,8 +122,6 @@ impl Cancel {
 
 impl std::fmt::Debug for TurnHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TurnHandle")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("TurnHandle").field("id", &self.id).finish_non_exhaustive()
     }
 }

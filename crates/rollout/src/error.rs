@@ -65,12 +65,6 @@ pub(crate) fn excerpt(text: &[u8]) -> String {
     String::from_utf8_lossy(&text[..longest])
         .chars()
         .take(EXCERPT_CHARS)
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
 }

@@ -21,11 +21,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// ```
 pub fn lines(log: &[u8]) -> Lines<'_> {
     let rest = log.strip_prefix(BYTE_ORDER_MARK).unwrap_or(log);
-    Lines {
-        rest,
-        number: 0,
-        offset: log.len() - rest.len(),
-    }
+    Lines { rest, number: 0, offset: log.len() - rest.len() }
 }
 
 /// One line of a log that is not blank.
@@ -68,19 +64,11 @@ impl<'a> Iterator for Lines<'a> {
         loop {
             let (number, offset, bytes) = self.advance()?;
             let Some(line) = bytes.strip_suffix(b"\n") else {
-                return Some(Line::Torn {
-                    number,
-                    offset,
-                    bytes,
-                });
+                return Some(Line::Torn { number, offset, bytes });
             };
             if !line.trim_ascii().is_empty() {
                 let record = Record::decode(line);
-                return Some(Line::Whole {
-                    number,
-                    offset,
-                    record,
-                });
+                return Some(Line::Whole { number, offset, record });
             }
         }
     }

@@ -29,9 +29,7 @@ use crate::error::{Error, excerpt};
 /// ```
 pub fn log_path(started_at: Timestamp, id: &str) -> Result<PathBuf, Error> {
     if !is_uuid(id) {
-        return Err(Error::BadSessionId {
-            excerpt: excerpt(id.as_bytes()),
-        });
+        return Err(Error::BadSessionId { excerpt: excerpt(id.as_bytes()) });
     }
     let name = started_at.strftime("sessions/%Y/%m/%d/rollout-%Y-%m-%dT%H-%M-%S");
     Ok(PathBuf::from(format!("{name}-{id}.jsonl")))

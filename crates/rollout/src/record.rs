@@ -71,12 +71,7 @@ impl From<String> for RecordKind {
 impl Record {
     /// A record without unknown fields.
     pub fn new(timestamp: Timestamp, kind: RecordKind, payload: Box<RawValue>) -> Self {
-        Self {
-            timestamp,
-            kind,
-            payload,
-            extra: Vec::new(),
-        }
+        Self { timestamp, kind, payload, extra: Vec::new() }
     }
 
     /// Fields of the envelope that this version does not know, in the order of the line. They are
@@ -97,10 +92,7 @@ impl Record {
             push_one_line(log, value);
             push(log, ",");
         }
-        push(
-            log,
-            &format!("\"type\":{},\"payload\":", json_string(self.kind.as_str())),
-        );
+        push(log, &format!("\"type\":{},\"payload\":", json_string(self.kind.as_str())));
         push_one_line(log, &self.payload);
         push(log, "}\n");
     }
@@ -135,16 +127,8 @@ impl Record {
         let timestamp = read_timestamp(take(&mut fields, "timestamp", line)?)?;
         let kind = read_kind(take(&mut fields, "type", line)?)?;
         let payload = take(&mut fields, "payload", line)?.to_owned();
-        let extra = fields
-            .into_iter()
-            .map(|(name, value)| (name, value.to_owned()))
-            .collect();
-        Ok(Self {
-            timestamp,
-            kind,
-            payload,
-            extra,
-        })
+        let extra = fields.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        Ok(Self { timestamp, kind, payload, extra })
     }
 
     fn extra_text(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -181,13 +165,8 @@ fn json_string(text: &str) -> String {
 /// The parser's own message may quote the line without bound, so only its position is kept.
 fn syntax(error: &serde_json::Error, line: &[u8]) -> Error {
     match error.classify() {
-        Category::Data => Error::NotAnObject {
-            excerpt: excerpt(line),
-        },
-        _ => Error::NotJson {
-            column: error.column(),
-            excerpt: excerpt(line),
-        },
+        Category::Data => Error::NotAnObject { excerpt: excerpt(line) },
+        _ => Error::NotJson { column: error.column(), excerpt: excerpt(line) },
     }
 }
 
@@ -202,32 +181,22 @@ fn take<'a>(
     let mut found = fields.extract_if(.., |(name, _)| name == field);
     match (found.next(), found.next()) {
         (Some((_, value)), None) => Ok(value),
-        (None, _) => Err(Error::MissingField {
-            field,
-            excerpt: excerpt(line),
-        }),
-        _ => Err(Error::RepeatedField {
-            field,
-            excerpt: excerpt(line),
-        }),
+        (None, _) => Err(Error::MissingField { field, excerpt: excerpt(line) }),
+        _ => Err(Error::RepeatedField { field, excerpt: excerpt(line) }),
     }
 }
 
 fn read_kind(value: &RawValue) -> Result<RecordKind, Error> {
     serde_json::from_str::<String>(value.get())
         .map(RecordKind::from)
-        .map_err(|_| Error::BadType {
-            excerpt: excerpt(value.get().as_bytes()),
-        })
+        .map_err(|_| Error::BadType { excerpt: excerpt(value.get().as_bytes()) })
 }
 
 fn read_timestamp(value: &RawValue) -> Result<Timestamp, Error> {
     serde_json::from_str::<String>(value.get())
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| Error::BadTimestamp {
-            excerpt: excerpt(value.get().as_bytes()),
-        })
+        .ok_or_else(|| Error::BadTimestamp { excerpt: excerpt(value.get().as_bytes()) })
 }
 
 /// The fields of an object in their order, values untouched.

@@ -10,11 +10,7 @@ const LINES: [&str; 3] = [
 ];
 
 fn whole(number: usize, offset: usize, line: &str) -> Line<'static> {
-    Line::Whole {
-        number,
-        offset,
-        record: Record::decode(line.as_bytes()),
-    }
+    Line::Whole { number, offset, record: Record::decode(line.as_bytes()) }
 }
 
 fn read(log: &[u8]) -> Vec<Line<'_>> {
@@ -34,10 +30,7 @@ fn tolerates_a_byte_order_mark_crlf_and_blank_lines() {
     let log = format!("\u{feff}{a}\r\n\r\n\n{b}\n{c}\r\n");
     let b_at = 3 + a.len() + 2 + 2 + 1;
     let c_at = b_at + b.len() + 1;
-    assert_eq!(
-        read(log.as_bytes()),
-        [whole(1, 3, a), whole(4, b_at, b), whole(5, c_at, c)]
-    );
+    assert_eq!(read(log.as_bytes()), [whole(1, 3, a), whole(4, b_at, b), whole(5, c_at, c)]);
 }
 
 #[test]
@@ -58,14 +51,7 @@ fn a_bad_line_spoils_no_other() {
 #[test]
 fn a_whole_record_without_its_newline_is_torn() {
     let log = LINES[0].as_bytes();
-    assert_eq!(
-        read(log),
-        [Line::Torn {
-            number: 1,
-            offset: 0,
-            bytes: log
-        }]
-    );
+    assert_eq!(read(log), [Line::Torn { number: 1, offset: 0, bytes: log }]);
 }
 
 #[test]
@@ -82,11 +68,7 @@ fn a_log_cut_anywhere_gives_its_whole_records_and_one_torn_line() {
         let mut expected = whole_lines.clone();
         if start < cut {
             let bytes = &log.as_bytes()[start..cut];
-            expected.push(Line::Torn {
-                number: expected.len() + 1,
-                offset: start,
-                bytes,
-            });
+            expected.push(Line::Torn { number: expected.len() + 1, offset: start, bytes });
         }
         assert_eq!(read(&log.as_bytes()[..cut]), expected, "cut at {cut}");
     }

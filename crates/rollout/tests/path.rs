@@ -30,10 +30,7 @@ fn only_a_uuid_is_an_id() {
     ];
     for id in table {
         let excerpt = id.replace('\n', "\u{fffd}");
-        assert_eq!(
-            log_path(Timestamp::UNIX_EPOCH, id),
-            Err(Error::BadSessionId { excerpt })
-        );
+        assert_eq!(log_path(Timestamp::UNIX_EPOCH, id), Err(Error::BadSessionId { excerpt }));
     }
 }
 

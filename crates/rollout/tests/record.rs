@@ -39,32 +39,19 @@ fn logs_of_codex_survive() {
 
 #[test]
 fn types_have_names() {
-    let names = [
-        "session_meta",
-        "response_item",
-        "compacted",
-        "turn_context",
-        "event_msg",
-    ];
+    let names = ["session_meta", "response_item", "compacted", "turn_context", "event_msg"];
     for name in names {
         let kind = RecordKind::from(name.to_owned());
         assert_eq!(kind.as_str(), name);
         assert!(!matches!(kind, RecordKind::Other(_)));
     }
-    assert_eq!(
-        RecordKind::from("other".to_owned()),
-        RecordKind::Other("other".into())
-    );
+    assert_eq!(RecordKind::from("other".to_owned()), RecordKind::Other("other".into()));
 }
 
 #[test]
 fn a_payload_with_line_breaks_becomes_one_line() {
     let payload = raw("{\r\n  \"a\\nb\": [1.0,\n 1e400],\n  \"a\\nb\": \"c \\r d\"\n}");
-    let line = encode(&Record::new(
-        Timestamp::UNIX_EPOCH,
-        RecordKind::Compacted,
-        payload,
-    ));
+    let line = encode(&Record::new(Timestamp::UNIX_EPOCH, RecordKind::Compacted, payload));
     assert_eq!(
         line,
         r#"{"timestamp":"1970-01-01T00:00:00.000Z","type":"compacted","#.to_owned()
@@ -87,10 +74,7 @@ fn a_deeply_nested_payload_is_read() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let record = Record::new(Timestamp::UNIX_EPOCH, RecordKind::EventMsg, raw("0"));
     let line = encode(&record).replace("\"payload\":0", &format!("\"payload\":{deep}"));
-    assert_eq!(
-        Record::decode(line.as_bytes()).map(|record| encode(&record)),
-        Ok(line)
-    );
+    assert_eq!(Record::decode(line.as_bytes()).map(|record| encode(&record)), Ok(line));
 }
 
 #[test]
@@ -98,81 +82,26 @@ fn errors_name_what_is_wrong() {
     let at = r#""timestamp":"2026-11-22T09:30:47Z""#;
     let excerpt = String::from;
     let in_line = |fields: &str| format!("{{{fields}}}");
-    let missing = |field, fields: &str| Error::MissingField {
-        field,
-        excerpt: in_line(fields),
-    };
+    let missing = |field, fields: &str| Error::MissingField { field, excerpt: in_line(fields) };
     let table = [
-        (
-            String::new(),
-            Error::NotJson {
-                column: 0,
-                excerpt: excerpt(""),
-            },
-        ),
-        (
-            "{\"a\" 1}".into(),
-            Error::NotJson {
-                column: 6,
-                excerpt: excerpt("{\"a\" 1}"),
-            },
-        ),
-        (
-            "{}{}".into(),
-            Error::NotJson {
-                column: 3,
-                excerpt: excerpt("{}{}"),
-            },
-        ),
-        (
-            "\0\0".into(),
-            Error::NotJson {
-                column: 1,
-                excerpt: excerpt("\u{fffd}\u{fffd}"),
-            },
-        ),
-        (
-            "[{}]".into(),
-            Error::NotAnObject {
-                excerpt: excerpt("[{}]"),
-            },
-        ),
-        (
-            "\"\x7f\"".into(),
-            Error::NotAnObject {
-                excerpt: excerpt("\"\u{fffd}\""),
-            },
-        ),
+        (String::new(), Error::NotJson { column: 0, excerpt: excerpt("") }),
+        ("{\"a\" 1}".into(), Error::NotJson { column: 6, excerpt: excerpt("{\"a\" 1}") }),
+        ("{}{}".into(), Error::NotJson { column: 3, excerpt: excerpt("{}{}") }),
+        ("\0\0".into(), Error::NotJson { column: 1, excerpt: excerpt("\u{fffd}\u{fffd}") }),
+        ("[{}]".into(), Error::NotAnObject { excerpt: excerpt("[{}]") }),
+        ("\"\x7f\"".into(), Error::NotAnObject { excerpt: excerpt("\"\u{fffd}\"") }),
         (in_line(""), missing("timestamp", "")),
         (in_line(at), missing("type", at)),
         (
             in_line(&format!(r#"{at},"type":"x""#)),
             missing("payload", &format!(r#"{at},"type":"x""#)),
         ),
-        (
-            in_line(r#""timestamp":47"#),
-            Error::BadTimestamp {
-                excerpt: excerpt("47"),
-            },
-        ),
-        (
-            in_line(r#""timestamp":"today""#),
-            Error::BadTimestamp {
-                excerpt: excerpt("\"today\""),
-            },
-        ),
-        (
-            in_line(&format!(r#"{at},"type":["x"]"#)),
-            Error::BadType {
-                excerpt: excerpt("[\"x\"]"),
-            },
-        ),
+        (in_line(r#""timestamp":47"#), Error::BadTimestamp { excerpt: excerpt("47") }),
+        (in_line(r#""timestamp":"today""#), Error::BadTimestamp { excerpt: excerpt("\"today\"") }),
+        (in_line(&format!(r#"{at},"type":["x"]"#)), Error::BadType { excerpt: excerpt("[\"x\"]") }),
         (
             in_line(&format!("{at},{at}")),
-            Error::RepeatedField {
-                field: "timestamp",
-                excerpt: in_line(&format!("{at},{at}")),
-            },
+            Error::RepeatedField { field: "timestamp", excerpt: in_line(&format!("{at},{at}")) },
         ),
     ];
     for (line, error) in table {
@@ -186,10 +115,7 @@ fn errors_name_what_is_wrong() {
 fn errors_quote_little_and_safely() {
     let line = format!("\"{}\u{1b}[2J", "é".repeat(10_000));
     let message = Record::decode(line.as_bytes()).unwrap_err().to_string();
-    assert_eq!(
-        message,
-        format!("not JSON at column 20002: `\"{}`", "é".repeat(79))
-    );
+    assert_eq!(message, format!("not JSON at column 20002: `\"{}`", "é".repeat(79)));
 }
 
 /// JSON of any shape, with white space between tokens now and then.
@@ -208,11 +134,7 @@ fn payload() -> impl Strategy<Value = Box<RawValue>> {
         ]
     });
     (value, any::<bool>()).prop_map(|(value, pretty)| {
-        raw(&if pretty {
-            format!("{value:#}")
-        } else {
-            value.to_string()
-        })
+        raw(&if pretty { format!("{value:#}") } else { value.to_string() })
     })
 }
 

@@ -118,9 +118,7 @@ impl<I> TurnQueue<I> {
             return Ok(Steered::Queued);
         };
         active.state.pending_input.push_back(input);
-        Ok(Steered::Running {
-            turn_id: active.turn_id.clone(),
-        })
+        Ok(Steered::Running { turn_id: active.turn_id.clone() })
     }
 
     /// Begins the next turn, if none runs and input waits. `name` gives, for the input that starts
@@ -136,15 +134,8 @@ impl<I> TurnQueue<I> {
             cancel.cancel();
         }
         let pending_input = std::mem::take(&mut inner.following);
-        inner.active = Some(ActiveTurn {
-            turn_id,
-            cancel,
-            state: TurnState { pending_input },
-        });
-        Some(Begun {
-            kept: std::mem::take(&mut inner.kept),
-            input,
-        })
+        inner.active = Some(ActiveTurn { turn_id, cancel, state: TurnState { pending_input } });
+        Some(Begun { kept: std::mem::take(&mut inner.kept), input })
     }
 
     /// Input that the running turn's next request is to carry, oldest first.
@@ -253,10 +244,7 @@ impl<I> Inner<I> {
     fn check_room(&self) -> Result<(), QueueError> {
         // What is kept waits for just this input.
         let begins_at_once = self.active.is_none() && self.waiting.is_empty();
-        let pending = self
-            .active
-            .as_ref()
-            .map_or(0, |active| active.state.pending_input.len());
+        let pending = self.active.as_ref().map_or(0, |active| active.state.pending_input.len());
         if self.closed {
             Err(QueueError::Closed)
         } else if !begins_at_once
@@ -297,25 +285,15 @@ mod tests {
         assert_eq!(queue.steer(1), Ok(Steered::Queued));
         begin(&queue).unwrap();
         queue.submit(9).unwrap();
-        let running = Steered::Running {
-            turn_id: "1".into(),
-        };
+        let running = Steered::Running { turn_id: "1".into() };
         assert_eq!(queue.steer(2), Ok(running.clone()));
         assert_eq!(queue.take_input(), [2]);
         assert_eq!(queue.take_input(), [0; 0]);
         assert_eq!(queue.steer(3), Ok(running.clone()));
         assert_eq!(queue.steer(4), Ok(running));
         queue.end(false);
-        assert_eq!(
-            begin(&queue),
-            Some((vec![], 3)),
-            "before what waited for its own turn"
-        );
-        assert_eq!(
-            queue.take_input(),
-            [4],
-            "one turn takes all that came too late"
-        );
+        assert_eq!(begin(&queue), Some((vec![], 3)), "before what waited for its own turn");
+        assert_eq!(queue.take_input(), [4], "one turn takes all that came too late");
         queue.end(false);
         assert_eq!(begin(&queue), Some((vec![], 9)));
     }

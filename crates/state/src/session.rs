@@ -27,13 +27,7 @@ struct Inner {
 impl SessionState {
     /// A session that begins with `history`.
     pub fn new(history: History, settings: Settings) -> Self {
-        Self(Mutex::new(Inner {
-            history,
-            settings,
-            told: None,
-            usage: None,
-            rate_limits: None,
-        }))
+        Self(Mutex::new(Inner { history, settings, told: None, usage: None, rate_limits: None }))
     }
 
     /// Nothing that is done under the lock can leave a value half changed.
@@ -107,10 +101,7 @@ impl SessionState {
         let mut inner = self.lock();
         let info = inner.usage.get_or_insert_default();
         info.model_context_window = Some(tokens);
-        info.last_token_usage = TokenUsage {
-            total: tokens,
-            ..TokenUsage::default()
-        };
+        info.last_token_usage = TokenUsage { total: tokens, ..TokenUsage::default() };
     }
 
     /// Takes note of limits that the server states.

@@ -48,20 +48,12 @@ pub fn pairing(input: &[Value]) -> Result<(), Vec<Violation>> {
                 violations.push(unpaired(input, index, kind, earlier));
             }
         } else {
-            calls.entry(call_id).or_default().push(Call {
-                index,
-                kind,
-                answered: false,
-            });
+            calls.entry(call_id).or_default().push(Call { index, kind, answered: false });
         }
     }
     violations.extend(unanswered(&calls));
     violations.sort_by_key(Violation::index);
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(violations)
-    }
+    if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 
 /// One broken rule. `index` counts the items of the input from 0.
@@ -230,10 +222,7 @@ fn call_id(item: &Value, kind: ItemKind) -> &str {
 
 /// Marks the nearest unanswered call as answered; false if there is none.
 fn answer(earlier: &mut [Call], output: ItemKind) -> bool {
-    let call = earlier
-        .iter_mut()
-        .rev()
-        .find(|call| !call.answered && output.answers(call.kind));
+    let call = earlier.iter_mut().rev().find(|call| !call.answered && output.answers(call.kind));
     call.map(|call| call.answered = true).is_some()
 }
 
@@ -241,31 +230,14 @@ fn answer(earlier: &mut [Call], output: ItemKind) -> bool {
 fn unpaired(input: &[Value], index: usize, kind: ItemKind, earlier: &[Call]) -> Violation {
     let call_id = call_id(&input[index], kind).to_owned();
     if earlier.iter().any(|call| kind.answers(call.kind)) {
-        return Violation::SecondOutput {
-            index,
-            call_id,
-            kind,
-        };
+        return Violation::SecondOutput { index, call_id, kind };
     }
     if comes_later(&input[index..], &call_id, kind) {
-        return Violation::OutputBeforeCall {
-            index,
-            call_id,
-            kind,
-        };
+        return Violation::OutputBeforeCall { index, call_id, kind };
     }
     match earlier.last() {
-        Some(call) => Violation::OutputOfOtherKind {
-            index,
-            call_id,
-            kind,
-            call_kind: call.kind,
-        },
-        None => Violation::OutputWithoutCall {
-            index,
-            call_id,
-            kind,
-        },
+        Some(call) => Violation::OutputOfOtherKind { index, call_id, kind, call_kind: call.kind },
+        None => Violation::OutputWithoutCall { index, call_id, kind },
     }
 }
 
@@ -277,14 +249,11 @@ fn comes_later(rest: &[Value], id: &str, output: ItemKind) -> bool {
 
 fn unanswered<'a>(calls: &'a HashMap<&str, Vec<Call>>) -> impl Iterator<Item = Violation> + 'a {
     calls.iter().flat_map(|(call_id, calls)| {
-        calls
-            .iter()
-            .filter(|call| !call.answered)
-            .map(|call| Violation::CallWithoutOutput {
-                index: call.index,
-                call_id: (*call_id).to_owned(),
-                kind: call.kind,
-            })
+        calls.iter().filter(|call| !call.answered).map(|call| Violation::CallWithoutOutput {
+            index: call.index,
+            call_id: (*call_id).to_owned(),
+            kind: call.kind,
+        })
     })
 }
 

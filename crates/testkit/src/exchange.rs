@@ -270,11 +270,7 @@ impl Course {
                 }
             }
         });
-        HttpResponse {
-            status,
-            headers,
-            body: body.boxed(),
-        }
+        HttpResponse { status, headers, body: body.boxed() }
     }
 }
 

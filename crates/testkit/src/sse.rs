@@ -47,12 +47,7 @@ pub struct Usage {
 
 impl Default for Usage {
     fn default() -> Self {
-        Self {
-            input_tokens: 10,
-            cached_tokens: 0,
-            output_tokens: 5,
-            reasoning_tokens: 0,
-        }
+        Self { input_tokens: 10, cached_tokens: 0, output_tokens: 5, reasoning_tokens: 0 }
     }
 }
 
@@ -87,11 +82,7 @@ impl ResponseBuilder {
 
     /// Sets the token counts, none cached and none for reasoning.
     pub fn usage(self, input_tokens: u64, output_tokens: u64) -> Self {
-        self.usage_full(Usage {
-            input_tokens,
-            output_tokens,
-            ..Usage::default()
-        })
+        self.usage_full(Usage { input_tokens, output_tokens, ..Usage::default() })
     }
 
     /// Sets all token counts.
@@ -108,12 +99,7 @@ impl ResponseBuilder {
         let mut between = vec![
             json!({"type": "response.content_part.added", "content_index": 0, "part": part("")}),
         ];
-        between.extend(deltas(
-            "response.output_text",
-            "text",
-            "content_index",
-            &text,
-        ));
+        between.extend(deltas("response.output_text", "text", "content_index", &text));
         between.push(
             json!({"type": "response.content_part.done", "content_index": 0, "part": part(&text)}),
         );
@@ -145,12 +131,7 @@ impl ResponseBuilder {
         if let Some(encrypted) = encrypted {
             done["encrypted_content"] = json!(encrypted);
         }
-        self.push(
-            "rs",
-            json!({"type": "reasoning", "summary": []}),
-            between,
-            done,
-        )
+        self.push("rs", json!({"type": "reasoning", "summary": []}), between, done)
     }
 
     /// Adds a function call. `arguments` go out as displayed, so text that is not JSON is possible.
@@ -161,12 +142,7 @@ impl ResponseBuilder {
             json!({"type": "response.function_call_arguments.delta", "delta": arguments}),
             json!({"type": "response.function_call_arguments.done", "arguments": arguments}),
         ];
-        self.push(
-            "fc",
-            call("in_progress", ""),
-            between,
-            call("completed", &arguments),
-        )
+        self.push("fc", call("in_progress", ""), between, call("completed", &arguments))
     }
 
     /// Adds a call of a custom tool, whose input is free text.
@@ -176,12 +152,7 @@ impl ResponseBuilder {
             json!({"type": "response.custom_tool_call_input.delta", "delta": input}),
             json!({"type": "response.custom_tool_call_input.done", "input": input}),
         ];
-        self.push(
-            "ctc",
-            call("in_progress", ""),
-            between,
-            call("completed", input),
-        )
+        self.push("ctc", call("in_progress", ""), between, call("completed", input))
     }
 
     /// Adds any other item, with `added` and `done` events and no deltas. An `id` that it has is kept.
@@ -200,19 +171,13 @@ impl ResponseBuilder {
         let usage = self.usage.to_json();
         self.finish(
             "incomplete",
-            &[
-                ("usage", usage),
-                ("incomplete_details", json!({"reason": reason})),
-            ],
+            &[("usage", usage), ("incomplete_details", json!({"reason": reason}))],
         )
     }
 
     /// Ends with `response.failed`, for instance with code `context_length_exceeded`.
     pub fn failed(self, code: &str, message: &str) -> Vec<Value> {
-        self.finish(
-            "failed",
-            &[("error", json!({"code": code, "message": message}))],
-        )
+        self.finish("failed", &[("error", json!({"code": code, "message": message}))])
     }
 
     /// All events but the terminal one.
@@ -229,12 +194,7 @@ impl ResponseBuilder {
         between: Vec<Value>,
         done: Value,
     ) -> Self {
-        self.items.push(Item {
-            prefix,
-            added,
-            between,
-            done,
-        });
+        self.items.push(Item { prefix, added, between, done });
         self
     }
 
@@ -328,13 +288,8 @@ pub(crate) struct Format {
 
 impl Format {
     pub(crate) fn event(self, event: &Value) -> String {
-        let kind = event
-            .get("type")
-            .and_then(Value::as_str)
-            .filter(|_| self.event_line);
-        let line = kind
-            .map(|kind| format!("event: {kind}{}", self.end()))
-            .unwrap_or_default();
+        let kind = event.get("type").and_then(Value::as_str).filter(|_| self.event_line);
+        let line = kind.map(|kind| format!("event: {kind}{}", self.end())).unwrap_or_default();
         line + &self.data(&event.to_string())
     }
 

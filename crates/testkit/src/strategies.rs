@@ -68,14 +68,7 @@ pub fn json_value() -> BoxedStrategy<Value> {
 /// The text of a JSON object as other programs may write it, without white space: numbers of any size and spelling,
 /// escapes that need not be, keys that come twice, halves of surrogate pairs. Many readers cannot read all of it.
 pub fn json_object_text() -> BoxedStrategy<String> {
-    let number = select(vec![
-        "0",
-        "-0",
-        "1.50",
-        "1e400",
-        "1E+2",
-        "123456789012345678901234567890",
-    ]);
+    let number = select(vec!["0", "-0", "1.50", "1e400", "1E+2", "123456789012345678901234567890"]);
     let string = select(vec![
         r#""""#,
         r#""\u0041\/""#,
@@ -85,11 +78,7 @@ pub fn json_object_text() -> BoxedStrategy<String> {
         r#""é😀""#,
     ]);
     let plain = json_value().prop_map(|value| value.to_string());
-    let leaf = prop_oneof![
-        number.prop_map(str::to_owned),
-        string.prop_map(str::to_owned),
-        plain,
-    ];
+    let leaf = prop_oneof![number.prop_map(str::to_owned), string.prop_map(str::to_owned), plain,];
     let value = leaf.prop_recursive(2, 12, 4, |inner| {
         let list = vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(",")));
         prop_oneof![list, object_text(inner)]
@@ -98,23 +87,8 @@ pub fn json_object_text() -> BoxedStrategy<String> {
 }
 
 fn object_text(value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
-    let known = [
-        "type",
-        "role",
-        "content",
-        "call_id",
-        "id",
-        "output",
-        "name",
-        "arguments",
-    ];
-    let names = [
-        "message",
-        "reasoning",
-        "function_call",
-        "function_call_output",
-        "hologram",
-    ];
+    let known = ["type", "role", "content", "call_id", "id", "output", "name", "arguments"];
+    let names = ["message", "reasoning", "function_call", "function_call_output", "hologram"];
     let key = prop_oneof![
         select(known.map(|key| format!("\"{key}\"")).to_vec()),
         text().prop_map(|key| Value::from(key).to_string()),
@@ -130,39 +104,23 @@ fn object_text(value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
 
 /// A message of any role.
 pub fn message() -> BoxedStrategy<Item> {
-    let role = select(vec![
-        Role::User,
-        Role::Assistant,
-        Role::Developer,
-        Role::System,
-    ]);
+    let role = select(vec![Role::User, Role::Assistant, Role::Developer, Role::System]);
     let part = prop_oneof![
         text().prop_map(|text| ContentPart::InputText { text }),
         text().prop_map(|text| ContentPart::OutputText { text }),
         text().prop_map(|refusal| ContentPart::Refusal { refusal }),
-        Just(ContentPart::InputImage {
-            image_url: "data:image/png;base64,AA==".into()
-        }),
+        Just(ContentPart::InputImage { image_url: "data:image/png;base64,AA==".into() }),
     ];
-    (role, vec(part, 0..3))
-        .prop_map(|(role, content)| Item::message(role, &content))
-        .boxed()
+    (role, vec(part, 0..3)).prop_map(|(role, content)| Item::message(role, &content)).boxed()
 }
 
 /// A reasoning item: with and without a summary, raw text, an encrypted form and an id.
 pub fn reasoning() -> BoxedStrategy<Item> {
     let encrypted = option::of(select(vec!["", "gAAAAA=="]));
-    (
-        vec(text(), 0..3),
-        encrypted,
-        option::of(text()),
-        any::<bool>(),
-    )
+    (vec(text(), 0..3), encrypted, option::of(text()), any::<bool>())
         .prop_map(|(summary, encrypted, raw, has_id)| {
-            let summary: Vec<_> = summary
-                .iter()
-                .map(|text| json!({"type": "summary_text", "text": text}))
-                .collect();
+            let summary: Vec<_> =
+                summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
             let mut item =
                 json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted});
             if let Some(raw) = raw {
@@ -180,9 +138,7 @@ pub fn reasoning() -> BoxedStrategy<Item> {
 pub fn call_output() -> BoxedStrategy<CallOutput> {
     let part = prop_oneof![
         text().prop_map(|text| OutputPart::InputText { text }),
-        Just(OutputPart::InputImage {
-            image_url: "data:image/png;base64,AA==".into()
-        }),
+        Just(OutputPart::InputImage { image_url: "data:image/png;base64,AA==".into() }),
     ];
     prop_oneof![
         3 => text().prop_map(CallOutput::Text),
@@ -208,11 +164,8 @@ pub fn call_and_output() -> BoxedStrategy<(Item, Item)> {
             let call = json!({"type": "local_shell_call", field: id, "status": "completed",
                 "action": {"type": "exec", "command": ["ls"], "env": {}, "timeout_ms": null}});
             let own = json!({"type": "local_shell_call_output", "id": id, "output": "files"});
-            let output = if own_type {
-                to_item(&own)
-            } else {
-                Item::function_call_output(&id, output)
-            };
+            let output =
+                if own_type { to_item(&own) } else { Item::function_call_output(&id, output) };
             (to_item(&call), output)
         },
     );
@@ -222,10 +175,8 @@ pub fn call_and_output() -> BoxedStrategy<(Item, Item)> {
 /// An item that needs no counterpart: messages, reasoning, searches, snapshots, compactions, unknown types.
 pub fn single() -> BoxedStrategy<Item> {
     let search = text().prop_map(|query| {
-        to_item(
-            &json!({"type": "web_search_call", "id": "ws_1", "status": "completed",
-            "action": {"type": "search", "query": query}}),
-        )
+        to_item(&json!({"type": "web_search_call", "id": "ws_1", "status": "completed",
+            "action": {"type": "search", "query": query}}))
     });
     let snapshot = text().prop_map(|id| {
         to_item(&json!({"type": "ghost_snapshot", "ghost_commit": {"id": id, "parent": null}}))
@@ -317,14 +268,7 @@ pub fn conversation(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
 
 /// A sound conversation that something broke: items were lost, doubled or swapped.
 pub fn damaged(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
-    let wounds = vec(
-        (
-            0..3,
-            any::<prop::sample::Index>(),
-            any::<prop::sample::Index>(),
-        ),
-        1..4,
-    );
+    let wounds = vec((0..3, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4);
     (conversation(size), wounds)
         .prop_map(|(mut items, wounds)| {
             for (how, one, other) in wounds {
@@ -348,9 +292,6 @@ fn to_item(json: &Value) -> Item {
 }
 
 fn read(json: &str) -> Item {
-    #[expect(
-        clippy::expect_used,
-        reason = "all texts here are objects, and tests read each"
-    )]
+    #[expect(clippy::expect_used, reason = "all texts here are objects, and tests read each")]
     Item::from_json(json).expect("an object")
 }

@@ -13,9 +13,7 @@ use serde_json::Value;
 /// The items as a program would send them that repairs nothing.
 fn raw(items: &[Item]) -> Vec<Value> {
     let known = |json: &Value| json["type"] != "ghost_snapshot";
-    let values = items
-        .iter()
-        .map(|item| serde_json::from_str(item.json()).unwrap());
+    let values = items.iter().map(|item| serde_json::from_str(item.json()).unwrap());
     values.filter(known).collect()
 }
 

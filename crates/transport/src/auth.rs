@@ -59,9 +59,8 @@ impl Secret {
         }
         let ends = self.0.char_indices().rev().map(|(end, _)| end);
         let beginnings = ends.filter(|end| *end > 0).map(|end| &self.0[..end]);
-        beginnings.fold(whole, |text, part| {
-            text.replace(&format!("{part}…"), &format!("{REDACTED}…"))
-        })
+        beginnings
+            .fold(whole, |text, part| text.replace(&format!("{part}…"), &format!("{REDACTED}…")))
     }
 }
 
@@ -121,10 +120,7 @@ mod tests {
         assert!(header.is_sensitive());
         assert_eq!(header, "Bearer sk-canary");
         assert_eq!(format!("{header:?}"), "Sensitive");
-        assert_eq!(
-            secret.redact("key sk-canary is bad"),
-            "key [redacted] is bad"
-        );
+        assert_eq!(secret.redact("key sk-canary is bad"), "key [redacted] is bad");
         for cut in ["key sk-cana… (HTTP 400)", "key s… (HTTP 400)"] {
             assert_eq!(secret.redact(cut), "key [redacted]… (HTTP 400)");
         }

@@ -374,10 +374,7 @@ mod tests {
             .with_status(502)
             .in_stream();
         assert_eq!(error.to_string(), "the connection broke (HTTP 502)");
-        assert_eq!(
-            error.source().map(ToString::to_string).as_deref(),
-            Some("broken pipe")
-        );
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("broken pipe"));
         assert_eq!(error.stage(), Stage::Stream);
         assert!(error.is_retryable());
         assert!(!ModelError::new(ErrorCode::InvalidRequest, "no").is_retryable());

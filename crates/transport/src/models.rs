@@ -18,10 +18,7 @@ pub struct ModelTraits {
 struct Row(&'static str, ModelTraits);
 
 const fn model(context_window: u64, reasoning: bool) -> ModelTraits {
-    ModelTraits {
-        context_window: Some(context_window),
-        reasoning,
-    }
+    ModelTraits { context_window: Some(context_window), reasoning }
 }
 
 /// The first row that matches counts.

@@ -79,10 +79,7 @@ mod tests {
             window_minutes: Some(10),
             resets_at: Some(1_704_069_000),
         };
-        let expected = RateLimits {
-            primary: Some(primary),
-            secondary: None,
-        };
+        let expected = RateLimits { primary: Some(primary), secondary: None };
         assert_eq!(limits, Some(expected));
     }
 

@@ -64,13 +64,8 @@ pub fn sample(
     request: Arc<Request>,
     deadline: Option<Instant>,
 ) -> SampleStream {
-    let sampling = Sampling {
-        model,
-        request,
-        deadline,
-        failures: Failures::default(),
-        in_a_row: 0,
-    };
+    let sampling =
+        Sampling { model, request, deadline, failures: Failures::default(), in_a_row: 0 };
     attempts(sampling).boxed()
 }
 
@@ -95,9 +90,7 @@ enum State {
 type Step = Option<(Result<SampleEvent, ModelError>, (Sampling, State))>;
 
 fn attempts(sampling: Sampling) -> impl Stream<Item = Result<SampleEvent, ModelError>> {
-    stream::unfold((sampling, State::Connect), |(sampling, state)| {
-        sampling.step(state)
-    })
+    stream::unfold((sampling, State::Connect), |(sampling, state)| sampling.step(state))
 }
 
 /// A model owes an error where its stream ends early; one that forgets it is caught here.
@@ -139,40 +132,22 @@ impl Sampling {
         event: ResponseEvent,
         response: ResponseStream,
     ) -> (Result<SampleEvent, ModelError>, (Self, State)) {
-        let state = if event.is_terminal() {
-            State::Done
-        } else {
-            State::Read(response, None)
-        };
+        let state = if event.is_terminal() { State::Done } else { State::Read(response, None) };
         (Ok(SampleEvent::Response(event)), (self, state))
     }
 
     fn fail(mut self, error: ModelError) -> (Result<SampleEvent, ModelError>, (Self, State)) {
         self.failures.count(error.stage());
         self.in_a_row += 1;
-        let remaining = self
-            .deadline
-            .map(|end| end.saturating_duration_since(Instant::now()));
+        let remaining = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
         let policy = self.model.retry_policy();
         let jitter = fastrand::f64();
         tracing::debug!(code = %error.code(), failures = ?self.failures, "an attempt failed");
         match decide(&policy, &error, self.failures, remaining, jitter) {
             Verdict::GiveUp => (Err(error), (self, State::Done)),
-            Verdict::Retry {
-                after,
-                attempt,
-                max_attempts,
-            } => {
-                let retrying = Retrying {
-                    error,
-                    attempt,
-                    max_attempts,
-                    delay: after,
-                };
-                (
-                    Ok(SampleEvent::Retrying(retrying)),
-                    (self, State::Wait(after)),
-                )
+            Verdict::Retry { after, attempt, max_attempts } => {
+                let retrying = Retrying { error, attempt, max_attempts, delay: after };
+                (Ok(SampleEvent::Retrying(retrying)), (self, State::Wait(after)))
             }
         }
     }

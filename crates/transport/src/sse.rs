@@ -47,9 +47,7 @@ where
         if meter.admits(&piece) {
             Ok(piece)
         } else {
-            Err(SseError::TooLarge {
-                limit: max_event_bytes,
-            })
+            Err(SseError::TooLarge { limit: max_event_bytes })
         }
     });
     SseByteStream::new(bounded).filter_map(|event| async {
@@ -85,13 +83,7 @@ struct Meter {
 
 impl Meter {
     fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            event: 0,
-            line: 0,
-            is_comment: false,
-            after_cr: false,
-        }
+        Self { limit, event: 0, line: 0, is_comment: false, after_cr: false }
     }
 
     /// Whether the event stays within the limit with `piece`.
@@ -148,10 +140,8 @@ mod tests {
     use super::*;
 
     fn decode(pieces: &[&[u8]], limit: usize) -> Vec<Result<String, String>> {
-        let pieces: Vec<_> = pieces
-            .iter()
-            .map(|p| Ok::<_, Infallible>(Bytes::copy_from_slice(p)))
-            .collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|p| Ok::<_, Infallible>(Bytes::copy_from_slice(p))).collect();
         let events = events(stream::iter(pieces), limit).map(|e| e.map_err(|e| e.to_string()));
         events.collect::<Vec<_>>().now_or_never().unwrap()
     }
@@ -165,11 +155,7 @@ mod tests {
         let body = b"\xEF\xBB\xBFdata: 1\n\n: comment\n\nevent: x\ndata: 2\r\n\r\ndata:3\rdata: 4\r\rdata\n\nevent: y\n\ndata: cut";
         for size in 1..=body.len() {
             let pieces: Vec<&[u8]> = body.chunks(size).collect();
-            assert_eq!(
-                decode(&pieces, 1000),
-                ok(&["1", "2", "3\n4"]),
-                "pieces of {size}"
-            );
+            assert_eq!(decode(&pieces, 1000), ok(&["1", "2", "3\n4"]), "pieces of {size}");
         }
     }
 
@@ -193,25 +179,15 @@ mod tests {
         assert_eq!(decode(&pieces, 30), ok(&["1", "1"]));
         let many_lines = b"data: 1\n".repeat(10);
         assert!(decode(&[&many_lines], 30)[0].is_err());
-        assert!(
-            decode(&[b":", &[b'x'; 100]], 30)[0].is_err(),
-            "an endless comment"
-        );
+        assert!(decode(&[b":", &[b'x'; 100]], 30)[0].is_err(), "an endless comment");
         let crlf = b"data: 1\r\ndata: 2\r\n\r\n".repeat(50);
         assert_eq!(decode(&[&crlf], 30).len(), 50);
-        assert!(
-            decode(&crlf.chunks(1).collect::<Vec<_>>(), 30)
-                .iter()
-                .all(Result::is_ok)
-        );
+        assert!(decode(&crlf.chunks(1).collect::<Vec<_>>(), 30).iter().all(Result::is_ok));
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_an_error_at_once() {
         let events = decode(&[b"data: \xff\n\n", b"data: 1\n\n"], 1000);
-        assert_eq!(
-            events,
-            [Err("the server sent an event that is not UTF-8".to_owned())]
-        );
+        assert_eq!(events, [Err("the server sent an event that is not UTF-8".to_owned())]);
     }
 }

@@ -15,12 +15,9 @@ use longhaul_transport::{ModelError, ResponseEvent};
 
 fn recordings() -> Vec<(String, Bytes)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let files = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let mut files: Vec<_> = files
-        .filter(|path| path.extension().is_some_and(|e| e == "sse"))
-        .collect();
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "sse")).collect();
     files.sort();
     let read = |path: PathBuf| {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -76,10 +73,7 @@ fn line(event: Result<ResponseEvent, ModelError>) -> (&'static str, String) {
         Ok(ResponseEvent::Completed(end)) => {
             let usage = end.usage.unwrap_or_default();
             let counts = (usage.input, usage.cached_input, usage.output, usage.total);
-            (
-                "completed",
-                format!("{} items, {counts:?}", end.output.len()),
-            )
+            ("completed", format!("{} items, {counts:?}", end.output.len()))
         }
         Ok(ResponseEvent::ItemAdded(item)) => ("added", format!("{:?}", item.kind())),
         Ok(_) => ("", String::new()),
@@ -95,11 +89,7 @@ fn summary(item: &Item) -> String {
         ItemView::FunctionCall { name, arguments } => {
             format!("{} {name} {arguments}", item.call_id().unwrap())
         }
-        ItemView::Reasoning {
-            summary,
-            content,
-            encrypted_content,
-        } => {
+        ItemView::Reasoning { summary, content, encrypted_content } => {
             format!("{summary:?} {content:?} {encrypted_content:?}")
         }
         other => panic!("{other:?}"),
@@ -175,19 +165,12 @@ fn every_recording_holds_what_it_should() {
     for (name, body) in recordings {
         let events = decoded([body]);
         let created = |event: &Result<ResponseEvent, _>| {
-            matches!(
-                event,
-                Ok(ResponseEvent::Created {
-                    response_id: Some(_)
-                })
-            )
+            matches!(event, Ok(ResponseEvent::Created { response_id: Some(_) }))
         };
         assert!(created(&events[0]), "{name}");
         let (last, before) = events.split_last().unwrap();
         assert!(
-            before
-                .iter()
-                .all(|event| event.as_ref().is_ok_and(|e| !e.is_terminal())),
+            before.iter().all(|event| event.as_ref().is_ok_and(|e| !e.is_terminal())),
             "{name}"
         );
         let ends = match name.as_str() {
@@ -207,10 +190,7 @@ fn assert_done_items_agree(name: &str, events: &[Result<ResponseEvent, ModelErro
         _ => None,
     });
     let done: Vec<Item> = done.collect();
-    assert!(
-        done.iter().all(|item| item.kind() != ItemKind::Other),
-        "{name}"
-    );
+    assert!(done.iter().all(|item| item.kind() != ItemKind::Other), "{name}");
     if let Some(Ok(ResponseEvent::Completed(end))) = events.last() {
         assert_eq!(end.reconcile(done.clone()), done, "{name}");
     }
@@ -221,10 +201,7 @@ fn pieces_of_any_size_give_the_same_events() {
     for (name, body) in recordings() {
         let whole = data([body.clone()]);
         for size in 1..=40 {
-            assert!(
-                data(pieces(&body, size)) == whole,
-                "{name} in pieces of {size}"
-            );
+            assert!(data(pieces(&body, size)) == whole, "{name} in pieces of {size}");
         }
     }
 }
@@ -256,10 +233,7 @@ data: {"type":"response.completed"}
         body.replace('\n', "\r"),
         format!("\u{feff}{body}"),
         body.replace("data: ", "data:"),
-        body.replace(
-            "data: ",
-            ": ping\nid: 7\nretry: 10\nevent: wrong.name\nunknown\ndata: ",
-        ),
+        body.replace("data: ", ": ping\nid: 7\nretry: 10\nevent: wrong.name\nunknown\ndata: "),
         format!(": ping\n\n{body}data: [DONE]\n\ndata\n\nevent: x\n\n"),
     ];
     for body in dressed {
@@ -291,10 +265,6 @@ fn an_endless_event_is_refused_at_the_bound() {
             panic!("{first:?}");
         };
         assert_eq!(limit, LIMIT);
-        assert!(
-            taken.get() <= LIMIT + 2 * piece.len(),
-            "{} bytes",
-            taken.get()
-        );
+        assert!(taken.get() <= LIMIT + 2 * piece.len(), "{} bytes", taken.get());
     }
 }

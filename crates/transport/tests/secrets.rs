@@ -63,9 +63,7 @@ fn traces() -> Traces {
 
 fn provider(server: &Server) -> Provider {
     let mut provider = Provider::named("openai", Some(&server.base_url())).unwrap();
-    provider
-        .add_header("x-gateway-key", HEADER_SECRET, true)
-        .unwrap();
+    provider.add_header("x-gateway-key", HEADER_SECRET, true).unwrap();
     provider.with_auth(ApiKey(Secret::new(KEY)))
 }
 
@@ -77,11 +75,7 @@ fn request() -> Request {
 
 /// Everything that can be printed of an error and its causes.
 fn printed(error: &ModelError) -> String {
-    let mut all = format!(
-        "{error} {error:?} {:?} {:?}",
-        error.reason(),
-        error.request_id()
-    );
+    let mut all = format!("{error} {error:?} {:?} {:?}", error.reason(), error.request_id());
     let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(error) = cause {
         write!(all, " {error} {error:?}").unwrap();
@@ -114,62 +108,35 @@ fn assert_secret(text: &str, of: &str) {
     let around = found.map(|at| {
         String::from_utf8_lossy(&lower.as_bytes()[at.saturating_sub(200)..]).into_owned()
     });
-    assert_eq!(
-        around.map(|text| text.chars().take(300).collect::<String>()),
-        None,
-        "{of}"
-    );
+    assert_eq!(around.map(|text| text.chars().take(300).collect::<String>()), None, "{of}");
 }
 
 /// Replies that hold both secrets wherever a server can put them, and broken connections.
 fn echoing_replies() -> Vec<(&'static str, Reply)> {
     let echo = format!("Incorrect API key provided: {KEY}, {HEADER_SECRET}.");
     let body = json!({"error": {"message": echo, "code": "invalid_api_key"}});
-    let failed = || {
-        ResponseBuilder::new()
-            .text("x")
-            .failed("server_error", &echo)
-    };
+    let failed = || ResponseBuilder::new().text("x").failed("server_error", &echo);
     let incomplete = ResponseBuilder::new().incomplete(&echo);
     vec![
         ("401", Reply::error(401, &body)),
         ("500", Reply::error(500, &body)),
         (
             "a page",
-            Reply::sse()
-                .status(403)
-                .header("content-type", "text/html")
-                .bytes(echo.clone()),
+            Reply::sse().status(403).header("content-type", "text/html").bytes(echo.clone()),
         ),
-        (
-            "request id",
-            Reply::error(500, &json!({})).header("x-request-id", echo.clone()),
-        ),
-        (
-            "redirect",
-            Reply::error(302, &json!({})).header("location", format!("/{KEY}")),
-        ),
+        ("request id", Reply::error(500, &json!({})).header("x-request-id", echo.clone())),
+        ("redirect", Reply::error(302, &json!({})).header("location", format!("/{KEY}"))),
         ("not a stream", Reply::json(&body)),
-        (
-            "content type",
-            Reply::sse().header("content-type", echo.clone()),
-        ),
+        ("content type", Reply::sse().header("content-type", echo.clone())),
         ("failed", Reply::sse().events(failed())),
         ("incomplete", Reply::sse().events(incomplete)),
         ("not JSON", Reply::sse().bytes(format!("data: {echo}\n\n"))),
         ("reset", Reply::text("x").cut_after(100, Cut::Rst)),
         ("not HTTP", Reply::sse().bytes(echo.clone()).without_head()),
-        (
-            "half a head",
-            Reply::sse()
-                .bytes(format!("HTTP/1.1 200 OK\r\nx: {KEY}"))
-                .without_head(),
-        ),
+        ("half a head", Reply::sse().bytes(format!("HTTP/1.1 200 OK\r\nx: {KEY}")).without_head()),
         (
             "bad header",
-            Reply::sse()
-                .bytes(format!("HTTP/1.1 200 OK\r\n{KEY} x: y\r\n\r\n"))
-                .without_head(),
+            Reply::sse().bytes(format!("HTTP/1.1 200 OK\r\n{KEY} x: y\r\n\r\n")).without_head(),
         ),
         ("success", Reply::text("hello")),
     ]
@@ -180,9 +147,7 @@ fn echoing_replies() -> Vec<(&'static str, Reply)> {
 async fn no_error_and_no_trace_of_any_crate_holds_a_credential() {
     let listener = traces();
     for (what, reply) in echoing_replies() {
-        let server = Server::start(Script::new().reply(reply).repeat_last())
-            .await
-            .unwrap();
+        let server = Server::start(Script::new().reply(reply).repeat_last()).await.unwrap();
         let mut provider = provider(&server);
         provider.retry = longhaul_transport::RetryPolicy::new(1, 1);
         let client = ResponsesClient::new(provider).unwrap();
@@ -190,23 +155,12 @@ async fn no_error_and_no_trace_of_any_crate_holds_a_credential() {
         assert_eq!(errors.is_empty(), what == "success", "{what}");
         assert_secret(&errors, what);
         let sent = server.requests();
-        assert_eq!(
-            sent[0].header("authorization"),
-            Some("Bearer sk-canary-5f1e9c"),
-            "{what}"
-        );
-        assert_eq!(
-            sent[0].header("x-gateway-key"),
-            Some(HEADER_SECRET),
-            "{what}"
-        );
+        assert_eq!(sent[0].header("authorization"), Some("Bearer sk-canary-5f1e9c"), "{what}");
+        assert_eq!(sent[0].header("x-gateway-key"), Some(HEADER_SECRET), "{what}");
     }
     let traced = String::from_utf8_lossy(&listener.0.lock().unwrap()).into_owned();
     for of_crate in ["hyper_util::", "reqwest::"] {
-        assert!(
-            traced.contains(of_crate),
-            "nothing of {of_crate} was traced"
-        );
+        assert!(traced.contains(of_crate), "nothing of {of_crate} was traced");
     }
     assert_secret(&traced, "traces");
 }
@@ -240,10 +194,7 @@ async fn nothing_that_holds_a_credential_prints_it() {
     ] {
         assert_secret(&shown(Provider::custom(url).unwrap_err()), url);
     }
-    let header = provider
-        .clone()
-        .add_header("x", "canary\n", true)
-        .unwrap_err();
+    let header = provider.clone().add_header("x", "canary\n", true).unwrap_err();
     assert_secret(&shown(header), "header");
 }
 
@@ -261,17 +212,11 @@ async fn redirects_are_not_followed() {
             let server = Server::start(reply).await.unwrap();
             let client = ResponsesClient::new(provider(&server)).unwrap();
             let error = client.stream(&request()).await.err().unwrap();
-            assert_eq!(
-                (error.status(), error.is_retryable()),
-                (Some(status), false)
-            );
+            assert_eq!((error.status(), error.is_retryable()), (Some(status), false));
             assert_eq!(server.requests().len(), 1, "{status} to {target}");
             assert!(server.other_requests().is_empty(), "{status} to {target}");
         }
-        assert!(
-            thief.requests().is_empty() && thief.other_requests().is_empty(),
-            "{status}"
-        );
+        assert!(thief.requests().is_empty() && thief.other_requests().is_empty(), "{status}");
     }
 }
 

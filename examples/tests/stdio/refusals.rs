@@ -19,10 +19,7 @@ fn refused(output: &Output, parts: &[&str]) {
     assert_eq!(output.status.code(), Some(2), "{complaint}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{complaint}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    assert!(
-        complaint.starts_with("stdio: ") && complaint.ends_with('\n'),
-        "{complaint}"
-    );
+    assert!(complaint.starts_with("stdio: ") && complaint.ends_with('\n'), "{complaint}");
     for part in parts {
         assert!(complaint.contains(part), "{complaint:?} lacks {part:?}");
     }
@@ -36,19 +33,10 @@ fn a_bad_command_line_is_refused() {
         (&["--help"], &["unknown argument `--help`", "usage: "]),
         (&["agent.json"], &["unknown argument `agent.json`"]),
         (&["two\nlines"], &["unknown argument"]),
-        (
-            &["--config", "/nowhere/agent.json"],
-            &["/nowhere/agent.json", "cannot be read"],
-        ),
+        (&["--config", "/nowhere/agent.json"], &["/nowhere/agent.json", "cannot be read"]),
         (&["--config", "/"], &["`/` cannot be read"]),
-        (
-            &["--config", "x", "--resume", "y"],
-            &["`--resume` is not supported"],
-        ),
-        (
-            &["--config", "x", "--fork", "y", "--before", "1"],
-            &["`--fork` is not supported"],
-        ),
+        (&["--config", "x", "--resume", "y"], &["`--resume` is not supported"]),
+        (&["--config", "x", "--fork", "y", "--before", "1"], &["`--fork` is not supported"]),
     ];
     for (arguments, parts) in table {
         refused(&run(arguments), parts);
@@ -82,100 +70,34 @@ fn a_bad_configuration_is_refused_by_the_name_of_its_key() {
         ("no json".into(), &["must be one JSON object"]),
         ("[]".into(), &["must be one JSON object"]),
         (format!("{} x", good()), &["trailing characters"]),
-        (
-            json!({"provider": {}}).to_string(),
-            &["missing field `model`"],
-        ),
+        (json!({"provider": {}}).to_string(), &["missing field `model`"]),
         (with("/model", json!("")), &["`model` is empty"]),
         (with("/model", json!(7)), &["`model`", "invalid type"]),
         (with("/modle", json!("m")), &["unknown field `modle`"]),
-        (
-            with("/provider/url", json!("x")),
-            &["`provider.url`", "unknown field `url`"],
-        ),
-        (
-            with("/provider/timeouts_ms/x", json!(1)),
-            &["`provider.timeouts_ms.x`", "unknown field"],
-        ),
-        (
-            with("/provider/timeouts_ms/idle", json!(-1)),
-            &["`provider.timeouts_ms.idle`"],
-        ),
-        (
-            with("/tools/0/x", json!(1)),
-            &["`tools[0].x`", "unknown field `x`"],
-        ),
-        (
-            with("/tools/0/command", json!("ls")),
-            &["`tools[0].command`"],
-        ),
+        (with("/provider/url", json!("x")), &["`provider.url`", "unknown field `url`"]),
+        (with("/provider/timeouts_ms/x", json!(1)), &["`provider.timeouts_ms.x`", "unknown field"]),
+        (with("/provider/timeouts_ms/idle", json!(-1)), &["`provider.timeouts_ms.idle`"]),
+        (with("/tools/0/x", json!(1)), &["`tools[0].x`", "unknown field `x`"]),
+        (with("/tools/0/command", json!("ls")), &["`tools[0].command`"]),
         (with("/tools/0/name", json!("l s")), &["tool name `l s`"]),
-        (
-            with("/tools/0/parameters", json!([])),
-            &["tool `ls`", "object"],
-        ),
-        (
-            with("/tools/0/needs_approval", json!(true)),
-            &["tool `ls`", "approval"],
-        ),
-        (
-            with("/approval_policy", json!("always")),
-            &["tool `ls`", "approval"],
-        ),
-        (
-            with("/approval_policy", json!("sometimes")),
-            &["`approval_policy`", "`sometimes`"],
-        ),
+        (with("/tools/0/parameters", json!([])), &["tool `ls`", "object"]),
+        (with("/tools/0/needs_approval", json!(true)), &["tool `ls`", "approval"]),
+        (with("/approval_policy", json!("always")), &["tool `ls`", "approval"]),
+        (with("/approval_policy", json!("sometimes")), &["`approval_policy`", "`sometimes`"]),
         (with("/tools", json!([tool, tool])), &["two tools", "`ls`"]),
         (with("/cwd", json!("here")), &["`cwd` is relative: `here`"]),
-        (
-            with("/cwd", json!("/nowhere")),
-            &["`cwd` is not a folder: `/nowhere`"],
-        ),
-        (
-            with("/provider/base_url", json!("nonsense")),
-            &["`nonsense`"],
-        ),
-        (
-            with("/provider/base_url", json!("ftp://x")),
-            &["`ftp://x`", "http"],
-        ),
-        (
-            with("/provider/base_url", json!("http://a:b@x/")),
-            &["user name"],
-        ),
-        (
-            with("/provider/base_url", json!(null)),
-            &["provider `test`", "base URL"],
-        ),
-        (
-            with("/provider/name", json!("openai")).replace("base_url", "//"),
-            &["unknown field"],
-        ),
-        (
-            json!({"model": "m"}).to_string(),
-            &["OPENAI_API_KEY is not set"],
-        ),
-        (
-            with("/provider/api_key_env", json!("MY_KEY")),
-            &["MY_KEY is not set"],
-        ),
-        (
-            with("/provider/http_headers", json!({"a b": "c"})),
-            &["header `a b`"],
-        ),
-        (
-            with("/provider/http_headers", json!({"a": "b\nc"})),
-            &["header `a`", "value"],
-        ),
-        (
-            with("/request", json!({"extra": {"model": "x"}})),
-            &["`extra.model`"],
-        ),
-        (
-            with("/request", json!({"seed": 1})),
-            &["`request.seed`", "unknown field `seed`"],
-        ),
+        (with("/cwd", json!("/nowhere")), &["`cwd` is not a folder: `/nowhere`"]),
+        (with("/provider/base_url", json!("nonsense")), &["`nonsense`"]),
+        (with("/provider/base_url", json!("ftp://x")), &["`ftp://x`", "http"]),
+        (with("/provider/base_url", json!("http://a:b@x/")), &["user name"]),
+        (with("/provider/base_url", json!(null)), &["provider `test`", "base URL"]),
+        (with("/provider/name", json!("openai")).replace("base_url", "//"), &["unknown field"]),
+        (json!({"model": "m"}).to_string(), &["OPENAI_API_KEY is not set"]),
+        (with("/provider/api_key_env", json!("MY_KEY")), &["MY_KEY is not set"]),
+        (with("/provider/http_headers", json!({"a b": "c"})), &["header `a b`"]),
+        (with("/provider/http_headers", json!({"a": "b\nc"})), &["header `a`", "value"]),
+        (with("/request", json!({"extra": {"model": "x"}})), &["`extra.model`"]),
+        (with("/request", json!({"seed": 1})), &["`request.seed`", "unknown field `seed`"]),
         (with("/reasoning", json!({"x": 1})), &["`reasoning.x`"]),
         (with("/auth_file", json!("x")), &["`auth_file`"]),
     ];
@@ -198,10 +120,8 @@ fn keys_without_an_effect_are_told() {
     let output = run(&["--config", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
     let events = String::from_utf8(output.stdout).unwrap();
-    let events: Vec<Value> = events
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let events: Vec<Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let shown = shorts(&events);
     assert_eq!(
         shown[1..],
@@ -233,163 +153,58 @@ async fn a_bad_line_is_answered_and_the_session_goes_on() {
         input(json!([{"type": "text", "text": "x"}, {"type": "image", "image_url": url}]))
     };
     let table: Vec<(String, &str, &str, &str)> = vec![
-        (
-            "hello".into(),
-            "",
-            "invalid_submission",
-            "the line is not JSON",
-        ),
-        (
-            "\u{0}".into(),
-            "",
-            "invalid_submission",
-            "the line is not JSON",
-        ),
+        ("hello".into(), "", "invalid_submission", "the line is not JSON"),
+        ("\u{0}".into(), "", "invalid_submission", "the line is not JSON"),
         ("[]".into(), "", "invalid_submission", "not a JSON object"),
-        (
-            r#"{"id":"1"}"#.into(),
-            "1",
-            "invalid_submission",
-            "`op` is missing",
-        ),
-        (
-            r#"{"op":{"type":"interrupt"}}"#.into(),
-            "",
-            "invalid_submission",
-            "`id`",
-        ),
+        (r#"{"id":"1"}"#.into(), "1", "invalid_submission", "`op` is missing"),
+        (r#"{"op":{"type":"interrupt"}}"#.into(), "", "invalid_submission", "`id`"),
         (
             r#"{"id":"1","op":{"type":"interrupt"},"ops":1}"#.into(),
             "1",
             "invalid_submission",
             "`ops`",
         ),
-        (
-            op(json!({"type": "dance"})),
-            "1",
-            "invalid_submission",
-            "`dance`",
-        ),
-        (
-            op(json!({"type": "user_input"})),
-            "1",
-            "invalid_submission",
-            "`items`",
-        ),
-        (
-            op(json!({"type": "user_input", "items": [], "x": 1})),
-            "1",
-            "invalid_submission",
-            "`x`",
-        ),
-        (
-            op(json!({"type": "interrupt", "x": 1})),
-            "1",
-            "invalid_submission",
-            "`x`",
-        ),
-        (
-            op(json!({"type": "shutdown", "x": 1})),
-            "1",
-            "invalid_submission",
-            "`x`",
-        ),
+        (op(json!({"type": "dance"})), "1", "invalid_submission", "`dance`"),
+        (op(json!({"type": "user_input"})), "1", "invalid_submission", "`items`"),
+        (op(json!({"type": "user_input", "items": [], "x": 1})), "1", "invalid_submission", "`x`"),
+        (op(json!({"type": "interrupt", "x": 1})), "1", "invalid_submission", "`x`"),
+        (op(json!({"type": "shutdown", "x": 1})), "1", "invalid_submission", "`x`"),
         (
             op(json!({"type": "override_turn_context", "modle": "x"})),
             "1",
             "invalid_submission",
             "`modle`",
         ),
-        (
-            input(json!([])).to_string(),
-            "1",
-            "invalid_submission",
-            "`items` is empty",
-        ),
-        (
-            input(json!([{"type": "text"}])).to_string(),
-            "1",
-            "invalid_submission",
-            "`text`",
-        ),
+        (input(json!([])).to_string(), "1", "invalid_submission", "`items` is empty"),
+        (input(json!([{"type": "text"}])).to_string(), "1", "invalid_submission", "`text`"),
         (
             input(json!([{"type": "text", "text": "x", "y": 1}])).to_string(),
             "1",
             "invalid_submission",
             "`y`",
         ),
-        (
-            input(json!([{"type": "video"}])).to_string(),
-            "1",
-            "invalid_submission",
-            "`video`",
-        ),
-        (
-            image("cat.png").to_string(),
-            "1",
-            "invalid_submission",
-            "`items[1].image_url`: ",
-        ),
-        (
-            image("data:text/plain;base64,AAAA").to_string(),
-            "1",
-            "invalid_submission",
-            "image type",
-        ),
-        (
-            image("data:image/png;base64,?").to_string(),
-            "1",
-            "invalid_submission",
-            "base64",
-        ),
-        (
-            turn("cwd", json!("here")).to_string(),
-            "1",
-            "invalid_submission",
-            "`cwd` is relative",
-        ),
-        (
-            turn("model", json!("")).to_string(),
-            "1",
-            "invalid_submission",
-            "`model` is empty",
-        ),
+        (input(json!([{"type": "video"}])).to_string(), "1", "invalid_submission", "`video`"),
+        (image("cat.png").to_string(), "1", "invalid_submission", "`items[1].image_url`: "),
+        (image("data:text/plain;base64,AAAA").to_string(), "1", "invalid_submission", "image type"),
+        (image("data:image/png;base64,?").to_string(), "1", "invalid_submission", "base64"),
+        (turn("cwd", json!("here")).to_string(), "1", "invalid_submission", "`cwd` is relative"),
+        (turn("model", json!("")).to_string(), "1", "invalid_submission", "`model` is empty"),
         (
             turn("approval_policy", json!("always")).to_string(),
             "1",
             "invalid_submission",
             "`approval_policy`",
         ),
-        (
-            turn("effort", json!(7)).to_string(),
-            "1",
-            "invalid_submission",
-            "invalid type",
-        ),
-        (
-            op(json!({"type": "withdraw", "input_id": "x"})),
-            "1",
-            "unsupported",
-            "`withdraw`",
-        ),
+        (turn("effort", json!(7)).to_string(), "1", "invalid_submission", "invalid type"),
+        (op(json!({"type": "withdraw", "input_id": "x"})), "1", "unsupported", "`withdraw`"),
         (
             op(json!({"type": "approval", "call_id": "x", "decision": "denied"})),
             "1",
             "unsupported",
             "`approval`",
         ),
-        (
-            op(json!({"type": "compact"})),
-            "1",
-            "unsupported",
-            "`compact`",
-        ),
-        (
-            op(json!({"type": "review", "prompt": "x"})),
-            "1",
-            "unsupported",
-            "`review`",
-        ),
+        (op(json!({"type": "compact"})), "1", "unsupported", "`compact`"),
+        (op(json!({"type": "review", "prompt": "x"})), "1", "unsupported", "`review`"),
         (op(json!({"type": "undo"})), "1", "unsupported", "`undo`"),
     ];
     for (line, id, code, part) in table {
@@ -397,11 +212,7 @@ async fn a_bad_line_is_answered_and_the_session_goes_on() {
         program.line(&format!("\n  \n{line}")).await;
         let event = program.next().await.unwrap();
         let msg = &event["msg"];
-        assert_eq!(
-            (&event["id"], &msg["code"]),
-            (&json!(id), &json!(code)),
-            "{line}: {event}"
-        );
+        assert_eq!((&event["id"], &msg["code"]), (&json!(id), &json!(code)), "{line}: {event}");
         assert_eq!(msg["retryable"], false);
         assert!(text(&msg["message"]).contains(part), "{line}: {event}");
     }
@@ -409,11 +220,7 @@ async fn a_bad_line_is_answered_and_the_session_goes_on() {
     let events = program.until("task_complete").await;
     assert_eq!(shorts(&events).last().unwrap(), "2 task_complete fine");
     program.shut_down().await;
-    assert_eq!(
-        server.requests()[0].input().len(),
-        2,
-        "the context message and the input"
-    );
+    assert_eq!(server.requests()[0].input().len(), 2, "the context message and the input");
     server.assert_complete();
 }
 

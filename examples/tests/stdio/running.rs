@@ -18,16 +18,10 @@ async fn the_end_of_stdin_is_a_shutdown() {
     program.close_stdin();
     let (events, code, complaints) = program.end().await;
     let shown = shorts(&events);
-    assert_eq!(
-        shown[shown.len() - 2..],
-        ["1 turn_aborted interrupted", " shutdown_complete -"]
-    );
+    assert_eq!(shown[shown.len() - 2..], ["1 turn_aborted interrupted", " shutdown_complete -"]);
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     let outcome = server.wait_until_reply_ended(0).await;
-    assert!(
-        matches!(outcome, ReplyOutcome::ClientClosed { .. }),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, ReplyOutcome::ClientClosed { .. }), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -41,10 +35,7 @@ async fn a_shutdown_aborts_what_runs_and_waits_for_no_end_of_stdin() {
     program.send("2", json!({"type": "shutdown"})).await;
     let (events, code, complaints) = program.end().await;
     let shown = shorts(&events);
-    assert_eq!(
-        shown[shown.len() - 2..],
-        ["1 turn_aborted interrupted", "2 shutdown_complete -"]
-    );
+    assert_eq!(shown[shown.len() - 2..], ["1 turn_aborted interrupted", "2 shutdown_complete -"]);
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
 }
 
@@ -53,15 +44,10 @@ async fn a_last_line_without_an_end_counts() {
     let server = Server::start([Reply::text("fine")]).await.unwrap();
     let folder = Folder::new();
     let mut program = Program::start(&config(&server, &folder), &folder).await;
-    program
-        .bytes(br#"{"id":"1","op":{"type":"shutdown"}}"#)
-        .await;
+    program.bytes(br#"{"id":"1","op":{"type":"shutdown"}}"#).await;
     program.close_stdin();
     let (events, code, _) = program.end().await;
-    assert_eq!(
-        (shorts(&events), code),
-        (vec!["1 shutdown_complete -".to_owned()], Some(0))
-    );
+    assert_eq!((shorts(&events), code), (vec!["1 shutdown_complete -".to_owned()], Some(0)));
 }
 
 #[tokio::test]
@@ -75,11 +61,7 @@ async fn a_signal_ends_it_in_order() {
         gate.reached().await;
         let pid = program.pid();
         assert!(
-            std::process::Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
+            std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
         );
         let (events, code, complaints) = program.end().await;
         let shown = shorts(&events);
@@ -129,27 +111,17 @@ async fn all_dead(mut pipe: BufReader<std::fs::File>, pids: Vec<u32>) {
         };
         // The pipe closes in the middle of a process's death.
         let name = stat.split(['(', ')']).nth(1).unwrap();
-        assert!(
-            name == "sh" || name == "sleep",
-            "{pid} was used again: {stat}"
-        );
+        assert!(name == "sh" || name == "sleep", "{pid} was used again: {stat}");
     }
 }
 
 /// Interrupts, or ends stdin, while a program with a child and a grandchild runs.
 async fn with_a_family(shutdown: bool) {
-    let server = Server::start([Reply::calls([("c1", "family", "{}")]), Reply::text("fine")])
-        .await
-        .unwrap();
+    let server =
+        Server::start([Reply::calls([("c1", "family", "{}")]), Reply::text("fine")]).await.unwrap();
     let folder = Folder::new();
     let pipe = folder.0.join("pipe");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let script = "exec 3>pipe; sh -c 'sleep 100000 & echo $PPID $$ $! >&3; wait' & wait";
     let mut settings = config(&server, &folder);
     settings["tools"] = json!([{"name": "family", "description": "",

@@ -71,14 +71,8 @@ impl Program {
         let mut command = Command::new(example("stdio"));
         command.arg("--config").arg(path).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
-        command
-            .env("SHELL", "/bin/sh")
-            .env("A_KEY", "sk-canary")
-            .env("A_HEADER", "from-env");
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.env("SHELL", "/bin/sh").env("A_KEY", "sk-canary").env("A_HEADER", "from-env");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
         let mut program = Self {
@@ -111,8 +105,7 @@ impl Program {
 
     pub(crate) async fn say(&mut self, id: &str, text: &str) {
         let items = json!([{"type": "text", "text": text}]);
-        self.send(id, json!({"type": "user_input", "items": items}))
-            .await;
+        self.send(id, json!({"type": "user_input", "items": items})).await;
     }
 
     /// The next event, which is one of the protocol's.
@@ -183,25 +176,17 @@ impl Program {
         self.send("bye", json!({"type": "shutdown"})).await;
         let (events, code, complaints) = self.end().await;
         let complete = json!({"id": "bye", "msg": {"type": "shutdown_complete"}});
-        assert_eq!(
-            (events, code, complaints.as_str()),
-            (vec![complete], Some(0), "")
-        );
+        assert_eq!((events, code, complaints.as_str()), (vec![complete], Some(0), ""));
     }
 }
 
 pub(crate) fn text(value: &Value) -> &str {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("{value} is no string"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string"))
 }
 
 /// Each type of event with its fields; optional ones have a question mark.
 const EVENTS: &[(&str, &str)] = &[
-    (
-        "session_configured",
-        "session_id model rollout_path? initial_messages?",
-    ),
+    ("session_configured", "session_id model rollout_path? initial_messages?"),
     ("task_started", "model_context_window?"),
     ("task_complete", "last_agent_message?"),
     ("turn_aborted", "reason"),
@@ -231,20 +216,13 @@ fn check(event: &Value) {
     assert_eq!(keys, ["id", "msg"], "{event}");
     let fields = event["msg"].as_object().unwrap();
     let kind = text(&event["msg"]["type"]);
-    let (_, known) = EVENTS
-        .iter()
-        .find(|(name, _)| *name == kind)
-        .unwrap_or_else(|| panic!("{event}"));
+    let (_, known) =
+        EVENTS.iter().find(|(name, _)| *name == kind).unwrap_or_else(|| panic!("{event}"));
     for field in known.split_whitespace() {
-        assert!(
-            field.ends_with('?') || fields.contains_key(field),
-            "{field}: {event}"
-        );
+        assert!(field.ends_with('?') || fields.contains_key(field), "{field}: {event}");
     }
     for field in fields.keys().filter(|field| *field != "type") {
-        let is_known = known
-            .split_whitespace()
-            .any(|known| known.trim_end_matches('?') == field);
+        let is_known = known.split_whitespace().any(|known| known.trim_end_matches('?') == field);
         assert!(is_known && !fields[field].is_null(), "{field}: {event}");
     }
 }

@@ -36,10 +36,7 @@ async fn a_tool_calling_turn_event_by_event() {
         .reasoning("Louder.", Some("gAAAA"))
         .call("call_1", "upper", r#"{"a":"hej"}"#)
         .usage(100, 20);
-    let answer = ResponseBuilder::new()
-        .id("resp_2")
-        .text("It is HEJ.")
-        .usage(150, 5);
+    let answer = ResponseBuilder::new().id("resp_2").text("It is HEJ.").usage(150, 5);
     let server = Server::start([calls.into(), answer.into()]).await.unwrap();
     let folder = Folder::new();
     let mut settings = config(&server, &folder);
@@ -53,10 +50,7 @@ async fn a_tool_calling_turn_event_by_event() {
     );
     program.say("turn-1", "How loud?").await;
     let events = program.until("task_complete").await;
-    let events: Vec<_> = events
-        .into_iter()
-        .map(|event| fixed(event, &program))
-        .collect();
+    let events: Vec<_> = events.into_iter().map(|event| fixed(event, &program)).collect();
 
     let event = |msg: Value| json!({"id": "turn-1", "msg": msg});
     let item = |kind: &str, item: Value| {
@@ -91,22 +85,15 @@ async fn a_tool_calling_turn_event_by_event() {
         item("item_completed", reasoning(json!(["Louder."]))),
         event(json!({"type": "agent_reasoning", "text": "Louder."})),
         tokens(usage(100, 20), usage(100, 20)),
-        event(
-            json!({"type": "tool_call_begin", "call_id": "call_1", "name": "upper",
-            "arguments": r#"{"a":"hej"}"#}),
-        ),
-        event(
-            json!({"type": "tool_call_end", "call_id": "call_1", "success": true,
-            "output": r#"{"A":"HEJ"}"#, "duration_ms": 0}),
-        ),
+        event(json!({"type": "tool_call_begin", "call_id": "call_1", "name": "upper",
+            "arguments": r#"{"a":"hej"}"#})),
+        event(json!({"type": "tool_call_end", "call_id": "call_1", "success": true,
+            "output": r#"{"A":"HEJ"}"#, "duration_ms": 0})),
         item("item_started", answer(json!([]))),
         event(json!({"type": "agent_message_delta", "delta": "It "})),
         event(json!({"type": "agent_message_delta", "delta": "is "})),
         event(json!({"type": "agent_message_delta", "delta": "HEJ."})),
-        item(
-            "item_completed",
-            answer(json!([{"type": "text", "text": "It is HEJ."}])),
-        ),
+        item("item_completed", answer(json!([{"type": "text", "text": "It is HEJ."}]))),
         event(json!({"type": "agent_message", "message": "It is HEJ."})),
         tokens(usage(250, 25), usage(150, 5)),
         event(json!({"type": "task_complete", "last_agent_message": "It is HEJ."})),
@@ -123,22 +110,10 @@ async fn a_tool_calling_turn_event_by_event() {
     assert_eq!(body["tools"][0]["name"], "upper");
     let input = request.input();
     let environment = text(&input[0]["content"][0]["text"]);
-    assert!(
-        environment.starts_with("<environment_context>"),
-        "{environment}"
-    );
-    assert!(
-        environment.contains(&format!("<cwd>{}</cwd>", folder.0.display())),
-        "{environment}"
-    );
+    assert!(environment.starts_with("<environment_context>"), "{environment}");
+    assert!(environment.contains(&format!("<cwd>{}</cwd>", folder.0.display())), "{environment}");
     let kinds: Vec<_> = input.iter().map(|item| text(&item["type"])).collect();
-    let expected = [
-        "message",
-        "message",
-        "reasoning",
-        "function_call",
-        "function_call_output",
-    ];
+    let expected = ["message", "message", "reasoning", "function_call", "function_call_output"];
     assert_eq!(kinds, expected);
     server.assert_complete();
 }
@@ -165,50 +140,26 @@ async fn a_user_turn_overrides_settings_and_shows_images() {
         )
         .await;
     let events = program.until("task_complete").await;
-    assert_eq!(
-        shorts(&events)[..2],
-        ["1 task_started -", "1 item_started user_message"]
-    );
+    assert_eq!(shorts(&events)[..2], ["1 task_started -", "1 item_started user_message"]);
     program.say("2", "again").await;
     program.until("task_complete").await;
     let change = json!({"type": "override_turn_context", "effort": null, "summary": "auto"});
     program.send("3", change).await;
     program.say("4", "and again").await;
     let events = program.until("task_complete").await;
-    assert!(
-        shorts(&events).iter().all(|line| line.starts_with("4 ")),
-        "no event for settings"
-    );
+    assert!(shorts(&events).iter().all(|line| line.starts_with("4 ")), "no event for settings");
     program.shut_down().await;
 
-    let requests: Vec<_> = server
-        .requests()
-        .iter()
-        .map(RecordedRequest::json)
-        .collect();
-    let facts = |body: &Value| {
-        json!([
-            body["model"],
-            body["reasoning"],
-            body["text"]["format"]["schema"]
-        ])
-    };
+    let requests: Vec<_> = server.requests().iter().map(RecordedRequest::json).collect();
+    let facts =
+        |body: &Value| json!([body["model"], body["reasoning"], body["text"]["format"]["schema"]]);
     let reasoning = json!({"effort": "high", "summary": "concise"});
-    assert_eq!(
-        facts(&requests[0]),
-        json!(["gpt-5-other", reasoning, schema])
-    );
+    assert_eq!(facts(&requests[0]), json!(["gpt-5-other", reasoning, schema]));
     assert_eq!(facts(&requests[1]), json!(["gpt-5-other", reasoning, null]));
-    assert_eq!(
-        facts(&requests[2]),
-        json!(["gpt-5-other", {"summary": "auto"}, null])
-    );
+    assert_eq!(facts(&requests[2]), json!(["gpt-5-other", {"summary": "auto"}, null]));
     let input = requests[0]["input"].as_array().unwrap();
     let environment = text(&input[0]["content"][0]["text"]);
-    assert!(
-        environment.contains("sub</cwd>") && environment.contains(">never<"),
-        "{environment}"
-    );
+    assert!(environment.contains("sub</cwd>") && environment.contains(">never<"), "{environment}");
     let content = &input[1]["content"];
     assert_eq!(content[0], json!({"type": "input_text", "text": "look"}));
     assert_eq!(
@@ -220,10 +171,7 @@ async fn a_user_turn_overrides_settings_and_shows_images() {
         json!({"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="})
     );
     let unread = text(&content[3]["text"]);
-    assert!(
-        unread.starts_with("[the image /nowhere.png could not be read: "),
-        "{unread}"
-    );
+    assert!(unread.starts_with("[the image /nowhere.png could not be read: "), "{unread}");
     // Nothing that the model knows is told again.
     assert_eq!(requests[2]["input"].as_array().unwrap().len(), 6);
 }
@@ -232,9 +180,7 @@ async fn a_user_turn_overrides_settings_and_shows_images() {
 async fn a_steer_goes_into_the_running_turn_under_its_own_id() {
     let gate = Gate::new("first answer");
     let first = Reply::calls([("c1", "upper", "{}")]).hold_head(&gate);
-    let server = Server::start([first, Reply::text("done"), Reply::text("more")])
-        .await
-        .unwrap();
+    let server = Server::start([first, Reply::text("done"), Reply::text("more")]).await.unwrap();
     let folder = Folder::new();
     let mut settings = config(&server, &folder);
     settings["tools"] = json!([upper()]);
@@ -249,10 +195,7 @@ async fn a_steer_goes_into_the_running_turn_under_its_own_id() {
     let events = program.until("task_complete").await;
     let steered: Vec<_> = events.iter().filter(|event| event["id"] == "2").collect();
     assert_eq!(
-        steered
-            .iter()
-            .map(|event| &event["msg"]["type"])
-            .collect::<Vec<_>>(),
+        steered.iter().map(|event| &event["msg"]["type"]).collect::<Vec<_>>(),
         ["item_started", "item_completed", "user_message"]
     );
     assert_eq!(steered[0]["msg"]["turn_id"], "1");
@@ -260,11 +203,8 @@ async fn a_steer_goes_into_the_running_turn_under_its_own_id() {
     program.until("task_complete").await;
     program.shut_down().await;
     for request in &server.requests()[1..] {
-        let said = request
-            .input()
-            .iter()
-            .filter(|item| item["content"][0]["text"] == "and this")
-            .count();
+        let said =
+            request.input().iter().filter(|item| item["content"][0]["text"] == "and this").count();
         assert_eq!(said, 1);
     }
     server.assert_complete();
@@ -273,12 +213,9 @@ async fn a_steer_goes_into_the_running_turn_under_its_own_id() {
 #[tokio::test]
 async fn an_interrupt_cuts_a_stream_off_and_the_session_goes_on() {
     let gate = Gate::new("in the stream");
-    let streaming = Reply::sse()
-        .events(ResponseBuilder::new().text("a b").unfinished())
-        .gate(&gate);
-    let server = Server::start([streaming, Reply::text("fine")])
-        .await
-        .unwrap();
+    let streaming =
+        Reply::sse().events(ResponseBuilder::new().text("a b").unfinished()).gate(&gate);
+    let server = Server::start([streaming, Reply::text("fine")]).await.unwrap();
     let folder = Folder::new();
     let mut program = Program::start(&config(&server, &folder), &folder).await;
     program.send("0", json!({"type": "interrupt"})).await;
@@ -287,24 +224,15 @@ async fn an_interrupt_cuts_a_stream_off_and_the_session_goes_on() {
     program.say("2", "left").await;
     program.send("3", json!({"type": "interrupt"})).await;
     let events = program.until("turn_aborted").await;
-    assert_eq!(
-        shorts(&events).last().unwrap(),
-        "1 turn_aborted interrupted"
-    );
+    assert_eq!(shorts(&events).last().unwrap(), "1 turn_aborted interrupted");
     assert!(events.iter().all(|event| event["id"] == "1"), "{events:#?}");
     let outcome = server.wait_until_reply_ended(0).await;
-    assert!(
-        matches!(outcome, ReplyOutcome::ClientClosed { .. }),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, ReplyOutcome::ClientClosed { .. }), "{outcome:?}");
     program.say("4", "next").await;
     program.until("task_complete").await;
     program.shut_down().await;
     let input = server.requests()[1].input();
-    let said: Vec<_> = input
-        .iter()
-        .map(|item| text(&item["content"][0]["text"]))
-        .collect();
+    let said: Vec<_> = input.iter().map(|item| text(&item["content"][0]["text"])).collect();
     assert_eq!(said[1..], ["go", "left", "next"]);
 }
 
@@ -327,10 +255,7 @@ async fn an_interrupt_right_after_the_input_ends_its_turn() {
     // Both in one write.
     program.line(&format!("{input}\n{interrupt}")).await;
     let events = program.until_any(&["turn_aborted", "task_complete"]).await;
-    assert_eq!(
-        shorts(&events).last().unwrap(),
-        "1 turn_aborted interrupted"
-    );
+    assert_eq!(shorts(&events).last().unwrap(), "1 turn_aborted interrupted");
     program.say("3", "next").await;
     program.until("task_complete").await;
     program.shut_down().await;
@@ -339,12 +264,9 @@ async fn an_interrupt_right_after_the_input_ends_its_turn() {
 #[tokio::test]
 async fn failures_are_told_by_code_and_retries_before_their_wait() {
     let error = |status, kind: &str, message: &str| {
-        Reply::error(
-            status,
-            &json!({"error": {"type": kind, "message": message}}),
-        )
-        .header("x-request-id", "req_1")
-        .header("retry-after-ms", "1")
+        Reply::error(status, &json!({"error": {"type": kind, "message": message}}))
+            .header("x-request-id", "req_1")
+            .header("retry-after-ms", "1")
     };
     let half = Reply::sse().events(ResponseBuilder::new().text("half").unfinished());
     let server = Server::start([
@@ -382,17 +304,11 @@ async fn failures_are_told_by_code_and_retries_before_their_wait() {
         "type": "stream_error", "message": format!("Reconnecting... {attempt}/{max}"),
         "attempt": attempt, "max_attempts": max, "delay_ms": delay}})
     };
-    assert_eq!(
-        events[4..6],
-        [retry(1, 2, &json!(1)), retry(2, 2, &json!(1))]
-    );
+    assert_eq!(events[4..6], [retry(1, 2, &json!(1)), retry(2, 2, &json!(1))]);
     let shown = shorts(&events);
     assert!(shown[6].starts_with("2 stream_recovered "), "{shown:?}");
     assert_eq!(events[6]["msg"]["attempts"], 2);
-    assert_eq!(
-        shown[7..9],
-        ["2 item_started agent_message", "2 agent_message_delta half"]
-    );
+    assert_eq!(shown[7..9], ["2 item_started agent_message", "2 agent_message_delta half"]);
     assert_eq!(events[9], retry(1, 5, &events[9]["msg"]["delay_ms"]));
     assert_eq!(events[10]["msg"]["attempts"], 1);
     assert_eq!(shown.last().unwrap(), "2 task_complete whole");
@@ -429,10 +345,7 @@ async fn the_bounds_of_the_configuration_hold() {
     let mut program = Program::start(&settings, &folder).await;
     program.say("1", "go").await;
     let events = program.until("task_complete").await;
-    let output = events
-        .iter()
-        .find(|event| event["msg"]["type"] == "tool_call_end")
-        .unwrap();
+    let output = events.iter().find(|event| event["msg"]["type"] == "tool_call_end").unwrap();
     let output = text(&output["msg"]["output"]);
     assert!(output.starts_with("headx") && output.ends_with("xtail") && output.len() < 200);
     assert_eq!(
@@ -441,10 +354,7 @@ async fn the_bounds_of_the_configuration_hold() {
     );
     program.say("2", "go").await;
     let events = program.until("task_complete").await;
-    assert_eq!(
-        shorts(&events)[events.len() - 2..],
-        ["2 error protocol", "2 task_complete -"]
-    );
+    assert_eq!(shorts(&events)[events.len() - 2..], ["2 error protocol", "2 task_complete -"]);
     program.shut_down().await;
 }
 
@@ -470,19 +380,9 @@ async fn what_the_provider_is_told_is_what_the_configuration_says() {
     let request = server.requests().remove(0);
     let header = |name: &str| request.header(name);
     assert_eq!(header("authorization"), Some("Bearer sk-canary"));
-    assert_eq!(
-        (header("x-a"), header("x-b"), header("x-c")),
-        (Some("a"), Some("from-env"), None)
-    );
-    assert_eq!(
-        header("user-agent").unwrap(),
-        format!("longhaul/{}", env!("CARGO_PKG_VERSION"))
-    );
-    assert!(
-        request.target.ends_with("/v1/responses?api-version=1+2"),
-        "{}",
-        request.target
-    );
+    assert_eq!((header("x-a"), header("x-b"), header("x-c")), (Some("a"), Some("from-env"), None));
+    assert_eq!(header("user-agent").unwrap(), format!("longhaul/{}", env!("CARGO_PKG_VERSION")));
+    assert!(request.target.ends_with("/v1/responses?api-version=1+2"), "{}", request.target);
     let body = request.json();
     assert_eq!(body["prompt_cache_key"], session_id.as_str());
     let facts = json!([
@@ -494,8 +394,5 @@ async fn what_the_provider_is_told_is_what_the_configuration_says() {
     ]);
     assert_eq!(facts, json!([7, {"k": "v"}, 1, {"effort": "low"}, "low"]));
     let first = text(&body["input"][0]["content"][0]["text"]).to_owned();
-    assert!(
-        first.starts_with("<user_instructions>") && first.contains("British"),
-        "{first}"
-    );
+    assert!(first.starts_with("<user_instructions>") && first.contains("British"), "{first}");
 }

@@ -35,10 +35,7 @@ pub struct History {
 impl History {
     /// An empty conversation for a provider that wants items in `format`.
     pub fn new(format: WireFormat) -> Self {
-        Self {
-            format,
-            ..Self::default()
-        }
+        Self { format, ..Self::default() }
     }
 
     /// Marks the start of a turn: reasoning from before this point is no longer sent (see
@@ -75,10 +72,7 @@ impl History {
     /// Inserts an item whose pairing is settled.
     fn insert(&mut self, index: usize, item: Item) {
         self.pairing.shift(index);
-        for mark in [&mut self.turn_start, &mut self.last_user]
-            .into_iter()
-            .flatten()
-        {
+        for mark in [&mut self.turn_start, &mut self.last_user].into_iter().flatten() {
             if *mark >= index {
                 *mark += 1;
             }

@@ -31,11 +31,9 @@ impl Pairing {
     /// Takes note of an item that is appended at `index`.
     pub(super) fn note(&mut self, item: &Item, index: usize) {
         match item.call_role() {
-            Some(CallRole::Call(kind, call_id)) => self.open.push(OpenCall {
-                index,
-                kind,
-                call_id: call_id.into(),
-            }),
+            Some(CallRole::Call(kind, call_id)) => {
+                self.open.push(OpenCall { index, kind, call_id: call_id.into() })
+            }
             Some(CallRole::Output(..)) if self.answer_last(item).is_none() => {
                 self.orphans.push(index);
             }
@@ -56,10 +54,7 @@ impl Pairing {
 
     /// Settles the nearest open call before the end that `output`, which follows it, answers.
     fn answer_last(&mut self, output: &Item) -> Option<usize> {
-        let answered = self
-            .open
-            .iter()
-            .rposition(|call| call.is_answered_by(output))?;
+        let answered = self.open.iter().rposition(|call| call.is_answered_by(output))?;
         Some(self.open.remove(answered).index)
     }
 

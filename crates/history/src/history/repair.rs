@@ -63,11 +63,7 @@ pub(super) fn repair(broken: &History) -> (History, Vec<Repair>) {
 
 impl Repair {
     fn new(kind: RepairKind, item: &Item, item_index: usize) -> Self {
-        Self {
-            kind,
-            call_id: item.call_id().map(str::to_owned),
-            item_index,
-        }
+        Self { kind, call_id: item.call_id().map(str::to_owned), item_index }
     }
 }
 
@@ -78,10 +74,7 @@ impl History {
         self.pairing = super::Pairing::default();
         self.last_user = self.last_user.filter(|user| *user < index).or_else(|| {
             let is_user = |item: &&Item| item.kind() == crate::ItemKind::Message(crate::Role::User);
-            self.iter()
-                .rev()
-                .position(|item| is_user(&item))
-                .map(|back| index - 1 - back)
+            self.iter().rev().position(|item| is_user(&item)).map(|back| index - 1 - back)
         });
     }
 }

@@ -75,18 +75,13 @@ impl Segments {
     }
 
     pub(super) fn push(&mut self, item: Item, format: WireFormat) {
-        self.open()
-            .push_with(item, |item, wire| item.encode_wire(format, wire));
+        self.open().push_with(item, |item, wire| item.encode_wire(format, wire));
         self.len += 1;
     }
 
     /// Appends items that were encoded before, by copying their bytes.
     pub(super) fn append(&mut self, other: &Segments) {
-        for (item, wire) in other
-            .list
-            .iter()
-            .flat_map(|placed| placed.segment.encoded())
-        {
+        for (item, wire) in other.list.iter().flat_map(|placed| placed.segment.encoded()) {
             self.push_encoded(item.clone(), wire);
         }
     }
@@ -104,10 +99,7 @@ impl Segments {
     /// The segment that takes the next item, made writable: copied if a snapshot shares it.
     fn open(&mut self) -> &mut Segment {
         if self.list.last().is_none_or(|last| last.segment.is_full()) {
-            self.list.push(Placed {
-                first: self.len,
-                segment: Arc::default(),
-            });
+            self.list.push(Placed { first: self.len, segment: Arc::default() });
         }
         let last = self.list.len() - 1;
         Arc::make_mut(&mut self.list[last].segment)
@@ -122,11 +114,7 @@ impl Segments {
         let moved = self.list.split_off(position);
         self.len = moved.first().map_or(self.len, |placed| placed.first);
         for (item, wire) in moved.iter().flat_map(|placed| placed.segment.encoded()) {
-            let side = if self.len < index {
-                &mut *self
-            } else {
-                &mut tail
-            };
+            let side = if self.len < index { &mut *self } else { &mut tail };
             side.push_encoded(item.clone(), wire);
         }
         tail
@@ -141,9 +129,7 @@ impl Segment {
     /// The items with their wire forms, commas included.
     fn encoded(&self) -> impl Iterator<Item = (&Item, &[u8])> {
         let wire = |entry: &Entry| &self.wire[entry.wire.clone()];
-        self.entries
-            .iter()
-            .map(move |entry| (&entry.item, wire(entry)))
+        self.entries.iter().map(move |entry| (&entry.item, wire(entry)))
     }
 
     /// Adds an item; `encode` appends its wire form and says whether it has one.
@@ -165,9 +151,7 @@ impl Segment {
     pub(super) fn without_reasoning(&self, before: usize) -> (Vec<Range<usize>>, usize) {
         let mut ranges = Vec::new();
         let mut start = 0;
-        let dropped = self
-            .reasoning
-            .partition_point(|&position| position < before);
+        let dropped = self.reasoning.partition_point(|&position| position < before);
         for &position in &self.reasoning[..dropped] {
             let reasoning = &self.entries[position].wire;
             ranges.push(start..reasoning.start);

@@ -12,11 +12,7 @@ fn texts(prompt: &Prompt) -> Vec<String> {
 fn short(item: &serde_json::Value) -> String {
     let field = |key: &str| item[key].as_str().unwrap_or_default().to_owned();
     match item["type"].as_str().unwrap() {
-        "message" => format!(
-            "{}:{}",
-            field("role"),
-            item["content"][0]["text"].as_str().unwrap()
-        ),
+        "message" => format!("{}:{}", field("role"), item["content"][0]["text"].as_str().unwrap()),
         "function_call" | "custom_tool_call" => format!("call:{}", field("call_id")),
         "function_call_output" | "custom_tool_call_output" => {
             format!("out:{}={}", field("call_id"), field("output"))
@@ -42,12 +38,7 @@ fn history(items: impl IntoIterator<Item = Item>) -> History {
 fn kinds(repairs: &[Repair]) -> Vec<(RepairKind, Option<&str>, usize)> {
     let fields = |r: &Repair| (r.kind, r.item_index);
     let ids = repairs.iter().map(|r| r.call_id.as_deref());
-    repairs
-        .iter()
-        .map(fields)
-        .zip(ids)
-        .map(|((k, i), id)| (k, id, i))
-        .collect()
+    repairs.iter().map(fields).zip(ids).map(|((k, i), id)| (k, id, i)).collect()
 }
 
 #[test]
@@ -55,18 +46,8 @@ fn outputs_go_right_after_their_calls_whatever_their_order() {
     let mut history = history([Item::user("u"), call("a"), call("b"), Item::assistant("t")]);
     history.record_output(out("b", "2"));
     history.record_output(out("a", "1"));
-    let expected = [
-        "user:u",
-        "call:a",
-        "out:a=1",
-        "call:b",
-        "out:b=2",
-        "assistant:t",
-    ];
-    assert_eq!(
-        texts(&history.prompt(ReasoningFilter::CurrentTurn)),
-        expected
-    );
+    let expected = ["user:u", "call:a", "out:a=1", "call:b", "out:b=2", "assistant:t"];
+    assert_eq!(texts(&history.prompt(ReasoningFilter::CurrentTurn)), expected);
     assert_eq!(history.normalise(), []);
 }
 
@@ -107,11 +88,7 @@ fn a_mixed_list_is_repaired_in_one_pass_and_stays_repaired() {
             "out:kept=1"
         ]
     );
-    assert_eq!(
-        broken.prompt(ReasoningFilter::CurrentTurn),
-        prompt,
-        "the view repairs too"
-    );
+    assert_eq!(broken.prompt(ReasoningFilter::CurrentTurn), prompt, "the view repairs too");
     assert_eq!(repaired.normalise(), []);
 }
 
@@ -124,43 +101,20 @@ fn ids_used_again_pair_by_position() {
     history.record(Item::user("cut off"));
     history.record(call("0"));
     history.record_output(out("0", "last"));
-    assert_eq!(
-        kinds(&history.normalise()),
-        [(RepairKind::MissingOutput, Some("0"), 5)]
-    );
-    let expected = [
-        "call:0",
-        "out:0=aborted",
-        "user:cut off",
-        "call:0",
-        "out:0=last",
-    ];
-    assert_eq!(
-        texts(&history.prompt(ReasoningFilter::CurrentTurn))[5..],
-        expected
-    );
+    assert_eq!(kinds(&history.normalise()), [(RepairKind::MissingOutput, Some("0"), 5)]);
+    let expected = ["call:0", "out:0=aborted", "user:cut off", "call:0", "out:0=last"];
+    assert_eq!(texts(&history.prompt(ReasoningFilter::CurrentTurn))[5..], expected);
 }
 
 #[test]
 fn calls_of_one_response_may_share_an_id() {
-    let mut history = history([
-        Item::function_call("c", "tool", "1"),
-        Item::function_call("c", "tool", "2"),
-    ]);
+    let mut history =
+        history([Item::function_call("c", "tool", "1"), Item::function_call("c", "tool", "2")]);
     history.record_output(out("c", "first"));
     history.record_output(out("c", "second"));
     let expected = ["call:c", "out:c=first", "call:c", "out:c=second"];
-    assert_eq!(
-        texts(&history.prompt(ReasoningFilter::CurrentTurn)),
-        expected
-    );
-    assert!(
-        history
-            .get(0)
-            .unwrap()
-            .json()
-            .contains(r#""arguments":"1""#)
-    );
+    assert_eq!(texts(&history.prompt(ReasoningFilter::CurrentTurn)), expected);
+    assert!(history.get(0).unwrap().json().contains(r#""arguments":"1""#));
 }
 
 #[test]
@@ -203,21 +157,10 @@ fn reasoning_of_the_current_turn_alone_is_sent() {
     let before_steer = history.prompt(ReasoningFilter::CurrentTurn).to_json();
     history.record(Item::user("steer"));
     let prompt = history.prompt(ReasoningFilter::CurrentTurn);
-    let expected = [
-        "user:1",
-        "assistant:a",
-        "user:2",
-        "reasoning",
-        "call:c",
-        "out:c=1",
-        "user:steer",
-    ];
+    let expected =
+        ["user:1", "assistant:a", "user:2", "reasoning", "call:c", "out:c=1", "user:steer"];
     assert_eq!(texts(&prompt), expected);
-    assert!(
-        prompt
-            .to_json()
-            .starts_with(before_steer.trim_end_matches(']'))
-    );
+    assert!(prompt.to_json().starts_with(before_steer.trim_end_matches(']')));
     assert_eq!(history.prompt(ReasoningFilter::KeepAll).item_count(), 8);
     assert_eq!(history.prompt(ReasoningFilter::DropAll).item_count(), 6);
 }
@@ -237,14 +180,7 @@ fn without_a_marked_turn_the_last_user_message_starts_it() {
     let prompt = history.prompt(ReasoningFilter::CurrentTurn);
     assert_eq!(
         texts(&prompt),
-        [
-            "user:u1",
-            "assistant:a",
-            "user:u2",
-            "reasoning",
-            "assistant:b",
-            "reasoning"
-        ]
+        ["user:u1", "assistant:a", "user:u2", "reasoning", "assistant:b", "reasoning"]
     );
     assert_eq!(history.len(), 7, "the stored list keeps all");
 }
@@ -259,14 +195,7 @@ fn ghost_snapshots_and_calls_without_an_id_stay_off_the_wire() {
     let mut history = history(items.map(|json| Item::from_json(json).unwrap()));
     assert_eq!(history.normalise(), []);
     let prompt = history.prompt(ReasoningFilter::CurrentTurn);
-    assert_eq!(
-        (
-            prompt.to_json().as_str(),
-            prompt.item_count(),
-            prompt.byte_len()
-        ),
-        ("[]", 0, 2)
-    );
+    assert_eq!((prompt.to_json().as_str(), prompt.item_count(), prompt.byte_len()), ("[]", 0, 2));
     assert_eq!(history.len(), 3);
 }
 
@@ -296,10 +225,6 @@ fn insertion_far_back_keeps_order_and_marks() {
     assert_eq!(history.get(2), Some(&Item::assistant("0")));
     assert_eq!(history.len(), 1_504);
     let kept = history.prompt(ReasoningFilter::CurrentTurn);
-    assert_eq!(
-        kept.item_count(),
-        1_504,
-        "the reasoning is still of the current turn"
-    );
+    assert_eq!(kept.item_count(), 1_504, "the reasoning is still of the current turn");
     assert_eq!(kept.to_json().len(), kept.byte_len());
 }

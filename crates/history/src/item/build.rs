@@ -50,12 +50,7 @@ fn build(fields: &Fields<'_, impl Serialize>) -> Item {
 }
 
 fn without_id<T: Serialize>(r#type: &'static str, call_id: Option<&str>, rest: T) -> Item {
-    build(&Fields {
-        r#type,
-        id: None,
-        call_id,
-        rest,
-    })
+    build(&Fields { r#type, id: None, call_id, rest })
 }
 
 #[derive(Serialize)]
@@ -72,10 +67,7 @@ impl Item {
 
     /// A message of the model with one text.
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self::message(
-            Role::Assistant,
-            &[ContentPart::OutputText { text: text.into() }],
-        )
+        Self::message(Role::Assistant, &[ContentPart::OutputText { text: text.into() }])
     }
 
     /// A message.
@@ -116,10 +108,7 @@ impl Item {
     }
 
     /// The output that answers a call of `kind`.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "an output is made for its item"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "an output is made for its item")]
     pub fn output(kind: CallKind, call_id: &str, output: CallOutput) -> Self {
         #[derive(Serialize)]
         struct Output<'a> {
@@ -140,14 +129,9 @@ impl Item {
             #[serde(skip_serializing_if = "Option::is_none")]
             encrypted_content: Option<&'a str>,
         }
-        let summary = summary
-            .iter()
-            .map(|text| json!({"type": "summary_text", "text": text}))
-            .collect();
-        let rest = Reasoning {
-            summary,
-            encrypted_content,
-        };
+        let summary =
+            summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
+        let rest = Reasoning { summary, encrypted_content };
         without_id("reasoning", None, rest)
     }
 }

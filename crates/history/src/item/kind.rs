@@ -77,10 +77,9 @@ impl CallKind {
         match self {
             Self::Function => output == ItemKind::FunctionCallOutput,
             Self::Custom => output == ItemKind::CustomToolCallOutput,
-            Self::LocalShell => matches!(
-                output,
-                ItemKind::FunctionCallOutput | ItemKind::LocalShellCallOutput
-            ),
+            Self::LocalShell => {
+                matches!(output, ItemKind::FunctionCallOutput | ItemKind::LocalShellCallOutput)
+            }
         }
     }
 }
@@ -112,11 +111,7 @@ impl Head {
     pub(super) fn read(json: &str) -> Self {
         let json = json::mend(json);
         let Ok(outline) = serde_json::from_str::<Outline>(&json) else {
-            return Self {
-                kind: ItemKind::Other,
-                id: None,
-                call_id: None,
-            };
+            return Self { kind: ItemKind::Other, id: None, call_id: None };
         };
         let kind = outline.kind();
         let id = outline.id.filter(|id| !id.is_empty());
@@ -124,11 +119,7 @@ impl Head {
             ItemKind::LocalShellCall | ItemKind::LocalShellCallOutput => id.clone(),
             _ => None,
         };
-        Self {
-            kind,
-            call_id: outline.call_id.filter(|id| !id.is_empty()).or(by_own_id),
-            id,
-        }
+        Self { kind, call_id: outline.call_id.filter(|id| !id.is_empty()).or(by_own_id), id }
     }
 
     pub(super) fn call_role(&self) -> Option<CallRole<'_>> {
@@ -176,9 +167,7 @@ pub(super) fn calls_itself_a_call(json: &str) -> bool {
     let Some(object) = RawObject::parse(json) else {
         return false;
     };
-    let is_output = object
-        .field("type")
-        .is_some_and(|name| name.ends_with("_output\""));
+    let is_output = object.field("type").is_some_and(|name| name.ends_with("_output\""));
     names_a_call_or_output(&object) && !is_output
 }
 
@@ -198,14 +187,12 @@ impl Outline {
                 (ItemKind::Message(role), self.content.is_some())
             }
             (Some("reasoning"), _) => (ItemKind::Reasoning, true),
-            (Some("function_call"), _) => (
-                ItemKind::FunctionCall,
-                self.name.is_some() && self.arguments.is_some(),
-            ),
-            (Some("custom_tool_call"), _) => (
-                ItemKind::CustomToolCall,
-                self.name.is_some() && self.input.is_some(),
-            ),
+            (Some("function_call"), _) => {
+                (ItemKind::FunctionCall, self.name.is_some() && self.arguments.is_some())
+            }
+            (Some("custom_tool_call"), _) => {
+                (ItemKind::CustomToolCall, self.name.is_some() && self.input.is_some())
+            }
             (Some("function_call_output"), _) => {
                 (ItemKind::FunctionCallOutput, self.output.is_some())
             }

@@ -73,10 +73,7 @@ impl Item {
 
     /// `json` is one object without white space between its tokens.
     fn from_object(json: &str) -> Self {
-        Self(Arc::new(Inner {
-            head: kind::Head::read(json),
-            json: json.into(),
-        }))
+        Self(Arc::new(Inner { head: kind::Head::read(json), json: json.into() }))
     }
 
     /// The whole item as JSON, on one line.

@@ -34,47 +34,24 @@ fn whatever_comes_in_comes_out() {
 #[test]
 fn what_is_not_an_object_is_refused() {
     for text in ["", "[]", "\"x\"", "{", "{} {}", "null"] {
-        assert!(
-            matches!(Item::from_json(text), Err(ItemError::NotAnObject(_))),
-            "{text}"
-        );
+        assert!(matches!(Item::from_json(text), Err(ItemError::NotAnObject(_))), "{text}");
     }
 }
 
 #[test]
 fn kinds_and_ids() {
     let table = [
-        (
-            r#"{"type":"message","role":"user","content":[]}"#,
-            ItemKind::Message(Role::User),
-            None,
-        ),
-        (
-            r#"{"role":"assistant","content":"hi"}"#,
-            ItemKind::Message(Role::Assistant),
-            None,
-        ),
-        (
-            r#"{"type":"message","role":"tutor","content":[]}"#,
-            ItemKind::Message(Role::Other),
-            None,
-        ),
+        (r#"{"type":"message","role":"user","content":[]}"#, ItemKind::Message(Role::User), None),
+        (r#"{"role":"assistant","content":"hi"}"#, ItemKind::Message(Role::Assistant), None),
+        (r#"{"type":"message","role":"tutor","content":[]}"#, ItemKind::Message(Role::Other), None),
         (r#"{"type":"message","content":[]}"#, ItemKind::Other, None),
-        (
-            r#"{"type":"reasoning","summary":[]}"#,
-            ItemKind::Reasoning,
-            None,
-        ),
+        (r#"{"type":"reasoning","summary":[]}"#, ItemKind::Reasoning, None),
         (
             r#"{"type":"function_call","name":"n","arguments":"","call_id":"c"}"#,
             ItemKind::FunctionCall,
             Some("c"),
         ),
-        (
-            r#"{"type":"function_call","call_id":"c"}"#,
-            ItemKind::Other,
-            None,
-        ),
+        (r#"{"type":"function_call","call_id":"c"}"#, ItemKind::Other, None),
         (
             r#"{"type":"local_shell_call","id":"i","call_id":"c","action":{}}"#,
             ItemKind::LocalShellCall,
@@ -85,21 +62,9 @@ fn kinds_and_ids() {
             ItemKind::LocalShellCall,
             Some("i"),
         ),
-        (
-            r#"{"type":"web_search_call"}"#,
-            ItemKind::WebSearchCall,
-            None,
-        ),
-        (
-            r#"{"type":"ghost_snapshot"}"#,
-            ItemKind::GhostSnapshot,
-            None,
-        ),
-        (
-            r#"{"type":"compaction","encrypted_content":"e"}"#,
-            ItemKind::Compaction,
-            None,
-        ),
+        (r#"{"type":"web_search_call"}"#, ItemKind::WebSearchCall, None),
+        (r#"{"type":"ghost_snapshot"}"#, ItemKind::GhostSnapshot, None),
+        (r#"{"type":"compaction","encrypted_content":"e"}"#, ItemKind::Compaction, None),
         (r#"{"type":7}"#, ItemKind::Other, None),
     ];
     for (json, kind, call_id) in table {
@@ -147,49 +112,28 @@ fn reasoning_content_goes_back_only_as_raw_reasoning() {
 #[test]
 fn ids_go_where_responses_are_stored_if_the_server_gave_them() {
     let stored = |json: &str| wire(json, WireFormat::with_item_ids());
-    assert_eq!(
-        stored(r#"{"type":"reasoning","id":"r","summary":[]}"#)["id"],
-        "r"
-    );
-    assert_eq!(
-        stored(r#"{"type":"message","role":"assistant","id":"m","content":[]}"#)["id"],
-        "m"
-    );
+    assert_eq!(stored(r#"{"type":"reasoning","id":"r","summary":[]}"#)["id"], "r");
+    assert_eq!(stored(r#"{"type":"message","role":"assistant","id":"m","content":[]}"#)["id"], "m");
     assert_eq!(
         stored(r#"{"type":"message","role":"user","id":"own","content":[]}"#).get("id"),
         None
     );
-    assert_eq!(
-        stored(r#"{"type":"reasoning","id":"","summary":[]}"#).get("id"),
-        None
-    );
+    assert_eq!(stored(r#"{"type":"reasoning","id":"","summary":[]}"#).get("id"), None);
     let output = stored(r#"{"type":"function_call_output","id":"o","call_id":"c","output":"x"}"#);
-    assert_eq!(
-        output,
-        json!({"type": "function_call_output", "call_id": "c", "output": "x"})
-    );
+    assert_eq!(output, json!({"type": "function_call_output", "call_id": "c", "output": "x"}));
 }
 
 #[test]
 fn outputs_are_a_text_or_parts() {
     let parts = vec![
         OutputPart::InputText { text: "t".into() },
-        OutputPart::InputImage {
-            image_url: "data:image/png;base64,AA==".into(),
-        },
+        OutputPart::InputImage { image_url: "data:image/png;base64,AA==".into() },
     ];
     let text = Item::function_call_output("c", CallOutput::text("quote \" and \u{1}"));
     let images = Item::custom_tool_call_output("c", CallOutput::Parts(parts.clone()));
-    assert_eq!(
-        text.view(),
-        ItemView::Output(CallOutput::text("quote \" and \u{1}"))
-    );
+    assert_eq!(text.view(), ItemView::Output(CallOutput::text("quote \" and \u{1}")));
     assert_eq!(images.view(), ItemView::Output(CallOutput::Parts(parts)));
-    assert!(
-        images
-            .json()
-            .contains(r#""output":[{"type":"input_text","text":"t"}"#)
-    );
+    assert!(images.json().contains(r#""output":[{"type":"input_text","text":"t"}"#));
 }
 
 #[test]
@@ -215,10 +159,7 @@ fn views_read_what_servers_write() {
         ),
         ItemView::Message {
             role: Role::User,
-            content: vec![
-                ContentPart::Other,
-                ContentPart::InputText { text: "t".into() }
-            ]
+            content: vec![ContentPart::Other, ContentPart::InputText { text: "t".into() }]
         }
     );
 }
@@ -226,14 +167,8 @@ fn views_read_what_servers_write() {
 #[test]
 fn calls_that_cannot_be_answered_are_known() {
     let table = [
-        (
-            r#"{"type":"function_call","name":"n","arguments":"{}","call_id":"c"}"#,
-            false,
-        ),
-        (
-            r#"{"type":"function_call","name":"n","arguments":"{}","call_id":""}"#,
-            true,
-        ),
+        (r#"{"type":"function_call","name":"n","arguments":"{}","call_id":"c"}"#, false),
+        (r#"{"type":"function_call","name":"n","arguments":"{}","call_id":""}"#, true),
         (r#"{"type":"function_call","call_id":"c"}"#, true),
         (r#"{"type":"local_shell_call","action":{}}"#, true),
         (r#"{"type":"function_call_output","call_id":"c"}"#, false),

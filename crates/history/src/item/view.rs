@@ -223,9 +223,7 @@ fn web_search_call(json: &str) -> Option<ItemView> {
         query: Option<String>,
     }
     let query = parse::<Call>(json)?.action.and_then(|action| action.query);
-    Some(ItemView::WebSearchCall {
-        query: query.unwrap_or_default(),
-    })
+    Some(ItemView::WebSearchCall { query: query.unwrap_or_default() })
 }
 
 fn output(json: &str) -> Option<ItemView> {

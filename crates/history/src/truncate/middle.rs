@@ -50,15 +50,10 @@ fn around_marker(text: &str, kept_bytes: usize) -> Truncated<'_> {
     let left_bytes = kept_bytes / 2;
     let prefix = &text[..prefix_end(text, left_bytes)];
     let suffix = &text[suffix_start(text, kept_bytes - left_bytes)..];
-    let cut = Cut {
-        original_bytes: text.len(),
-        removed_bytes: text.len() - prefix.len() - suffix.len(),
-    };
+    let cut =
+        Cut { original_bytes: text.len(), removed_bytes: text.len() - prefix.len() - suffix.len() };
     let text = [prefix, &marker(cut.removed_tokens()), suffix].concat();
-    Truncated {
-        text: Cow::Owned(text),
-        cut: Some(cut),
-    }
+    Truncated { text: Cow::Owned(text), cut: Some(cut) }
 }
 
 fn prefix_end(text: &str, max_bytes: usize) -> usize {
@@ -76,12 +71,6 @@ fn suffix_start(text: &str, max_bytes: usize) -> usize {
 
 fn head(text: &str, max_bytes: usize) -> Truncated<'_> {
     let (kept, removed) = text.split_at(boundary_before(text, max_bytes));
-    let cut = Cut {
-        original_bytes: text.len(),
-        removed_bytes: removed.len(),
-    };
-    Truncated {
-        text: Cow::Borrowed(kept),
-        cut: Some(cut),
-    }
+    let cut = Cut { original_bytes: text.len(), removed_bytes: removed.len() };
+    Truncated { text: Cow::Borrowed(kept), cut: Some(cut) }
 }

@@ -64,29 +64,20 @@ impl Cut {
 impl<'a> Truncated<'a> {
     /// Estimated tokens of the original text, cut or not.
     pub fn original_tokens(&self) -> usize {
-        self.cut
-            .map_or(estimate_tokens(self.text.len()), Cut::original_tokens)
+        self.cut.map_or(estimate_tokens(self.text.len()), Cut::original_tokens)
     }
 
     fn unchanged(text: &'a str) -> Self {
-        Self {
-            text: Cow::Borrowed(text),
-            cut: None,
-        }
+        Self { text: Cow::Borrowed(text), cut: None }
     }
 }
 
 /// The nearest char boundary at or before byte `at`.
 fn boundary_before(text: &str, at: usize) -> usize {
-    (0..=at)
-        .rev()
-        .find(|&i| text.is_char_boundary(i))
-        .unwrap_or(0)
+    (0..=at).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
 /// The nearest char boundary at or after byte `at`.
 fn boundary_after(text: &str, at: usize) -> usize {
-    (at..text.len())
-        .find(|&i| text.is_char_boundary(i))
-        .unwrap_or(text.len())
+    (at..text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len())
 }

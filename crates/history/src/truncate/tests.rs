@@ -13,10 +13,7 @@ fn numbered_lines(count: usize) -> String {
 }
 
 fn cut(original_bytes: usize, removed_bytes: usize) -> Cut {
-    Cut {
-        original_bytes,
-        removed_bytes,
-    }
+    Cut { original_bytes, removed_bytes }
 }
 
 #[test]
@@ -37,14 +34,8 @@ fn a_text_that_fits_is_borrowed() {
 fn cuts_between_lines() {
     let text = numbered_lines(20);
     let short = middle(&text, 64);
-    assert_eq!(
-        short.text,
-        "001\n002\n003\n004\n…12 tokens truncated…\n017\n018\n019\n020\n"
-    );
-    assert_eq!(
-        (short.cut, short.original_tokens()),
-        (Some(cut(80, 48)), 20)
-    );
+    assert_eq!(short.text, "001\n002\n003\n004\n…12 tokens truncated…\n017\n018\n019\n020\n");
+    assert_eq!((short.cut, short.original_tokens()), (Some(cut(80, 48)), 20));
 }
 
 #[test]
@@ -74,16 +65,9 @@ fn tiny_budgets_keep_the_beginning_without_a_marker() {
     let table = [(0, ""), (2, ""), (3, "日"), (8, "日本")];
     for (max_bytes, kept) in table {
         let short = middle(&text, max_bytes);
-        assert_eq!(
-            (&*short.text, short.cut),
-            (kept, Some(cut(120, 120 - kept.len())))
-        );
+        assert_eq!((&*short.text, short.cut), (kept, Some(cut(120, 120 - kept.len()))));
     }
-    assert!(
-        middle(&text, 25)
-            .cut
-            .is_some_and(|cut| cut.removed_bytes == 96)
-    );
+    assert!(middle(&text, 25).cut.is_some_and(|cut| cut.removed_bytes == 96));
     assert_eq!(middle(&text, 26).text, "…30 tokens truncated…\n");
 }
 
@@ -96,21 +80,13 @@ fn naive(text: &str, max_bytes: usize) -> (String, usize) {
 
     let ends = || cuts().filter(|&end| end <= kept_bytes / 2);
     let starts = || cuts().filter(|&start| text.len() - start <= kept_bytes.div_ceil(2));
-    let lines = || {
-        starts()
-            .skip(1)
-            .filter(after_newline)
-            .filter(|&i| i < text.len())
-    };
+    let lines = || starts().skip(1).filter(after_newline).filter(|&i| i < text.len());
     let end = ends().filter(after_newline).max().or(ends().max()).unwrap();
     let start = lines().min().or(starts().min()).unwrap();
 
     let removed_bytes = start - end;
     let marker = marker(removed_bytes.div_ceil(4));
-    (
-        format!("{}{marker}{}", &text[..end], &text[start..]),
-        removed_bytes,
-    )
+    (format!("{}{marker}{}", &text[..end], &text[start..]), removed_bytes)
 }
 
 const TEXT: &str = "([ -~\n]|[é日🦀\n]|[x]{9}){0,300}";

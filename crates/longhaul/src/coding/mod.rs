@@ -3,17 +3,13 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! # use longhaul::transport::{Model, ModelError, Request, ResponseStream};
-//! # struct MyModel;
-//! # #[async_trait::async_trait]
-//! # impl Model for MyModel {
-//! #     async fn stream(&self, _: &Request) -> Result<ResponseStream, ModelError> { unimplemented!() }
-//! # }
 //! use longhaul::Agent;
-//! use longhaul::coding::{CodingContext, INSTRUCTIONS};
+//! use longhaul::coding::{CodingContext, INSTRUCTIONS, default_reasoning};
+//! use longhaul_testkit::ScriptedModel;
 //!
-//! let agent = Agent::builder("gpt-5-codex", Arc::new(MyModel))
+//! let agent = Agent::builder("gpt-5-codex", Arc::new(ScriptedModel::new()))
 //!     .instructions(INSTRUCTIONS)
+//!     .default_reasoning(default_reasoning)
 //!     .context(CodingContext::new(Some("Use British spelling.".into())))
 //!     .cwd(std::env::temp_dir())
 //!     .build()?;
@@ -33,10 +29,7 @@ pub const INSTRUCTIONS: &str = include_str!("instructions.md");
 
 /// How much a model reasons if nobody says: its own effort, and a summary, where it reasons at all.
 pub fn default_reasoning(model: &str) -> Option<Reasoning> {
-    lookup(model).reasoning.then(|| Reasoning {
-        effort: None,
-        summary: Some("auto".into()),
-    })
+    lookup(model).reasoning.then(|| Reasoning { effort: None, summary: Some("auto".into()) })
 }
 
 /// Tells the model of its folder and policy, and what its user always wants.
@@ -64,21 +57,12 @@ impl ContextMessages for CodingContext {
         let Some(told) = told else {
             let instructions = self.user_instructions.as_deref().map(user_instructions);
             let environment = environment(&facts(now), self.shell.as_deref());
-            return instructions
-                .into_iter()
-                .chain(environment)
-                .map(Item::user)
-                .collect();
+            return instructions.into_iter().chain(environment).map(Item::user).collect();
         };
         let before = facts(told);
-        let changed: Vec<_> = facts(now)
-            .into_iter()
-            .filter(|fact| !before.contains(fact))
-            .collect();
-        environment(&changed, None)
-            .into_iter()
-            .map(Item::user)
-            .collect()
+        let changed: Vec<_> =
+            facts(now).into_iter().filter(|fact| !before.contains(fact)).collect();
+        environment(&changed, None).into_iter().map(Item::user).collect()
     }
 }
 
@@ -88,14 +72,8 @@ fn user_instructions(text: &str) -> String {
 
 /// What the model is told of its settings, in order.
 fn facts(settings: &Settings) -> Vec<(&'static str, String)> {
-    let cwd = settings
-        .cwd
-        .as_ref()
-        .map(|cwd| ("cwd", cwd.display().to_string()));
-    let policy = (
-        "approval_policy",
-        settings.approval_policy.as_str().to_owned(),
-    );
+    let cwd = settings.cwd.as_ref().map(|cwd| ("cwd", cwd.display().to_string()));
+    let policy = ("approval_policy", settings.approval_policy.as_str().to_owned());
     cwd.into_iter().chain([policy]).collect()
 }
 
@@ -129,10 +107,7 @@ mod tests {
     }
 
     fn context() -> CodingContext {
-        CodingContext {
-            user_instructions: Some("be nice".into()),
-            shell: Some("zsh".into()),
-        }
+        CodingContext { user_instructions: Some("be nice".into()), shell: Some("zsh".into()) }
     }
 
     #[test]
@@ -142,10 +117,7 @@ mod tests {
             <approval_policy>on_request</approval_policy>\n  <shell>zsh</shell>\n\
             </environment_context>";
         let instructions = "<user_instructions>\n\nbe nice\n\n</user_instructions>";
-        assert_eq!(
-            messages,
-            [Item::user(instructions), Item::user(environment)]
-        );
+        assert_eq!(messages, [Item::user(instructions), Item::user(environment)]);
     }
 
     #[test]

@@ -58,36 +58,22 @@ impl Inner {
         let task = input.task.clone().unwrap_or_else(|| Arc::new(Regular));
         let message = input.into_message(&item_id).await;
         let wake = Arc::clone(&self.wake);
-        Ok(Submission::new(
-            id, message, item_id, settings, schema, task, wake,
-        ))
+        Ok(Submission::new(id, message, item_id, settings, schema, task, wake))
     }
 
     pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
         if let Some(cwd) = change.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            let message = format!(
-                "`cwd` is relative: `{}`; give an absolute path",
-                cwd.display()
-            );
+            let message = format!("`cwd` is relative: `{}`; give an absolute path", cwd.display());
             return Err(TurnError::InvalidInput(message));
         }
-        if change
-            .model
-            .as_ref()
-            .is_some_and(|model| model.trim().is_empty())
-        {
+        if change.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
             return Err(TurnError::InvalidInput("`model` is empty: name one".into()));
         }
         let tools = self.tools();
-        match change
-            .approval_policy
-            .and_then(|policy| tools.asks_under(policy))
-        {
+        match change.approval_policy.and_then(|policy| tools.asks_under(policy)) {
             Some(tool) => {
                 let error = BuildError::NobodyApproves(tool.to_owned());
-                Err(TurnError::InvalidInput(format!(
-                    "`approval_policy`: {error}"
-                )))
+                Err(TurnError::InvalidInput(format!("`approval_policy`: {error}")))
             }
             None => Ok(()),
         }
@@ -95,10 +81,7 @@ impl Inner {
 
     /// The tools of the next turn.
     pub(crate) fn tools(&self) -> ToolSet {
-        self.tools
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
@@ -125,10 +108,7 @@ impl Inner {
         output_schema: Option<Arc<Value>>,
     ) -> TurnContext {
         let settings = state.settings();
-        let raw_window = self
-            .bounds
-            .context_window
-            .or(lookup(&settings.model).context_window);
+        let raw_window = self.bounds.context_window.or(lookup(&settings.model).context_window);
         TurnContext {
             session_id: Arc::clone(&self.id),
             turn_id: Arc::clone(turn_id),

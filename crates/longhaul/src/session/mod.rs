@@ -44,10 +44,7 @@ pub enum Accepted {
 impl Session {
     fn new(inner: Arc<Inner>) -> Self {
         let open = CloseOnDrop(Arc::clone(&inner));
-        Self {
-            inner,
-            _open: Arc::new(open),
-        }
+        Self { inner, _open: Arc::new(open) }
     }
 
     /// The session's id: the prompt cache key of its requests.
@@ -67,10 +64,7 @@ impl Session {
     /// Dropping the future before it is ready accepts nothing.
     pub async fn prompt(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
         let (submission, handle) = self.inner.accept(input.into()).await?;
-        self.inner
-            .queue
-            .submit(submission)
-            .map_err(inner::refusal)?;
+        self.inner.queue.submit(submission).map_err(inner::refusal)?;
         self.inner.wake.notify_one();
         Ok(handle)
     }
@@ -214,8 +208,6 @@ impl Drop for CloseOnDrop {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.id())
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("id", &self.id()).finish_non_exhaustive()
     }
 }

@@ -58,18 +58,10 @@ async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
     let tools = inner.tools();
     let context = inner.turn_context(&turn_id, &tools, input.output_schema.clone());
     tracing::debug!(session = &*inner.id, turn = &*turn_id, "a turn begins");
-    emitter.emit(Event::TurnStarted {
-        model_context_window: context.model_context_window,
-    });
+    emitter.emit(Event::TurnStarted { model_context_window: context.model_context_window });
     let mut inputs = kept;
     inputs.push(input);
-    let scope = TaskScope::new(
-        Arc::clone(inner),
-        context,
-        tools,
-        emitter.clone(),
-        cancel.clone(),
-    );
+    let scope = TaskScope::new(Arc::clone(inner), context, tools, emitter.clone(), cancel.clone());
     let replies = scope.replies();
     let result = run_task(task, scope, inputs, &cancel).await;
 
@@ -129,18 +121,13 @@ fn tell_end(emitter: &Emitter, result: &Result<TurnResult, TurnError>) {
     let error = result.as_ref().err().map(TurnError::code);
     tracing::debug!(turn = &*emitter.turn_id, error, "a turn ends");
     emitter.emit_last(match result {
-        Ok(TurnResult {
-            end: TurnEnd::Aborted(reason),
-            ..
-        }) => Event::TurnAborted { reason: *reason },
-        Ok(result) => Event::TurnComplete {
-            last_agent_message: result.last_message.clone(),
-        },
+        Ok(TurnResult { end: TurnEnd::Aborted(reason), .. }) => {
+            Event::TurnAborted { reason: *reason }
+        }
+        Ok(result) => Event::TurnComplete { last_agent_message: result.last_message.clone() },
         Err(error) => {
             emitter.emit(Event::Error(error.clone()));
-            Event::TurnComplete {
-                last_agent_message: None,
-            }
+            Event::TurnComplete { last_agent_message: None }
         }
     });
 }

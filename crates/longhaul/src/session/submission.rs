@@ -59,9 +59,7 @@ impl Submission {
             item: message.item,
             shown: TurnItem {
                 id: item_id,
-                kind: TurnItemKind::UserMessage {
-                    content: message.shown,
-                },
+                kind: TurnItemKind::UserMessage { content: message.shown },
             },
             settings,
             output_schema: output_schema.map(Arc::new),

@@ -40,10 +40,7 @@ pub(crate) struct Replies(Arc<Mutex<Vec<Reply>>>);
 
 impl Replies {
     fn add(&self, reply: Reply) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(reply);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
     }
 
     pub(crate) fn take(&self) -> Vec<Reply> {
@@ -97,31 +94,18 @@ impl TaskScope {
 
     /// The turn takes `input`: from now on it settles its handle.
     fn join(&self, input: Submission) -> Joined {
-        let Submission {
-            id,
-            item,
-            shown,
-            reply,
-            output_schema,
-            ..
-        } = input;
+        let Submission { id, item, shown, reply, output_schema, .. } = input;
         if let Some(schema) = output_schema {
             *self.schema() = Some(schema);
         }
         let emitter = self.emitter.of(id, Arc::clone(&reply.queue));
         reply.cancel.join(&self.cancel);
         self.replies.add(reply);
-        Joined {
-            item,
-            shown,
-            emitter,
-        }
+        Joined { item, shown, emitter }
     }
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
-        self.output_schema
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.output_schema.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records the message and shows it to those who watch.
@@ -216,8 +200,6 @@ impl TaskScope {
 
 impl std::fmt::Debug for TaskScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TaskScope")
-            .field("turn_id", &self.context.turn_id)
-            .finish_non_exhaustive()
+        f.debug_struct("TaskScope").field("turn_id", &self.context.turn_id).finish_non_exhaustive()
     }
 }

@@ -29,11 +29,7 @@ impl Tool for CommandTool {
     }
 
     fn effect(&self) -> Effect {
-        if self.parallel {
-            Effect::Read
-        } else {
-            Effect::Write
-        }
+        if self.parallel { Effect::Read } else { Effect::Write }
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -49,10 +45,8 @@ impl Tool for CommandTool {
             Ok(running) => running.finish(&call, &context).await,
             Err(error) => {
                 let program = self.command.first().map_or("", String::as_str);
-                let folder = context
-                    .cwd()
-                    .filter(|cwd| !cwd.is_dir())
-                    .map_or_else(String::new, |cwd| {
+                let folder =
+                    context.cwd().filter(|cwd| !cwd.is_dir()).map_or_else(String::new, |cwd| {
                         format!("; the working folder {} does not exist", cwd.display())
                     });
                 ToolOutput::error(format!("`{program}` could not be started: {error}{folder}"))
@@ -67,29 +61,18 @@ fn start(tool: &CommandTool, call: &ToolCall, cwd: Option<&Path>) -> std::io::Re
         std::io::Error::new(std::io::ErrorKind::InvalidInput, "`command` is empty")
     })?;
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .env("LONGHAUL_CALL_ID", &call.call_id);
-    let inherited = ENVIRONMENT
-        .iter()
-        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.args(arguments).env_clear().env("LONGHAUL_CALL_ID", &call.call_id);
+    let inherited = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     command.envs(inherited);
     if let Some(cwd) = cwd {
         command.current_dir(cwd);
     }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     #[cfg(unix)]
     command.process_group(0);
     let child = command.spawn()?;
-    Ok(Running {
-        group: Group::of(&child),
-        child,
-    })
+    Ok(Running { group: Group::of(&child), child })
 }
 
 /// A program that runs. Dropping it kills its process group.
@@ -174,12 +157,7 @@ const MARKER_BYTES: usize = 64;
 
 impl Said {
     fn new(max_bytes: usize) -> Self {
-        Self {
-            max_bytes,
-            head: Vec::new(),
-            tail: VecDeque::new(),
-            dropped: 0,
-        }
+        Self { max_bytes, head: Vec::new(), tail: VecDeque::new(), dropped: 0 }
     }
 
     /// The share of the head, and of the tail as soon as something is left out.
@@ -253,9 +231,7 @@ impl Group {
     #[cfg(unix)]
     fn of(child: &Child) -> Self {
         let leader = child.id().and_then(|id| i32::try_from(id).ok());
-        Self {
-            leader: leader.and_then(rustix::process::Pid::from_raw),
-        }
+        Self { leader: leader.and_then(rustix::process::Pid::from_raw) }
     }
 
     #[cfg(not(unix))]

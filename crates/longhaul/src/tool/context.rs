@@ -78,10 +78,8 @@ impl ToolContext {
 
     /// Tells those who watch how far the call is.
     pub fn progress(&self, message: impl Into<String>) {
-        self.emitter.emit(Event::ToolProgress {
-            call_id: self.call_id.clone(),
-            message: message.into(),
-        });
+        self.emitter
+            .emit(Event::ToolProgress { call_id: self.call_id.clone(), message: message.into() });
     }
 
     /// Whether the call is to stop.

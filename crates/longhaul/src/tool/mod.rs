@@ -98,10 +98,6 @@ impl ToolCall {
         name: impl Into<String>,
         arguments: impl Into<String>,
     ) -> Self {
-        Self {
-            call_id: call_id.into(),
-            name: name.into(),
-            arguments: arguments.into(),
-        }
+        Self { call_id: call_id.into(), name: name.into(), arguments: arguments.into() }
     }
 }

@@ -13,10 +13,7 @@ pub struct ToolOutput {
 impl ToolOutput {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            content: CallOutput::text(text),
-            success: true,
-        }
+        Self { content: CallOutput::text(text), success: true }
     }
 
     /// A JSON value, which the model gets as text.
@@ -26,25 +23,17 @@ impl ToolOutput {
 
     /// Texts and images in order.
     pub fn parts(parts: Vec<OutputPart>) -> Self {
-        Self {
-            content: CallOutput::Parts(parts),
-            success: true,
-        }
+        Self { content: CallOutput::Parts(parts), success: true }
     }
 
     /// An image: a web address or a `data:` URL.
     pub fn image(image_url: impl Into<String>) -> Self {
-        Self::parts(vec![OutputPart::InputImage {
-            image_url: image_url.into(),
-        }])
+        Self::parts(vec![OutputPart::InputImage { image_url: image_url.into() }])
     }
 
     /// What went wrong, for the model.
     pub fn error(message: impl Into<String>) -> Self {
-        Self {
-            content: CallOutput::text(message),
-            success: false,
-        }
+        Self { content: CallOutput::text(message), success: false }
     }
 
     /// What the model gets.

@@ -41,19 +41,13 @@ impl ToolSet {
             if may_ask(&**tool, policy) {
                 return Err(BuildError::NobodyApproves(spec.name));
             }
-            let entry = Entry {
-                tool: Arc::clone(tool),
-                form: spec.form.clone(),
-            };
+            let entry = Entry { tool: Arc::clone(tool), form: spec.form.clone() };
             if by_name.insert(spec.name.clone(), entry).is_some() {
                 return Err(BuildError::DuplicateTool(spec.name));
             }
             specs.push(spec);
         }
-        Ok(Self {
-            by_name: Arc::new(by_name),
-            list: ToolList::new(&specs),
-        })
+        Ok(Self { by_name: Arc::new(by_name), list: ToolList::new(&specs) })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
@@ -88,9 +82,7 @@ fn check(spec: &ToolSpec) -> Result<(), BuildError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let name = &spec.name;
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) {
-        return Err(BuildError::ToolName(
-            name.chars().take(MAX_NAME_BYTES).collect(),
-        ));
+        return Err(BuildError::ToolName(name.chars().take(MAX_NAME_BYTES).collect()));
     }
     match &spec.form {
         ToolForm::Function { parameters, .. } if parameters["type"] != "object" => {
@@ -102,8 +94,6 @@ fn check(spec: &ToolSpec) -> Result<(), BuildError> {
 
 impl std::fmt::Debug for ToolSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ToolSet")
-            .field("names", &self.by_name.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("ToolSet").field("names", &self.by_name.keys()).finish_non_exhaustive()
     }
 }

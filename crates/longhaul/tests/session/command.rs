@@ -46,20 +46,15 @@ async fn outputs(folder: &Path, bytes: usize, tools: Vec<(CommandTool, &str)>) -
         .enumerate()
         .map(|(number, (tool, arguments))| (format!("c{number}"), tool.name.clone(), *arguments))
         .collect();
-    let calls = calls
-        .iter()
-        .map(|(id, name, arguments)| (&**id, &**name, *arguments));
+    let calls = calls.iter().map(|(id, name, arguments)| (&**id, &**name, *arguments));
     let model = ScriptedModel::new().calls(calls).text("done");
     let agent = scripted(&model).cwd(folder).max_tool_output_bytes(bytes);
-    let agent = tools
-        .into_iter()
-        .fold(agent, |agent, (tool, _)| agent.tool(tool));
+    let agent = tools.into_iter().fold(agent, |agent, (tool, _)| agent.tool(tool));
     let session = agent.build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let events = lines(&mut turn).await;
     let ends = events.iter().filter_map(|line| line.strip_prefix("end "));
-    ends.map(|end| end.split_once(' ').unwrap().1.to_owned())
-        .collect()
+    ends.map(|end| end.split_once(' ').unwrap().1.to_owned()).collect()
 }
 
 #[tokio::test]
@@ -80,10 +75,7 @@ async fn a_program_gets_its_arguments_and_gives_its_output() {
                 ),
                 "{}",
             ),
-            (
-                sh("fails", "echo so far; echo the reason >&2; exit 3"),
-                "{}",
-            ),
+            (sh("fails", "echo so far; echo the reason >&2; exit 3"), "{}"),
             (sh("killed", "kill -9 $$"), "{}"),
             (CommandTool::new("missing", "", &["/nowhere/program"]), "{}"),
             (CommandTool::new("empty", "", &[]), "{}"),
@@ -96,18 +88,8 @@ async fn a_program_gets_its_arguments_and_gives_its_output() {
     assert_eq!(seen[2], format!("ok {}\n", place.display()));
     let names: Vec<_> = seen[3].split_whitespace().skip(1).collect();
     // The shell adds some of its own.
-    let allowed = [
-        "HOME",
-        "LANG",
-        "TMPDIR",
-        "PATH",
-        "LONGHAUL_CALL_ID",
-        "PWD",
-        "OLDPWD",
-        "SHLVL",
-        "_",
-        "c3",
-    ];
+    let allowed =
+        ["HOME", "LANG", "TMPDIR", "PATH", "LONGHAUL_CALL_ID", "PWD", "OLDPWD", "SHLVL", "_", "c3"];
     assert!(names.iter().all(|name| allowed.contains(name)), "{names:?}");
     assert_eq!(names.last(), Some(&"c3"));
     assert_eq!(
@@ -115,11 +97,7 @@ async fn a_program_gets_its_arguments_and_gives_its_output() {
         "failed the program failed: exit status: 3\nstderr:\nthe reason\n\nstdout:\nso far\n"
     );
     assert_eq!(seen[5], "failed the program failed: signal: 9 (SIGKILL)");
-    assert!(
-        seen[6].starts_with("failed `/nowhere/program` could not be started: "),
-        "{}",
-        seen[6]
-    );
+    assert!(seen[6].starts_with("failed `/nowhere/program` could not be started: "), "{}", seen[6]);
     assert!(
         seen[7].starts_with("failed `` could not be started: `command` is empty"),
         "{}",
@@ -132,11 +110,7 @@ async fn a_program_that_says_too_much_is_bounded() {
     let folder = Folder::new();
     let loud = "printf head; head -c 3000000 /dev/zero | tr '\\0' x; printf tail";
     let seen = outputs(&folder.0, 1000, vec![(sh("loud", loud), "{}")]).await;
-    assert!(
-        seen[0].starts_with("ok headx") && seen[0].ends_with("xtail"),
-        "{}",
-        &seen[0][..99]
-    );
+    assert!(seen[0].starts_with("ok headx") && seen[0].ends_with("xtail"), "{}", &seen[0][..99]);
     assert!(seen[0].len() < 1200, "{}", seen[0].len());
 }
 
@@ -146,10 +120,7 @@ struct Pipe(PathBuf);
 impl Pipe {
     fn new(folder: &Folder) -> Self {
         let path = folder.0.join("pipe");
-        let made = std::process::Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         Self(path)
     }
@@ -161,12 +132,7 @@ impl Pipe {
             let mut pipe = BufReader::new(std::fs::File::open(path).unwrap());
             let mut line = String::new();
             pipe.read_line(&mut line).unwrap();
-            (
-                pipe,
-                line.split_whitespace()
-                    .map(|pid| pid.parse().unwrap())
-                    .collect(),
-            )
+            (pipe, line.split_whitespace().map(|pid| pid.parse().unwrap()).collect())
         });
         reading.await.unwrap()
     }
@@ -186,11 +152,7 @@ async fn an_interrupt_kills_a_program_with_all_its_children() {
     let folder = Folder::new();
     let pipe = Pipe::new(&folder);
     let model = ScriptedModel::new().call("c1", "family", "{}").text("fine");
-    let agent = scripted(&model)
-        .cwd(&folder.0)
-        .tool(sh("family", FAMILY))
-        .build()
-        .unwrap();
+    let agent = scripted(&model).cwd(&folder.0).tool(sh("family", FAMILY)).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let (pipe, pids) = pipe.open().await;
@@ -199,10 +161,7 @@ async fn an_interrupt_kills_a_program_with_all_its_children() {
     let events = lines(&mut turn).await;
     assert_eq!(
         events[events.len() - 2..],
-        [
-            "end c1 failed aborted: had started, effect unknown",
-            "aborted"
-        ]
+        ["end c1 failed aborted: had started, effect unknown", "aborted"]
     );
     all_dead(pipe).await;
     session.prompt("next").await.unwrap().await.unwrap();
@@ -221,11 +180,7 @@ async fn a_timeout_kills_a_program_with_all_its_children() {
     let mut family = sh("family", FAMILY);
     family.timeout_ms = Some(2_000);
     let model = ScriptedModel::new().call("c1", "family", "{}").text("fine");
-    let agent = scripted(&model)
-        .cwd(&folder.0)
-        .tool(family)
-        .build()
-        .unwrap();
+    let agent = scripted(&model).cwd(&folder.0).tool(family).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     let (pipe, _) = pipe.open().await;
@@ -243,15 +198,8 @@ async fn children_that_a_program_leaves_behind_do_not_outlive_its_call() {
     let pipe = Pipe::new(&folder);
     let model = ScriptedModel::new().call("c1", "leaves", "{}").text("fine");
     // The child holds stdout too.
-    let leaves = sh(
-        "leaves",
-        "exec 3>pipe; sleep 100000 & echo $! >&3; echo gone",
-    );
-    let agent = scripted(&model)
-        .cwd(&folder.0)
-        .tool(leaves)
-        .build()
-        .unwrap();
+    let leaves = sh("leaves", "exec 3>pipe; sleep 100000 & echo $! >&3; echo gone");
+    let agent = scripted(&model).cwd(&folder.0).tool(leaves).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     let (pipe, _) = pipe.open().await;
@@ -264,25 +212,16 @@ async fn children_that_a_program_leaves_behind_do_not_outlive_its_call() {
 fn the_end_of_the_runtime_kills_a_program() {
     let folder = Folder::new();
     let pipe = Pipe::new(&folder);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let model = ScriptedModel::new().call("c1", "family", "{}");
     let pipe = runtime.block_on(async {
-        let agent = scripted(&model)
-            .cwd(&folder.0)
-            .tool(sh("family", FAMILY))
-            .build()
-            .unwrap();
+        let agent = scripted(&model).cwd(&folder.0).tool(sh("family", FAMILY)).build().unwrap();
         let session = agent.session().start().await.unwrap();
         let _turn = session.prompt("go").await.unwrap();
         pipe.open().await.0
     });
     drop(runtime);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(all_dead(pipe));
 }
 

@@ -18,11 +18,7 @@ fn refusal(status: u16, kind: &str, code: &str, message: &str) -> Reply {
 
 /// What is known of an error: code, retryable, reason.
 fn facts(error: &TurnError) -> (&'static str, bool, Option<String>) {
-    (
-        error.code(),
-        error.is_retryable(),
-        error.reason().map(str::to_owned),
-    )
+    (error.code(), error.is_retryable(), error.reason().map(str::to_owned))
 }
 
 /// Code, whether it may pass, and why the response ended early.
@@ -31,9 +27,7 @@ type Facts = (&'static str, bool, Option<&'static str>);
 async fn session_without_retries(server: &Server) -> Session {
     let mut provider = provider(server);
     provider.retry = RetryPolicy::new(0, 0);
-    let agent = longhaul::Agent::builder("test-model", provider)
-        .build()
-        .unwrap();
+    let agent = longhaul::Agent::builder("test-model", provider).build().unwrap();
     agent.session().start().await.unwrap()
 }
 
@@ -41,44 +35,18 @@ async fn session_without_retries(server: &Server) -> Session {
 async fn every_failure_has_its_code_and_the_session_lives() {
     let text = || ResponseBuilder::new().text("x");
     let table: Vec<(Reply, Facts)> = vec![
+        (refusal(400, "invalid_request_error", "bad", "no"), ("invalid_request", false, None)),
         (
-            refusal(400, "invalid_request_error", "bad", "no"),
-            ("invalid_request", false, None),
-        ),
-        (
-            refusal(
-                400,
-                "invalid_request_error",
-                "context_length_exceeded",
-                "too long",
-            ),
+            refusal(400, "invalid_request_error", "context_length_exceeded", "too long"),
             ("context_window_exceeded", false, None),
         ),
-        (
-            refusal(401, "authentication_error", "x", "no"),
-            ("unauthorized", false, None),
-        ),
-        (
-            refusal(403, "x", "usage_not_included", "no"),
-            ("usage_not_included", false, None),
-        ),
-        (
-            refusal(429, "x", "usage_limit_reached", "no"),
-            ("usage_limit_reached", false, None),
-        ),
-        (
-            refusal(429, "x", "rate_limit_exceeded", "slow"),
-            ("rate_limited", true, None),
-        ),
-        (
-            refusal(500, "server_error", "x", "sorry"),
-            ("server_error", true, None),
-        ),
+        (refusal(401, "authentication_error", "x", "no"), ("unauthorized", false, None)),
+        (refusal(403, "x", "usage_not_included", "no"), ("usage_not_included", false, None)),
+        (refusal(429, "x", "usage_limit_reached", "no"), ("usage_limit_reached", false, None)),
+        (refusal(429, "x", "rate_limit_exceeded", "slow"), ("rate_limited", true, None)),
+        (refusal(500, "server_error", "x", "sorry"), ("server_error", true, None)),
         (refusal(503, "x", "x", "busy"), ("server_error", true, None)),
-        (
-            Reply::sse().events(text().failed("server_error", "sorry")),
-            ("server_error", true, None),
-        ),
+        (Reply::sse().events(text().failed("server_error", "sorry")), ("server_error", true, None)),
         (
             Reply::sse().events(text().failed("context_length_exceeded", "long")),
             ("context_window_exceeded", false, None),
@@ -87,23 +55,11 @@ async fn every_failure_has_its_code_and_the_session_lives() {
             Reply::sse().events(text().incomplete("max_output_tokens")),
             ("response_incomplete", false, Some("max_output_tokens")),
         ),
-        (
-            Reply::sse().events(text().unfinished()),
-            ("stream_incomplete", true, None),
-        ),
-        (
-            Reply::sse().events(text().unfinished()).cut(Cut::Rst),
-            ("stream_incomplete", true, None),
-        ),
-        (
-            Reply::sse().bytes("data: {nonsense\n\n"),
-            ("protocol", true, None),
-        ),
+        (Reply::sse().events(text().unfinished()), ("stream_incomplete", true, None)),
+        (Reply::sse().events(text().unfinished()).cut(Cut::Rst), ("stream_incomplete", true, None)),
+        (Reply::sse().bytes("data: {nonsense\n\n"), ("protocol", true, None)),
         (Reply::json(&Value::Null), ("protocol", false, None)),
-        (
-            Reply::sse().without_head().cut(Cut::Fin),
-            ("connection_failed", true, None),
-        ),
+        (Reply::sse().without_head().cut(Cut::Fin), ("connection_failed", true, None)),
     ];
     let replies = table.iter().map(|(reply, _)| reply.clone());
     let script: Script = replies.chain([Reply::text("fine")]).collect();
@@ -114,16 +70,9 @@ async fn every_failure_has_its_code_and_the_session_lives() {
         let events = lines(&mut turn).await;
         let end = [format!("error {code}"), "complete -".into()];
         assert_eq!(events[events.len() - 2..], end, "{number}");
-        assert!(
-            !events.iter().any(|event| event.starts_with("retry")),
-            "{number}"
-        );
+        assert!(!events.iter().any(|event| event.starts_with("retry")), "{number}");
         let error = turn.await.unwrap_err();
-        assert_eq!(
-            facts(&error),
-            (*code, *retryable, reason.map(Into::into)),
-            "{number} {error}"
-        );
+        assert_eq!(facts(&error), (*code, *retryable, reason.map(Into::into)), "{number} {error}");
         assert!(error.session_can_go_on());
         assert!(!error.to_string().is_empty());
     }
@@ -141,16 +90,11 @@ async fn an_error_tells_its_request_when_to_try_again_and_what_caused_it() {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
     let reset = json!({"error": {"type": "usage_limit_reached", "message": "used up",
         "resets_at": 4_000_000_000_u64}});
-    let dead = Reply::sse()
-        .events(ResponseBuilder::new().text("x").unfinished())
-        .cut(Cut::Rst);
-    let server = Server::start([
-        soon,
-        Reply::error(429, &reset),
-        dead.header("x-request-id", "req_8"),
-    ])
-    .await
-    .unwrap();
+    let dead = Reply::sse().events(ResponseBuilder::new().text("x").unfinished()).cut(Cut::Rst);
+    let server =
+        Server::start([soon, Reply::error(429, &reset), dead.header("x-request-id", "req_8")])
+            .await
+            .unwrap();
     let session = session_without_retries(&server).await;
 
     let before = SystemTime::now();
@@ -162,17 +106,11 @@ async fn an_error_tells_its_request_when_to_try_again_and_what_caused_it() {
     assert!(before + hour <= retry_at && retry_at <= SystemTime::now() + hour);
 
     let error = session.prompt("b").await.unwrap().await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.retry_at()),
-        ("usage_limit_reached", Some(at))
-    );
+    assert_eq!((error.code(), error.retry_at()), ("usage_limit_reached", Some(at)));
     assert_eq!(error.request_id(), None);
 
     let error = session.prompt("c").await.unwrap().await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.request_id()),
-        ("stream_incomplete", Some("req_8"))
-    );
+    assert_eq!((error.code(), error.request_id()), ("stream_incomplete", Some("req_8")));
     assert!(error.source().is_some(), "what broke the connection");
     let errors: [&dyn Error; 1] = [&error];
     assert!(errors[0].downcast_ref::<TurnError>().is_some());
@@ -184,43 +122,25 @@ async fn no_server_is_an_error_with_its_cause() {
     let session = session_without_retries(&server).await;
     server.shutdown().await;
     let error = session.prompt("a").await.unwrap().await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.is_retryable()),
-        ("connection_failed", true)
-    );
-    let mut causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| {
-        (*cause).source()
-    });
-    assert!(
-        causes.any(|cause| cause.downcast_ref::<std::io::Error>().is_some()),
-        "{error:?}"
-    );
+    assert_eq!((error.code(), error.is_retryable()), ("connection_failed", true));
+    let mut causes =
+        std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+    assert!(causes.any(|cause| cause.downcast_ref::<std::io::Error>().is_some()), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_credential_shows_in_no_error() {
     let echo = |request: &longhaul_testkit::server::RecordedRequest| {
-        let key = request
-            .header("authorization")
-            .unwrap_or_default()
-            .to_owned();
-        Reply::error(
-            401,
-            &json!({"error": {"message": format!("bad key: {key}")}}),
-        )
+        let key = request.header("authorization").unwrap_or_default().to_owned();
+        Reply::error(401, &json!({"error": {"message": format!("bad key: {key}")}}))
     };
     let server = Server::start(Script::new().reply_with(echo)).await.unwrap();
     let provider =
         provider(&server).with_auth(longhaul::transport::auth::ApiKey(Secret::new("sk-canary")));
-    let agent = longhaul::Agent::builder("test-model", provider)
-        .build()
-        .unwrap();
+    let agent = longhaul::Agent::builder("test-model", provider).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let error = session.prompt("a").await.unwrap().await.unwrap_err();
     assert_eq!(error.code(), "unauthorized");
-    assert!(
-        !format!("{error} {error:?}").contains("canary"),
-        "{error:?}"
-    );
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     server.assert_complete();
 }

@@ -25,9 +25,7 @@ fn step(input: &[serde_json::Value]) -> ResponseBuilder {
     let is_user = |item: &serde_json::Value| item["role"] == "user";
     let last_user = input.iter().rposition(is_user).unwrap();
     if input.len() > last_user + 1 {
-        ResponseBuilder::new()
-            .reasoning("enough", None)
-            .text("so it is")
+        ResponseBuilder::new().reasoning("enough", None).text("so it is")
     } else {
         ResponseBuilder::new()
             .reasoning("ask", Some("gAAAA"))
@@ -58,9 +56,7 @@ async fn an_interrupt_at_any_event_leaves_a_conversation_that_goes_on() {
         let model = ScriptedModel::new().respond_with(two_steps).repeat_last();
         let yielding = Arc::new(Yielding(model.clone()));
         let agent = longhaul::Agent::builder("test-model", yielding);
-        let agent = tools()
-            .into_iter()
-            .fold(agent, longhaul::AgentBuilder::tool);
+        let agent = tools().into_iter().fold(agent, longhaul::AgentBuilder::tool);
         let session = agent.build().unwrap().session().start().await.unwrap();
         let mut turn = session.prompt("go").await.unwrap();
         let mut seen = Vec::new();
@@ -73,11 +69,7 @@ async fn an_interrupt_at_any_event_leaves_a_conversation_that_goes_on() {
         let reached = seen.len() > index;
         assert_eq!(ends(&seen), 1, "{index}: {seen:?}");
         let result = turn.await.unwrap();
-        let end = if result.is_interrupted() {
-            "aborted"
-        } else {
-            "complete so it is"
-        };
+        let end = if result.is_interrupted() { "aborted" } else { "complete so it is" };
         assert_eq!(seen.last().unwrap(), end, "{index}");
         interrupted += usize::from(result.is_interrupted());
         // Whatever was begun to be shown as a call is shown to its end.
@@ -85,9 +77,8 @@ async fn an_interrupt_at_any_event_leaves_a_conversation_that_goes_on() {
         assert_eq!(count("begin "), count("end "), "{index}: {seen:?}");
 
         let before = conversation(&session.history());
-        let calls = before
-            .iter()
-            .filter(|line| line.contains("call c") || line.starts_with("custom c"));
+        let calls =
+            before.iter().filter(|line| line.contains("call c") || line.starts_with("custom c"));
         let outputs = before.iter().filter(|line| line.contains("output c"));
         assert_eq!(calls.count(), outputs.count(), "{index}: {before:?}");
         let result = session.prompt("and now?").await.unwrap().await.unwrap();
@@ -116,24 +107,16 @@ async fn an_interrupt_at_any_byte_closes_the_connection() {
             let before = (0..response).map(|number| Reply::sse().events(whole(number)));
             let script: Script = before.chain([held, Reply::text("fine")]).collect();
             let server = Server::start(script).await.unwrap();
-            let agent = tools()
-                .into_iter()
-                .fold(over_http(&server), longhaul::AgentBuilder::tool);
+            let agent = tools().into_iter().fold(over_http(&server), longhaul::AgentBuilder::tool);
             let session = agent.build().unwrap().session().start().await.unwrap();
             let mut turn = session.prompt("go").await.unwrap();
             gate.reached().await;
             assert!(session.interrupt());
             let events = lines(&mut turn).await;
-            assert_eq!(
-                (ends(&events), events.last().unwrap().as_str()),
-                (1, "aborted")
-            );
+            assert_eq!((ends(&events), events.last().unwrap().as_str()), (1, "aborted"));
             assert!(turn.await.unwrap().is_interrupted());
             let outcome = server.wait_until_reply_ended(response).await;
-            assert!(
-                matches!(outcome, ReplyOutcome::ClientClosed { .. }),
-                "{outcome:?}"
-            );
+            assert!(matches!(outcome, ReplyOutcome::ClientClosed { .. }), "{outcome:?}");
             let result = session.prompt("and now?").await.unwrap().await.unwrap();
             assert_eq!(result.last_message.as_deref(), Some("fine"));
             server.assert_complete();
@@ -182,11 +165,7 @@ async fn unfinished_calls_are_answered_with_what_is_known_of_them() {
     assert!(session.interrupt());
     assert!(session.interrupt(), "twice is once");
     let events = lines(&mut turn).await;
-    assert_eq!(
-        begun.elapsed(),
-        Duration::from_millis(100),
-        "the grace of tools, virtual"
-    );
+    assert_eq!(begun.elapsed(), Duration::from_millis(100), "the grace of tools, virtual");
     assert_eq!(
         events[4..],
         [
@@ -231,10 +210,7 @@ async fn a_stopped_tool_is_dropped() {
         }
     }
     let model = ScriptedModel::new().call("c1", "endless", "{}");
-    let (begun, dropped) = (
-        Arc::new(Barrier::new(2)),
-        Arc::new(tokio::sync::Notify::new()),
-    );
+    let (begun, dropped) = (Arc::new(Barrier::new(2)), Arc::new(tokio::sync::Notify::new()));
     let (at_begin, at_drop) = (Arc::clone(&begun), Arc::clone(&dropped));
     let endless = Probe::new("endless", move |_, _| {
         let guard = Guard(Arc::clone(&at_drop));
@@ -245,14 +221,7 @@ async fn a_stopped_tool_is_dropped() {
             std::future::pending().await
         }
     });
-    let session = scripted(&model)
-        .tool(endless)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).tool(endless).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     begun.wait().await;
     turn.cancel();
@@ -263,23 +232,13 @@ async fn a_stopped_tool_is_dropped() {
 #[tokio::test]
 async fn an_interrupt_of_nothing_is_nothing() {
     let model = ScriptedModel::new().text("one").text("two");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut events = session.events();
     assert!(!session.interrupt());
     session.prompt("a").await.unwrap().await.unwrap();
     assert!(!session.interrupt(), "the turn has ended");
     let result = session.prompt("b").await.unwrap().await.unwrap();
-    assert_eq!(
-        result.end,
-        TurnEnd::Complete,
-        "a late interrupt hits no later turn"
-    );
+    assert_eq!(result.end, TurnEnd::Complete, "a late interrupt hits no later turn");
     session.shutdown().await.unwrap();
     let mut seen = Vec::new();
     while let Some(event) = events.next().await {
@@ -291,43 +250,21 @@ async fn an_interrupt_of_nothing_is_nothing() {
 #[tokio::test]
 async fn an_interrupt_right_after_the_input_still_ends_its_turn() {
     let model = ScriptedModel::new().text("two");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("a").await.unwrap();
-    assert!(
-        session.interrupt(),
-        "the turn is accepted, though it has not begun"
-    );
-    assert_eq!(
-        lines(&mut turn).await,
-        ["started", "item+ user", "item= user a", "aborted"]
-    );
+    assert!(session.interrupt(), "the turn is accepted, though it has not begun");
+    assert_eq!(lines(&mut turn).await, ["started", "item+ user", "item= user a", "aborted"]);
     assert!(turn.await.unwrap().is_interrupted());
     let result = session.prompt("b").await.unwrap().await.unwrap();
     assert_eq!(result.end, TurnEnd::Complete);
-    assert_eq!(
-        items(&model.requests()[0].input()),
-        ["user a", "user b"],
-        "nothing is lost"
-    );
+    assert_eq!(items(&model.requests()[0].input()), ["user a", "user b"], "nothing is lost");
     model.assert_complete();
 }
 
 #[tokio::test]
 async fn an_interrupt_ends_the_running_turn_alone() {
     let model = ScriptedModel::new().hang().text("two");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let first = session.prompt("a").await.unwrap();
     model.wait_for_requests(1).await;
     let second = session.prompt("b").await.unwrap();

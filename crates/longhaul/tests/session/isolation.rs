@@ -27,11 +27,7 @@ async fn an_agent_and_a_session_go_anywhere() {
 /// What of a request belongs to its session.
 fn own(request: &RecordedRequest) -> Vec<String> {
     let body = request.json();
-    let tools = body["tools"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|tool| tool["name"].to_string());
+    let tools = body["tools"].as_array().unwrap().iter().map(|tool| tool["name"].to_string());
     vec![
         request.header("authorization").unwrap_or("-").to_owned(),
         body["instructions"].to_string(),
@@ -44,9 +40,8 @@ fn own(request: &RecordedRequest) -> Vec<String> {
 
 #[tokio::test]
 async fn each_session_has_its_own_of_everything() {
-    let server = Server::start(Script::new().reply(Reply::text("hello")).repeat_last())
-        .await
-        .unwrap();
+    let server =
+        Server::start(Script::new().reply(Reply::text("hello")).repeat_last()).await.unwrap();
     let provider = provider(&server).with_auth(ApiKey(Secret::new("agent-key")));
     let agent = longhaul::Agent::builder("test-model", provider)
         .instructions("agent instructions")
@@ -75,12 +70,7 @@ async fn each_session_has_its_own_of_everything() {
         .unwrap();
     let sessions = [&plain, &ada, &bob];
     for (number, session) in sessions.into_iter().enumerate() {
-        session
-            .prompt(format!("{number}"))
-            .await
-            .unwrap()
-            .await
-            .unwrap();
+        session.prompt(format!("{number}")).await.unwrap().await.unwrap();
     }
     let ids: BTreeSet<_> = sessions.iter().map(|session| session.id()).collect();
     assert_eq!(ids.len(), 3);
@@ -125,18 +115,11 @@ async fn a_thousand_sessions_share_one_pool() {
     let echo = |request: &RecordedRequest| {
         Reply::text(request.input()[0]["content"][0]["text"].as_str().unwrap())
     };
-    let server = Server::start(Script::new().reply_with(echo).repeat_last())
-        .await
-        .unwrap();
+    let server = Server::start(Script::new().reply_with(echo).repeat_last()).await.unwrap();
     let agent = over_http(&server).build().unwrap();
     for number in 0..1000 {
         let session = agent.session().start().await.unwrap();
-        let result = session
-            .prompt(format!("{number}"))
-            .await
-            .unwrap()
-            .await
-            .unwrap();
+        let result = session.prompt(format!("{number}")).await.unwrap().await.unwrap();
         assert_eq!(result.last_message, Some(number.to_string()));
     }
     let connections: BTreeSet<_> = server.requests().iter().map(|r| r.connection).collect();
@@ -162,12 +145,7 @@ async fn a_thousand_sessions_at_once_keep_apart() {
         let agent = agent.clone();
         sessions.spawn(async move {
             let session = agent.session().start().await.unwrap();
-            session
-                .prompt(format!("{number}"))
-                .await
-                .unwrap()
-                .await
-                .unwrap();
+            session.prompt(format!("{number}")).await.unwrap().await.unwrap();
             let n = number;
             assert_eq!(
                 conversation(&session.history()),
@@ -201,16 +179,10 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
     options.extra.insert("model".into(), json!("other"));
     let table = [
         (
-            longhaul::Agent::builder(" ", Arc::new(ScriptedModel::new()))
-                .build()
-                .err()
-                .unwrap(),
+            longhaul::Agent::builder(" ", Arc::new(ScriptedModel::new())).build().err().unwrap(),
             "the model's name is empty: name one",
         ),
-        (
-            build(|a| a.cwd("here")),
-            "the working folder `here` is relative: give an absolute path",
-        ),
+        (build(|a| a.cwd("here")), "the working folder `here` is relative: give an absolute path"),
         (
             build(|a| a.request_options(options)),
             "request option `extra.model`: the request has a field of that name; use it instead",
@@ -233,21 +205,11 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
         assert_eq!(error.to_string(), message);
     }
     let agent = longhaul::Agent::builder("m", Arc::new(ScriptedModel::new()));
-    let agent = agent
-        .approval_policy(ApprovalPolicy::Never)
-        .tool(asks())
-        .build()
-        .unwrap();
+    let agent = agent.approval_policy(ApprovalPolicy::Never).tool(asks()).build().unwrap();
     let twice: SessionBuilder = agent.session().tool(asks());
-    assert_eq!(
-        twice.start().await.err(),
-        Some(BuildError::DuplicateTool("rm".into()))
-    );
+    assert_eq!(twice.start().await.err(), Some(BuildError::DuplicateTool("rm".into())));
     let session = agent.session().start().await.unwrap();
     let mut change = longhaul_state::protocol::SettingsUpdate::default();
     change.approval_policy = Some(ApprovalPolicy::Always);
-    assert_eq!(
-        session.configure(change).unwrap_err().code(),
-        "invalid_submission"
-    );
+    assert_eq!(session.configure(change).unwrap_err().code(), "invalid_submission");
 }

@@ -24,32 +24,20 @@ fn inputs() -> Vec<Input> {
 
 #[tokio::test]
 async fn the_preview_is_what_is_sent_byte_for_byte() {
-    let calls = ResponseBuilder::new()
-        .reasoning("why", Some("gAAAA"))
-        .call("c1", "echo", "{}");
+    let calls = ResponseBuilder::new().reasoning("why", Some("gAAAA")).call("c1", "echo", "{}");
     let mut replies = vec![Reply::from(calls)];
     replies.extend((0..5).map(|number| Reply::text(&format!("answer {number}"))));
-    let server = Server::start(
-        replies
-            .into_iter()
-            .collect::<longhaul_testkit::server::Script>(),
-    )
-    .await
-    .unwrap();
-    let agent = over_http(&server)
-        .instructions("Be brief.")
-        .tool(Probe::echo("echo"))
-        .build()
+    let server = Server::start(replies.into_iter().collect::<longhaul_testkit::server::Script>())
+        .await
         .unwrap();
+    let agent =
+        over_http(&server).instructions("Be brief.").tool(Probe::echo("echo")).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let (mut previews, mut sent_first) = (Vec::new(), Vec::new());
     for input in inputs() {
         let before = session.history();
         let preview = session.preview_request(input.clone()).await.unwrap();
-        assert_eq!(
-            preview,
-            session.preview_request(input.clone()).await.unwrap()
-        );
+        assert_eq!(preview, session.preview_request(input.clone()).await.unwrap());
         assert_eq!(session.history(), before);
         sent_first.push(server.requests().len());
         session.prompt(input).await.unwrap().await.unwrap();
@@ -66,13 +54,7 @@ async fn the_preview_is_what_is_sent_byte_for_byte() {
 async fn the_preview_has_what_an_interrupted_turn_left() {
     let gate = Gate::new("held");
     let model = ScriptedModel::new().hold(&gate).text("never").text("fine");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("a").await.unwrap();
     gate.reached().await;
     let steered = session.steer("b").await.unwrap();

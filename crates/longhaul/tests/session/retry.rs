@@ -24,13 +24,7 @@ async fn each_wait_is_told_before_it_begins_and_the_recovery_after_it() {
         .fail(advised)
         .break_after(ResponseBuilder::new().text("half"), busy())
         .text("whole");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let (mut told, mut events) = (Vec::new(), Vec::new());
     let mut waiting: Option<(Instant, Duration)> = None;
@@ -64,17 +58,11 @@ async fn each_wait_is_told_before_it_begins_and_the_recovery_after_it() {
         ]
     );
     let jittered = Duration::from_millis(180)..=Duration::from_millis(220);
-    assert!(
-        jittered.contains(&told[0]) && jittered.contains(&told[2]),
-        "{told:?}"
-    );
+    assert!(jittered.contains(&told[0]) && jittered.contains(&told[2]), "{told:?}");
     assert_eq!(told[1], Duration::from_secs(7));
     let result = turn.await.unwrap();
     assert_eq!((result.model_calls, result.attempts), (1, 4));
-    assert_eq!(
-        conversation(&session.history()),
-        ["user go", "assistant whole"]
-    );
+    assert_eq!(conversation(&session.history()), ["user go", "assistant whole"]);
     model.assert_complete();
 }
 
@@ -98,20 +86,10 @@ async fn the_budgets_of_a_step_add_up_and_the_next_step_has_its_own() {
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let events = lines(&mut turn).await;
-    let retries: Vec<_> = events
-        .iter()
-        .filter(|line| line.starts_with("retry"))
-        .collect();
-    let step = [
-        "retry 1/1 server_error",
-        "retry 1/2 server_error",
-        "retry 2/2 server_error",
-    ];
+    let retries: Vec<_> = events.iter().filter(|line| line.starts_with("retry")).collect();
+    let step = ["retry 1/1 server_error", "retry 1/2 server_error", "retry 2/2 server_error"];
     assert_eq!(retries, [step, step].concat());
-    assert_eq!(
-        events[events.len() - 2..],
-        ["error server_error", "complete -"]
-    );
+    assert_eq!(events[events.len() - 2..], ["error server_error", "complete -"]);
     assert_eq!(turn.await.unwrap_err().code(), "server_error");
     assert_eq!(model.requests().len(), 8);
     model.assert_complete();
@@ -122,13 +100,7 @@ async fn a_failure_that_no_retry_cures_is_not_repeated() {
     let model = ScriptedModel::new()
         .fail(ModelError::new(ErrorCode::InvalidRequest, "no"))
         .fail(busy().with_retry_after(Some(Duration::from_secs(61))));
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     for code in ["invalid_request", "server_error"] {
         let mut turn = session.prompt("go").await.unwrap();
         let events = lines(&mut turn).await;
@@ -142,13 +114,7 @@ async fn a_failure_that_no_retry_cures_is_not_repeated() {
 async fn an_interrupt_ends_a_wait_at_once() {
     let advised = busy().with_retry_after(Some(Duration::from_secs(60)));
     let model = ScriptedModel::new().fail(advised).text("again");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let begun = Instant::now();
     while let Some(event) = turn.next().await {
@@ -175,13 +141,7 @@ async fn over_http_a_broken_turn_comes_to_its_answer_and_sends_the_same_bytes() 
     ])
     .await
     .unwrap();
-    let session = over_http(&server)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = over_http(&server).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let mut events = lines(&mut turn).await;
     // How much of a response arrives before a reset is the network's affair.
@@ -202,10 +162,6 @@ async fn over_http_a_broken_turn_comes_to_its_answer_and_sends_the_same_bytes() 
     let result = turn.await.unwrap();
     assert_eq!((result.model_calls, result.attempts), (1, 4));
     let requests = server.requests();
-    assert!(
-        requests
-            .iter()
-            .all(|request| request.body == requests[0].body)
-    );
+    assert!(requests.iter().all(|request| request.body == requests[0].body));
     server.assert_complete();
 }

@@ -13,18 +13,8 @@ use super::support::{Probe, line, lines, over_http, scripted};
 #[tokio::test]
 async fn dropping_the_session_finishes_what_was_accepted() {
     let gate = Gate::new("first");
-    let model = ScriptedModel::new()
-        .hold(&gate)
-        .text("one")
-        .text("two")
-        .text("three");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let model = ScriptedModel::new().hold(&gate).text("one").text("two").text("three");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut events = session.events();
     let first = session.prompt("a").await.unwrap();
     gate.reached().await;
@@ -47,13 +37,7 @@ async fn dropping_the_session_finishes_what_was_accepted() {
 
 #[tokio::test]
 async fn a_session_that_did_nothing_ends_when_it_is_dropped() {
-    let session = scripted(&ScriptedModel::new())
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&ScriptedModel::new()).build().unwrap().session().start().await.unwrap();
     let mut events = session.events();
     drop(session);
     assert!(events.next().await.is_none());
@@ -71,14 +55,7 @@ async fn shutdown_interrupts_what_runs_and_settles_what_waits() {
             ToolOutput::text("stopped half way")
         }
     });
-    let session = scripted(&model)
-        .tool(endless)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).tool(endless).build().unwrap().session().start().await.unwrap();
     let mut events = session.events();
     let mut running = session.prompt("a").await.unwrap();
     begun.notified().await;
@@ -111,23 +88,14 @@ async fn shutdown_interrupts_what_runs_and_settles_what_waits() {
 #[tokio::test]
 async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
     let model = ScriptedModel::new().text("one");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     session.prompt("a").await.unwrap().await.unwrap();
     session.shutdown().await.unwrap();
     for refused in [session.prompt("b").await, session.steer("b").await] {
         assert_eq!(refused.err().unwrap().code(), "closed");
     }
     assert!(!session.interrupt());
-    assert!(
-        session.events().next().await.is_none(),
-        "no event will ever come"
-    );
+    assert!(session.events().next().await.is_none(), "no event will ever come");
     assert_eq!(session.history().len(), 2);
     assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 15);
     session.shutdown().await.unwrap();
@@ -136,13 +104,7 @@ async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
 #[tokio::test]
 async fn a_shutdown_that_nobody_awaits_goes_on() {
     let model = ScriptedModel::new().hang();
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("a").await.unwrap();
     model.wait_for_requests(1).await;
     {
@@ -157,19 +119,10 @@ async fn a_shutdown_that_nobody_awaits_goes_on() {
 async fn shutdown_closes_the_connection_of_a_response_that_never_ends() {
     let gate = Gate::new("silent");
     let server = Server::start([Reply::sse().gate(&gate)]).await.unwrap();
-    let session = over_http(&server)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = over_http(&server).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("a").await.unwrap();
     gate.reached().await;
     session.shutdown().await.unwrap();
     assert!(turn.await.unwrap().is_interrupted());
-    assert!(matches!(
-        server.wait_until_reply_ended(0).await,
-        ReplyOutcome::ClientClosed { .. }
-    ));
+    assert!(matches!(server.wait_until_reply_ended(0).await, ReplyOutcome::ClientClosed { .. }));
 }

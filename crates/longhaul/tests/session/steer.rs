@@ -41,10 +41,7 @@ async fn steered(session: &Session, texts: &[&str]) -> Vec<TurnHandle> {
 
 #[tokio::test]
 async fn a_steer_is_in_the_next_request_exactly_once_and_shares_the_result() {
-    let model = ScriptedModel::new()
-        .call("c1", "held", "{}")
-        .text("one")
-        .text("two");
+    let model = ScriptedModel::new().call("c1", "held", "{}").text("one").text("two");
     let barrier = Arc::new(Barrier::new(2));
     let agent = scripted(&model).tool(held(&barrier)).build().unwrap();
     let session = agent.session().start().await.unwrap();
@@ -56,11 +53,7 @@ async fn a_steer_is_in_the_next_request_exactly_once_and_shares_the_result() {
     barrier.wait().await;
     let result = turn.await.unwrap();
     let own = lines(&mut handles[0]).await;
-    assert_eq!(
-        own,
-        ["item+ user", "item= user left"],
-        "the steer's own events"
-    );
+    assert_eq!(own, ["item+ user", "item= user left"], "the steer's own events");
     for handle in handles {
         assert_eq!(handle.await.unwrap(), result);
     }
@@ -107,18 +100,8 @@ async fn a_steer_is_in_the_next_request_exactly_once_and_shares_the_result() {
 #[tokio::test]
 async fn a_steer_that_comes_too_late_starts_a_turn_before_what_waits() {
     let gate = Gate::new("last answer");
-    let model = ScriptedModel::new()
-        .hold(&gate)
-        .text("one")
-        .text("two")
-        .text("three");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let model = ScriptedModel::new().hold(&gate).text("one").text("two").text("three");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     gate.reached().await;
     let waiting = session.prompt("waiting").await.unwrap();
@@ -129,10 +112,7 @@ async fn a_steer_that_comes_too_late_starts_a_turn_before_what_waits() {
     let events = lines(&mut late).await;
     assert_eq!((events[0].as_str(), ends(&events)), ("started", 1));
     assert_eq!(late.await.unwrap().last_message.as_deref(), Some("two"));
-    assert_eq!(
-        waiting.await.unwrap().last_message.as_deref(),
-        Some("three")
-    );
+    assert_eq!(waiting.await.unwrap().last_message.as_deref(), Some("three"));
     assert_eq!(
         conversation(&session.history()),
         [
@@ -149,18 +129,8 @@ async fn a_steer_that_comes_too_late_starts_a_turn_before_what_waits() {
 #[tokio::test]
 async fn steers_that_come_too_late_start_one_turn_together() {
     let gate = Gate::new("last answer");
-    let model = ScriptedModel::new()
-        .hold(&gate)
-        .text("one")
-        .text("two")
-        .text("three");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let model = ScriptedModel::new().hold(&gate).text("one").text("two").text("three");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     gate.reached().await;
     let waiting = session.prompt("waiting").await.unwrap();
@@ -180,27 +150,16 @@ async fn steers_that_come_too_late_start_one_turn_together() {
 
 #[tokio::test]
 async fn the_settings_and_the_schema_of_a_steer_hold_from_the_next_request_or_turn() {
-    let model = ScriptedModel::new()
-        .call("c1", "held", "{}")
-        .text("{}")
-        .text("two");
+    let model = ScriptedModel::new().call("c1", "held", "{}").text("{}").text("two");
     let barrier = Arc::new(Barrier::new(2));
-    let session = scripted(&model)
-        .tool(held(&barrier))
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session =
+        scripted(&model).tool(held(&barrier)).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     barrier.wait().await;
     let mut settings = SettingsUpdate::default();
     settings.model = Some("other-model".into());
     let schema = json!({"type": "object"});
-    let input = Input::from("as JSON")
-        .output_schema(schema.clone())
-        .settings(settings);
+    let input = Input::from("as JSON").output_schema(schema.clone()).settings(settings);
     let steered = session.steer(input).await.unwrap();
     barrier.wait().await;
     turn.await.unwrap();
@@ -213,30 +172,17 @@ async fn the_settings_and_the_schema_of_a_steer_hold_from_the_next_request_or_tu
         .collect();
     assert_eq!(
         facts,
-        [
-            json!(["test-model", null]),
-            json!(["test-model", schema]),
-            json!(["other-model", null]),
-        ]
+        [json!(["test-model", null]), json!(["test-model", schema]), json!(["other-model", null]),]
     );
 }
 
 #[tokio::test]
 async fn a_steer_with_nothing_to_steer_starts_a_turn() {
     let model = ScriptedModel::new().text("one");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut turn = session.steer("go").await.unwrap();
     let events = lines(&mut turn).await;
-    assert_eq!(
-        (events[0].as_str(), events.last().unwrap().as_str()),
-        ("started", "complete one")
-    );
+    assert_eq!((events[0].as_str(), events.last().unwrap().as_str()), ("started", "complete one"));
     assert_eq!(turn.await.unwrap().model_calls, 1);
 }
 
@@ -273,14 +219,8 @@ async fn a_steer_outlives_the_error_of_its_turn() {
 async fn after_an_interrupt_steers_wait_for_the_next_turn() {
     let model = ScriptedModel::new().call("c1", "held", "{}").text("fine");
     let barrier = Arc::new(Barrier::new(2));
-    let session = scripted(&model)
-        .tool(held(&barrier))
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session =
+        scripted(&model).tool(held(&barrier)).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     barrier.wait().await;
     let handles = steered(&session, &["left", "right"]).await;
@@ -307,19 +247,10 @@ async fn after_an_interrupt_steers_wait_for_the_next_turn() {
 
 #[tokio::test]
 async fn a_steer_that_is_cancelled_in_time_is_sent_nowhere() {
-    let model = ScriptedModel::new()
-        .call("c1", "held", "{}")
-        .text("one")
-        .text("two");
+    let model = ScriptedModel::new().call("c1", "held", "{}").text("one").text("two");
     let barrier = Arc::new(Barrier::new(2));
-    let session = scripted(&model)
-        .tool(held(&barrier))
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session =
+        scripted(&model).tool(held(&barrier)).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     barrier.wait().await;
     let mut handles = steered(&session, &["left", "right"]).await;
@@ -338,13 +269,7 @@ async fn a_steer_that_is_cancelled_in_time_is_sent_nowhere() {
 async fn what_an_interrupted_turn_left_can_be_taken_back_while_nothing_runs() {
     let gate = Gate::new("held");
     let model = ScriptedModel::new().hold(&gate).text("never").text("fine");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     gate.reached().await;
     let mut handles = steered(&session, &["left", "right"]).await;
@@ -352,38 +277,23 @@ async fn what_an_interrupted_turn_left_can_be_taken_back_while_nothing_runs() {
     turn.await.unwrap();
     let left = handles.remove(0);
     left.cancel();
-    assert!(
-        left.await.unwrap().is_interrupted(),
-        "at once, not with the next turn"
-    );
+    assert!(left.await.unwrap().is_interrupted(), "at once, not with the next turn");
     session.prompt("next").await.unwrap().await.unwrap();
-    assert_eq!(
-        items(&model.requests()[1].input()),
-        ["user go", "user right", "user next"]
-    );
+    assert_eq!(items(&model.requests()[1].input()), ["user go", "user right", "user next"]);
 }
 
 #[tokio::test]
 async fn waiting_inputs_are_bounded_and_the_bound_never_locks_a_session() {
     let gate = Gate::new("held");
     let model = ScriptedModel::new().hold(&gate).text("never").text("fine");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("go").await.unwrap();
     gate.reached().await;
     let mut handles = Vec::new();
     for number in 0..MAX_WAITING {
         handles.push(session.steer(format!("{number}")).await.unwrap());
     }
-    for refused in [
-        session.steer("too many").await,
-        session.prompt("too many").await,
-    ] {
+    for refused in [session.steer("too many").await, session.prompt("too many").await] {
         let error = refused.err().unwrap();
         assert_eq!((error.code(), error.is_retryable()), ("busy", true));
     }
@@ -395,10 +305,8 @@ async fn waiting_inputs_are_bounded_and_the_bound_never_locks_a_session() {
     }
     let sent = items(&model.requests()[1].input());
     let steers = (0..MAX_WAITING).map(|number| format!("user {number}"));
-    let expected: Vec<_> = std::iter::once("user go".into())
-        .chain(steers)
-        .chain(["user next".into()])
-        .collect();
+    let expected: Vec<_> =
+        std::iter::once("user go".into()).chain(steers).chain(["user next".into()]).collect();
     assert_eq!(sent, expected);
 }
 
@@ -408,16 +316,10 @@ fn two_steps(request: &Recorded) -> Answer {
     let since_user = input.iter().rposition(|item| item["role"] == "assistant");
     let open = &input[since_user.map_or(0, |index| index + 1)..];
     let response = ResponseBuilder::new();
-    if open
-        .iter()
-        .any(|item| item["type"] == "function_call_output")
-    {
+    if open.iter().any(|item| item["type"] == "function_call_output") {
         response.text("so it is").into()
     } else {
-        response
-            .call("c1", "echo", "{}")
-            .call("c2", "echo", "{}")
-            .into()
+        response.call("c1", "echo", "{}").call("c2", "echo", "{}").into()
     }
 }
 
@@ -431,10 +333,7 @@ async fn a_steer_at_any_event_is_sent_exactly_once() {
             ToolOutput::text("o")
         });
         let yielding = Arc::new(Yielding(model.clone()));
-        let agent = longhaul::Agent::builder("test-model", yielding)
-            .tool(echo)
-            .build()
-            .unwrap();
+        let agent = longhaul::Agent::builder("test-model", yielding).tool(echo).build().unwrap();
         let session = agent.session().start().await.unwrap();
         let mut turn = session.prompt("go").await.unwrap();
         let mut seen = Vec::new();
@@ -469,10 +368,8 @@ const INPUTS: usize = 7;
 async fn nothing_is_lost_in_a_crowd() {
     let model = ScriptedModel::new().respond_with(two_steps).repeat_last();
     let yielding = Arc::new(Yielding(model.clone()));
-    let agent = longhaul::Agent::builder("test-model", yielding)
-        .tool(Probe::echo("echo"))
-        .build()
-        .unwrap();
+    let agent =
+        longhaul::Agent::builder("test-model", yielding).tool(Probe::echo("echo")).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..8 {
@@ -517,11 +414,7 @@ async fn nothing_is_lost_in_a_crowd() {
     for client in 0..8 {
         for number in 0..INPUTS {
             let wanted = format!("user input {client} {number}");
-            assert_eq!(
-                said.iter().filter(|line| **line == wanted).count(),
-                1,
-                "{wanted}"
-            );
+            assert_eq!(said.iter().filter(|line| **line == wanted).count(), 1, "{wanted}");
         }
     }
     assert_eq!(model.problems(), [""; 0]);

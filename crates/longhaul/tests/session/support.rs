@@ -42,31 +42,20 @@ pub(crate) fn line(event: &Event) -> String {
         },
         Event::TextDelta(text) => format!("text {text}"),
         Event::ReasoningDelta(text) => format!("think {text}"),
-        Event::ToolCallBegin {
-            call_id,
-            name,
-            arguments,
-        } => format!("begin {call_id} {name} {arguments}"),
+        Event::ToolCallBegin { call_id, name, arguments } => {
+            format!("begin {call_id} {name} {arguments}")
+        }
         Event::ToolProgress { call_id, message } => format!("progress {call_id} {message}"),
-        Event::ToolCallEnd {
-            call_id,
-            success,
-            output,
-            ..
-        } => format!(
-            "end {call_id} {} {output}",
-            if *success { "ok" } else { "failed" }
-        ),
+        Event::ToolCallEnd { call_id, success, output, .. } => {
+            format!("end {call_id} {} {output}", if *success { "ok" } else { "failed" })
+        }
         Event::TokenCount { info, .. } => {
             let total = info.map_or(0, |info| info.total_token_usage.total);
             format!("tokens {total}")
         }
-        Event::StreamError {
-            attempt,
-            max_attempts,
-            error,
-            ..
-        } => format!("retry {attempt}/{max_attempts} {}", error.code()),
+        Event::StreamError { attempt, max_attempts, error, .. } => {
+            format!("retry {attempt}/{max_attempts} {}", error.code())
+        }
         Event::StreamRecovered { attempts } => format!("recovered {attempts}"),
         Event::HistoryRepaired(repairs) => format!("repaired {}", repairs.len()),
         Event::Background(message) => format!("background {message}"),
@@ -117,18 +106,12 @@ fn item(item: &Value) -> String {
     };
     match item["type"].as_str().unwrap_or_default() {
         "message" => format!("{} {}", text("role"), text("content")),
-        "function_call" => format!(
-            "call {} {} {}",
-            text("call_id"),
-            text("name"),
-            text("arguments")
-        ),
-        "custom_tool_call" => format!(
-            "custom {} {} {}",
-            text("call_id"),
-            text("name"),
-            text("input")
-        ),
+        "function_call" => {
+            format!("call {} {} {}", text("call_id"), text("name"), text("arguments"))
+        }
+        "custom_tool_call" => {
+            format!("custom {} {} {}", text("call_id"), text("name"), text("input"))
+        }
         "function_call_output" => format!("output {} {}", text("call_id"), text("output")),
         "custom_tool_call_output" => {
             format!("custom output {} {}", text("call_id"), text("output"))
@@ -140,12 +123,9 @@ fn item(item: &Value) -> String {
 
 fn texts(parts: &Value) -> String {
     let parts = parts.as_array().map(Vec::as_slice).unwrap_or_default();
-    let texts = parts.iter().map(|part| {
-        part["text"]
-            .as_str()
-            .or(part["image_url"].as_str())
-            .unwrap_or_default()
-    });
+    let texts = parts
+        .iter()
+        .map(|part| part["text"].as_str().or(part["image_url"].as_str()).unwrap_or_default());
     texts.collect::<Vec<_>>().join("|")
 }
 
@@ -180,10 +160,7 @@ impl Probe {
 
     /// A tool that answers with its own arguments.
     pub(crate) fn echo(name: &str) -> Self {
-        Self::new(
-            name,
-            |call, _| async move { ToolOutput::text(call.arguments) },
-        )
+        Self::new(name, |call, _| async move { ToolOutput::text(call.arguments) })
     }
 
     /// A tool that never ends by itself.

@@ -50,31 +50,18 @@ type MakeEnd = fn() -> End;
 #[tokio::test(start_paused = true)]
 async fn a_task_of_another_kind_runs_its_turn_and_no_end_of_it_harms_the_session() {
     let model = ScriptedModel::new().text("from the model");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let begun = Instant::now();
     let table: [(MakeEnd, &[&str], u64); 5] = [
         (|| End::Answer, &["complete -"], 0),
-        (
-            || End::Error,
-            &["error invalid_submission", "complete -"],
-            0,
-        ),
+        (|| End::Error, &["error invalid_submission", "complete -"], 0),
         (|| End::Panic, &["error internal", "complete -"], 0),
         (|| End::Heed, &["aborted"], 0),
         (|| End::Never, &["aborted"], 200),
     ];
     let mut waited = 0;
     for (end, last, millis) in table {
-        let mut turn = session
-            .prompt(Input::from("go").task(Task(end)))
-            .await
-            .unwrap();
+        let mut turn = session.prompt(Input::from("go").task(Task(end))).await.unwrap();
         if last == ["aborted"] {
             while let Some(event) = turn.next().await {
                 if matches!(event, Event::Background(_)) {
@@ -87,11 +74,7 @@ async fn a_task_of_another_kind_runs_its_turn_and_no_end_of_it_harms_the_session
         assert_eq!(events[events.len() - last.len()..], *last);
         assert_eq!(turn.await.is_err(), last.len() == 2);
         waited += millis;
-        assert_eq!(
-            begun.elapsed(),
-            Duration::from_millis(waited),
-            "virtual time"
-        );
+        assert_eq!(begun.elapsed(), Duration::from_millis(waited), "virtual time");
     }
     session.prompt("and now?").await.unwrap().await.unwrap();
     assert_eq!(

@@ -19,9 +19,7 @@ use super::support::{Probe, conversation, items, lines, over_http, scripted};
 
 #[tokio::test]
 async fn calls_that_only_look_run_together() {
-    let model = ScriptedModel::new()
-        .calls([("c1", "look", "1"), ("c2", "look", "2")])
-        .text("done");
+    let model = ScriptedModel::new().calls([("c1", "look", "1"), ("c2", "look", "2")]).text("done");
     let barrier = Arc::new(Barrier::new(2));
     let look = Probe::new("look", move |call, _| {
         let barrier = Arc::clone(&barrier);
@@ -31,24 +29,11 @@ async fn calls_that_only_look_run_together() {
             ToolOutput::text(call.arguments)
         }
     });
-    let session = scripted(&model)
-        .tool(look)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).tool(look).build().unwrap().session().start().await.unwrap();
     session.prompt("go").await.unwrap().await.unwrap();
     assert_eq!(
         items(&model.requests()[1].input()),
-        [
-            "user go",
-            "call c1 look 1",
-            "output c1 1",
-            "call c2 look 2",
-            "output c2 2"
-        ]
+        ["user go", "call c1 look 1", "output c1 1", "call c2 look 2", "output c2 2"]
     );
 }
 
@@ -93,12 +78,9 @@ fn watched(name: &str, is_write: bool, watch: &Arc<Mutex<Watch>>) -> Probe {
 
 async fn schedule(calls: Vec<(bool, u64)>) {
     let name = |is_write| if is_write { "change" } else { "look" };
-    let response = calls
-        .iter()
-        .enumerate()
-        .fold(ResponseBuilder::new(), |response, (i, call)| {
-            response.call(&format!("c{i}"), name(call.0), call.1)
-        });
+    let response = calls.iter().enumerate().fold(ResponseBuilder::new(), |response, (i, call)| {
+        response.call(&format!("c{i}"), name(call.0), call.1)
+    });
     let model = ScriptedModel::new().respond(response).text("done");
     let watch = Arc::default();
     let agent = scripted(&model)
@@ -116,20 +98,10 @@ async fn schedule(calls: Vec<(bool, u64)>) {
     for group in calls.chunk_by(|a, b| !a.0 && !b.0) {
         expected += group.iter().map(|call| call.1).max().unwrap_or_default();
     }
-    assert_eq!(
-        begun.elapsed(),
-        Duration::from_millis(expected),
-        "virtual time"
-    );
-    assert_eq!(
-        watch.lock().unwrap().begun,
-        (0..calls.len()).collect::<Vec<_>>()
-    );
+    assert_eq!(begun.elapsed(), Duration::from_millis(expected), "virtual time");
+    assert_eq!(watch.lock().unwrap().begun, (0..calls.len()).collect::<Vec<_>>());
     let ends = events.iter().filter(|line| line.starts_with("end "));
-    let in_order = calls
-        .iter()
-        .enumerate()
-        .map(|(i, call)| format!("end c{i} ok {} ms", call.1));
+    let in_order = calls.iter().enumerate().map(|(i, call)| format!("end c{i} ok {} ms", call.1));
     assert!(ends.eq(&in_order.collect::<Vec<_>>()), "{events:?}");
     let mut sent = vec!["user go".to_owned()];
     for (i, (is_write, millis)) in calls.iter().enumerate() {
@@ -199,36 +171,18 @@ async fn whatever_goes_wrong_with_a_call_the_model_is_told_and_the_session_lives
         ),
         ("fly", "{}", "failed unsupported call: fly"),
         ("", "{}", "failed unsupported call: "),
-        (
-            "panics",
-            "{}",
-            "failed the tool `panics` crashed; its effect is unknown",
-        ),
-        (
-            "timid",
-            "{}",
-            "failed the tool was stopped after 250 ms; its effect is unknown",
-        ),
-        (
-            "shout",
-            "{}",
-            "failed `shout` takes free text, not arguments",
-        ),
+        ("panics", "{}", "failed the tool `panics` crashed; its effect is unknown"),
+        ("timid", "{}", "failed the tool was stopped after 250 ms; its effect is unknown"),
+        ("shout", "{}", "failed `shout` takes free text, not arguments"),
     ];
-    let response = table
-        .iter()
-        .enumerate()
-        .fold(ResponseBuilder::new(), |response, (i, row)| {
-            response.call(&format!("c{i}"), row.0, row.1)
-        });
+    let response = table.iter().enumerate().fold(ResponseBuilder::new(), |response, (i, row)| {
+        response.call(&format!("c{i}"), row.0, row.1)
+    });
     let response = response
         .custom_call("x1", "fly", "high")
         .custom_call("x2", "visit", "sea")
         .custom_call("x3", "shout", "free \"text\"");
-    let model = ScriptedModel::new()
-        .respond(response)
-        .text("I see.")
-        .text("And on.");
+    let model = ScriptedModel::new().respond(response).text("I see.").text("And on.");
     let agent = scripted(&model)
         .tool(tool("visit", "Visits.", visit))
         .tool(panics())
@@ -239,14 +193,8 @@ async fn whatever_goes_wrong_with_a_call_the_model_is_told_and_the_session_lives
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let events = lines(&mut turn).await;
-    let ends: Vec<_> = events
-        .iter()
-        .filter(|line| line.starts_with("end "))
-        .collect();
-    let rows = table
-        .iter()
-        .enumerate()
-        .map(|(i, row)| format!("end c{i} {}", row.2));
+    let ends: Vec<_> = events.iter().filter(|line| line.starts_with("end ")).collect();
+    let rows = table.iter().enumerate().map(|(i, row)| format!("end c{i} {}", row.2));
     let custom = [
         "end x1 failed unsupported custom tool call: fly",
         "end x2 failed `visit` takes JSON arguments, not free text",
@@ -258,42 +206,25 @@ async fn whatever_goes_wrong_with_a_call_the_model_is_told_and_the_session_lives
     session.prompt("more").await.unwrap().await.unwrap();
     // Each is an output right after its call.
     let sent = model.requests()[2].input();
-    let failed: Vec<_> = sent
-        .iter()
-        .filter(|item| item["output"].is_string())
-        .collect();
+    let failed: Vec<_> = sent.iter().filter(|item| item["output"].is_string()).collect();
     assert_eq!(failed.len(), table.len() + 3);
     model.assert_complete();
 }
 
 #[tokio::test]
 async fn a_free_form_tool_over_http() {
-    let server = Server::start([
-        Reply::custom_call("x1", "shout", "free \"text\"\n"),
-        Reply::text("loud"),
-    ])
-    .await
-    .unwrap();
+    let server =
+        Server::start([Reply::custom_call("x1", "shout", "free \"text\"\n"), Reply::text("loud")])
+            .await
+            .unwrap();
     let shout = Probe::new("shout", |call: ToolCall, _| async move {
         ToolOutput::text(call.arguments.to_uppercase())
     });
-    let session = over_http(&server)
-        .tool(shout.custom())
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session =
+        over_http(&server).tool(shout.custom()).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let events = lines(&mut turn).await;
-    assert_eq!(
-        events[4..6],
-        [
-            "begin x1 shout free \"text\"\n",
-            "end x1 ok FREE \"TEXT\"\n"
-        ]
-    );
+    assert_eq!(events[4..6], ["begin x1 shout free \"text\"\n", "end x1 ok FREE \"TEXT\"\n"]);
     let requests = server.requests();
     assert_eq!(
         requests[0].json()["tools"],
@@ -313,33 +244,16 @@ async fn a_free_form_tool_over_http() {
 
 #[tokio::test]
 async fn a_tool_can_show_images() {
-    let model = ScriptedModel::new()
-        .call("c1", "camera", "{}")
-        .text("a cat");
+    let model = ScriptedModel::new().call("c1", "camera", "{}").text("a cat");
     let camera = Probe::new("camera", |_, _| async {
         ToolOutput::parts(vec![
-            OutputPart::InputText {
-                text: "Here:".into(),
-            },
-            OutputPart::InputImage {
-                image_url: "data:image/png;base64,AAAA".into(),
-            },
+            OutputPart::InputText { text: "Here:".into() },
+            OutputPart::InputImage { image_url: "data:image/png;base64,AAAA".into() },
         ])
     });
-    let session = scripted(&model)
-        .tool(camera)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).tool(camera).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
-    assert!(
-        lines(&mut turn)
-            .await
-            .contains(&"end c1 ok Here:\n[image]".into())
-    );
+    assert!(lines(&mut turn).await.contains(&"end c1 ok Here:\n[image]".into()));
     assert_eq!(
         model.requests()[1].input()[2]["output"],
         json!([{"type": "input_text", "text": "Here:"},
@@ -371,24 +285,11 @@ async fn a_tool_knows_where_it_runs_and_finds_the_sessions_data() {
             context.max_output_bytes()
         ))
     });
-    let agent = scripted(&model)
-        .tool(who)
-        .cwd("/tmp")
-        .max_tool_output_bytes(999)
-        .build()
-        .unwrap();
+    let agent = scripted(&model).tool(who).cwd("/tmp").max_tool_output_bytes(999).build().unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
-    let account = Account {
-        name: "Ada",
-        calls: Arc::clone(&calls),
-    };
+    let account = Account { name: "Ada", calls: Arc::clone(&calls) };
     let session = agent.session().data(account).start().await.unwrap();
-    session
-        .prompt(Input::from("go").id("turn-1"))
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    session.prompt(Input::from("go").id("turn-1")).await.unwrap().await.unwrap();
     assert_eq!(
         conversation(&session.history())[2],
         format!(r#"output c1 Ada {} turn-1 Some("/tmp") 999"#, session.id())
@@ -405,32 +306,17 @@ async fn progress_is_shown_between_begin_and_end() {
         }
         ToolOutput::text("100 %")
     });
-    let session = scripted(&model)
-        .tool(slow)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).tool(slow).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     assert_eq!(
         lines(&mut turn).await[4..8],
-        [
-            "begin c1 slow {}",
-            "progress c1 20 %",
-            "progress c1 80 %",
-            "end c1 ok 100 %"
-        ]
+        ["begin c1 slow {}", "progress c1 20 %", "progress c1 80 %", "end c1 ok 100 %"]
     );
 }
 
 fn names(tools: &Value) -> Vec<&str> {
     let tools = tools.as_array().unwrap();
-    tools
-        .iter()
-        .map(|tool| tool["name"].as_str().unwrap())
-        .collect()
+    tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -443,14 +329,8 @@ async fn tools_can_change_between_turns_and_never_within_one() {
         .calls([("c1", "old", "{}"), ("c2", "new", "{}")])
         .text("two")
         .text("three");
-    let session = scripted(&model)
-        .tool(Probe::echo("old"))
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session =
+        scripted(&model).tool(Probe::echo("old")).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("a").await.unwrap();
     gate.reached().await;
     session.set_tools(&[Arc::new(Probe::echo("new"))]).unwrap();
@@ -461,14 +341,8 @@ async fn tools_can_change_between_turns_and_never_within_one() {
     session.prompt("c").await.unwrap().await.unwrap();
 
     let requests = model.requests();
-    let told: Vec<_> = requests
-        .iter()
-        .map(|request| names(&request.body["tools"]))
-        .collect();
-    assert_eq!(
-        told,
-        [vec!["old"], vec!["old"], vec!["new"], vec!["new"], vec![]]
-    );
+    let told: Vec<_> = requests.iter().map(|request| names(&request.body["tools"])).collect();
+    assert_eq!(told, [vec!["old"], vec!["old"], vec!["new"], vec!["new"], vec![]]);
     let outputs: Vec<_> = conversation(&session.history())
         .into_iter()
         .filter(|line| line.starts_with("output"))
@@ -492,10 +366,7 @@ async fn tools_can_change_between_turns_and_never_within_one() {
 
 #[tokio::test]
 async fn call_ids_may_come_again_in_a_later_response() {
-    let model = ScriptedModel::new()
-        .call("c1", "echo", "1")
-        .call("c1", "echo", "2")
-        .text("done");
+    let model = ScriptedModel::new().call("c1", "echo", "1").call("c1", "echo", "2").text("done");
     let session = scripted(&model)
         .tool(Probe::echo("echo"))
         .build()
@@ -507,13 +378,7 @@ async fn call_ids_may_come_again_in_a_later_response() {
     session.prompt("go").await.unwrap().await.unwrap();
     assert_eq!(
         items(&model.requests()[2].input()),
-        [
-            "user go",
-            "call c1 echo 1",
-            "output c1 1",
-            "call c1 echo 2",
-            "output c1 2"
-        ]
+        ["user go", "call c1 echo 1", "output c1 1", "call c1 echo 2", "output c1 2"]
     );
     model.assert_complete();
 }
@@ -521,11 +386,7 @@ async fn call_ids_may_come_again_in_a_later_response() {
 #[tokio::test]
 async fn calls_of_one_response_that_share_an_id_get_their_own_outputs() {
     let model = ScriptedModel::new()
-        .calls([
-            ("c1", "echo", "1"),
-            ("c1", "echo", "2"),
-            ("c1", "echo", "3"),
-        ])
+        .calls([("c1", "echo", "1"), ("c1", "echo", "2"), ("c1", "echo", "3")])
         .text("done");
     let agent = scripted(&model).tool(Probe::echo("echo")).build().unwrap();
     let session = agent.session().start().await.unwrap();
@@ -551,22 +412,12 @@ async fn an_output_that_is_too_large_keeps_head_and_tail() {
     let large = Probe::new("large", |_, _| async {
         ToolOutput::text(format!("head{}tail", "x".repeat(10_000)))
     });
-    let agent = scripted(&model)
-        .tool(large)
-        .max_tool_output_bytes(100)
-        .build()
-        .unwrap();
+    let agent = scripted(&model).tool(large).max_tool_output_bytes(100).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let events = lines(&mut turn).await;
-    let shown = events
-        .iter()
-        .find_map(|line| line.strip_prefix("end c1 ok "))
-        .unwrap();
-    assert!(
-        shown.starts_with("headx") && shown.ends_with("xtail"),
-        "{shown}"
-    );
+    let shown = events.iter().find_map(|line| line.strip_prefix("end c1 ok ")).unwrap();
+    assert!(shown.starts_with("headx") && shown.ends_with("xtail"), "{shown}");
     assert!(shown.len() < 200, "{shown}");
     assert_eq!(model.requests()[1].input()[2]["output"], json!(shown));
 }
@@ -576,36 +427,20 @@ async fn the_bound_holds_for_all_parts_together_however_small_it_is() {
     for bytes in [0, 1, 10, 50, 100, 101, 1000] {
         let model = ScriptedModel::new().call("c1", "album", "{}").text("hm");
         let album = Probe::new("album", |_, _| async {
-            let text = || OutputPart::InputText {
-                text: "ä".repeat(60),
-            };
+            let text = || OutputPart::InputText { text: "ä".repeat(60) };
             let image = OutputPart::InputImage {
                 image_url: format!("data:image/png;base64,{}", "A".repeat(400)),
             };
             ToolOutput::parts(vec![text(), image, text()])
         });
-        let agent = scripted(&model)
-            .tool(album)
-            .max_tool_output_bytes(bytes)
-            .build()
-            .unwrap();
+        let agent = scripted(&model).tool(album).max_tool_output_bytes(bytes).build().unwrap();
         let session = agent.session().start().await.unwrap();
         let mut turn = session.prompt("go").await.unwrap();
         let events = lines(&mut turn).await;
-        assert!(
-            events.iter().any(|line| line.starts_with("end c1 ok")),
-            "{bytes}: {events:?}"
-        );
+        assert!(events.iter().any(|line| line.starts_with("end c1 ok")), "{bytes}: {events:?}");
         let output = model.requests()[1].input()[2]["output"].clone();
-        let texts = output
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|part| part["text"].as_str());
-        assert!(
-            texts.map(str::len).sum::<usize>() <= bytes,
-            "{bytes}: {output}"
-        );
+        let texts = output.as_array().unwrap().iter().filter_map(|part| part["text"].as_str());
+        assert!(texts.map(str::len).sum::<usize>() <= bytes, "{bytes}: {output}");
     }
 }
 
@@ -617,9 +452,7 @@ async fn calls_with_text_and_reasoning_around_them_keep_their_places() {
         .reasoning("think", None)
         .call("c2", "echo", "2")
         .text("last");
-    let model = ScriptedModel::new()
-        .respond(Answer::from(response))
-        .text("done");
+    let model = ScriptedModel::new().respond(Answer::from(response)).text("done");
     let session = scripted(&model)
         .tool(Probe::echo("echo"))
         .build()

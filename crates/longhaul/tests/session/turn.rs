@@ -68,19 +68,9 @@ async fn a_tool_calling_turn_over_http_event_by_event() {
         ]
     );
     let result = turn.await.unwrap();
-    let usage = TokenUsage {
-        input: 250,
-        output: 25,
-        total: 275,
-        ..TokenUsage::default()
-    };
+    let usage = TokenUsage { input: 250, output: 25, total: 275, ..TokenUsage::default() };
     assert_eq!(
-        (
-            result.end,
-            result.usage,
-            result.model_calls,
-            result.attempts
-        ),
+        (result.end, result.usage, result.model_calls, result.attempts),
         (TurnEnd::Complete, usage, 2, 2)
     );
     assert_eq!(result.last_message.as_deref(), Some("Both wet."));
@@ -123,22 +113,9 @@ async fn nothing_reaches_the_model_that_the_user_did_not_set() {
             "input": [{"type": "message", "role": "user",
                 "content": [{"type": "input_text", "text": "Hi"}]}]})
     );
-    let mut names: Vec<_> = request
-        .headers
-        .iter()
-        .map(|(name, _)| name.to_lowercase())
-        .collect();
+    let mut names: Vec<_> = request.headers.iter().map(|(name, _)| name.to_lowercase()).collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "accept",
-            "content-length",
-            "content-type",
-            "host",
-            "user-agent"
-        ]
-    );
+    assert_eq!(names, ["accept", "content-length", "content-type", "host", "user-agent"]);
 }
 
 #[tokio::test]
@@ -158,24 +135,14 @@ async fn reasoning_is_sent_within_its_turn_and_not_after_it() {
     );
     assert_eq!(
         items(&requests[2].input()),
-        [
-            "user a",
-            "call c1 echo {}",
-            "output c1 {}",
-            "assistant one",
-            "user b"
-        ]
+        ["user a", "call c1 echo {}", "output c1 {}", "assistant one", "user b"]
     );
     model.assert_complete();
 }
 
 #[tokio::test]
 async fn a_turn_completes_without_a_reader_and_without_a_handle() {
-    let model = ScriptedModel::new()
-        .call("c1", "echo", "{}")
-        .text("one")
-        .text("two")
-        .text("three");
+    let model = ScriptedModel::new().call("c1", "echo", "{}").text("one").text("two").text("three");
     let agent = scripted(&model).tool(Probe::echo("echo")).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let result = session.prompt("a").await.unwrap().await.unwrap();
@@ -194,13 +161,7 @@ async fn a_turn_completes_without_a_reader_and_without_a_handle() {
 #[tokio::test]
 async fn events_can_be_read_late_and_the_result_awaited_in_between() {
     let model = ScriptedModel::new().text("a b c");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut events = session.events();
     let mut turn = session.prompt("go").await.unwrap();
     model.wait_until_ended(0).await;
@@ -234,17 +195,9 @@ async fn events_can_be_read_late_and_the_result_awaited_in_between() {
 #[tokio::test]
 async fn cancelling_a_handle_cuts_the_request_off() {
     let gate = Gate::new("in the stream");
-    let reply = Reply::sse()
-        .events(ResponseBuilder::new().text("a b").unfinished())
-        .gate(&gate);
+    let reply = Reply::sse().events(ResponseBuilder::new().text("a b").unfinished()).gate(&gate);
     let server = Server::start([reply, Reply::text("again")]).await.unwrap();
-    let session = over_http(&server)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = over_http(&server).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     gate.reached().await;
     turn.cancel();
@@ -252,33 +205,16 @@ async fn cancelling_a_handle_cuts_the_request_off() {
     let result = turn.await.unwrap();
     assert!(result.is_interrupted());
     let outcome = server.wait_until_reply_ended(0).await;
-    assert!(
-        matches!(outcome, ReplyOutcome::ClientClosed { .. }),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, ReplyOutcome::ClientClosed { .. }), "{outcome:?}");
     session.prompt("more").await.unwrap().await.unwrap();
-    assert_eq!(
-        items(&server.requests()[1].input()),
-        ["user go", "user more"]
-    );
+    assert_eq!(items(&server.requests()[1].input()), ["user go", "user more"]);
 }
 
 #[tokio::test]
 async fn dropping_a_handle_cancels_only_if_it_was_asked_to() {
     let gate = Gate::new("first");
-    let model = ScriptedModel::new()
-        .hold(&gate)
-        .text("one")
-        .hang()
-        .hang()
-        .text("four");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let model = ScriptedModel::new().hold(&gate).text("one").hang().hang().text("four");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
 
     drop(session.prompt("a").await.unwrap());
     gate.reached().await;
@@ -308,13 +244,7 @@ async fn dropping_a_handle_cancels_only_if_it_was_asked_to() {
 async fn a_prompt_that_is_cancelled_while_it_waits_reaches_no_model() {
     let gate = Gate::new("first");
     let model = ScriptedModel::new().hold(&gate).text("one").text("three");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let first = session.prompt("a").await.unwrap();
     gate.reached().await;
     let mut second = session.prompt("b").await.unwrap();
@@ -336,13 +266,7 @@ async fn a_prompt_that_is_cancelled_while_it_waits_reaches_no_model() {
 #[tokio::test]
 async fn turns_run_one_at_a_time_in_the_order_of_their_inputs() {
     let model = ScriptedModel::new().text("one").text("two").text("three");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut turns = Vec::new();
     for text in ["a", "b", "c"] {
         turns.push(session.prompt(text).await.unwrap());
@@ -352,14 +276,7 @@ async fn turns_run_one_at_a_time_in_the_order_of_their_inputs() {
     }
     assert_eq!(
         conversation(&session.history()),
-        [
-            "user a",
-            "assistant one",
-            "user b",
-            "assistant two",
-            "user c",
-            "assistant three"
-        ]
+        ["user a", "assistant one", "user b", "assistant two", "user c", "assistant three"]
     );
 }
 
@@ -371,11 +288,7 @@ async fn the_items_of_a_response_commit_when_it_completes_and_tools_run_once() {
         let run = counted.fetch_add(1, Ordering::SeqCst) + 1;
         async move { ToolOutput::text(format!("run {run}")) }
     });
-    let whole = || {
-        ResponseBuilder::new()
-            .text("Let me see.")
-            .call("c1", "count", "{}")
-    };
+    let whole = || ResponseBuilder::new().text("Let me see.").call("c1", "count", "{}");
     let broken = ModelError::new(ErrorCode::StreamIncomplete, "gone");
     let gate = Gate::new("before the end");
     let held = Answer::from(whole()).unfinished().hold(&gate);
@@ -383,21 +296,10 @@ async fn the_items_of_a_response_commit_when_it_completes_and_tools_run_once() {
         .break_after(whole(), broken)
         .respond(held.then(Answer::from(whole()).terminal()))
         .text("Done.");
-    let session = scripted(&model)
-        .tool(count)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).tool(count).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     gate.reached().await;
-    assert_eq!(
-        runs.load(Ordering::SeqCst),
-        0,
-        "the response is not complete"
-    );
+    assert_eq!(runs.load(Ordering::SeqCst), 0, "the response is not complete");
     assert_eq!(conversation(&session.history()), ["user go"]);
     gate.open();
     assert_eq!(
@@ -442,13 +344,7 @@ async fn the_items_of_a_response_commit_when_it_completes_and_tools_run_once() {
 #[tokio::test]
 async fn an_item_keeps_its_id_from_its_start_to_its_end() {
     let model = ScriptedModel::new().reasoned_text("why", "so");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     let (mut started, mut completed) = (Vec::new(), Vec::new());
     while let Some(event) = turn.next().await {
@@ -464,13 +360,8 @@ async fn an_item_keeps_its_id_from_its_start_to_its_end() {
 
 #[tokio::test]
 async fn model_calls_are_bounded_by_a_clear_error_and_the_session_lives() {
-    let model = ScriptedModel::new()
-        .call("c1", "echo", "{}")
-        .call("c2", "echo", "{}")
-        .text("fine");
-    let agent = scripted(&model)
-        .tool(Probe::echo("echo"))
-        .max_model_calls(2);
+    let model = ScriptedModel::new().call("c1", "echo", "{}").call("c2", "echo", "{}").text("fine");
+    let agent = scripted(&model).tool(Probe::echo("echo")).max_model_calls(2);
     let session = agent.build().unwrap().session().start().await.unwrap();
     let mut turn = session.prompt("a").await.unwrap();
     let events = lines(&mut turn).await;
@@ -487,14 +378,7 @@ async fn model_calls_are_bounded_by_a_clear_error_and_the_session_lives() {
     session.prompt("b").await.unwrap().await.unwrap();
     assert_eq!(
         items(&model.requests()[2].input()),
-        [
-            "user a",
-            "call c1 echo {}",
-            "output c1 {}",
-            "call c2 echo {}",
-            "output c2 {}",
-            "user b"
-        ]
+        ["user a", "call c1 echo {}", "output c1 {}", "call c2 echo {}", "output c2 {}", "user b"]
     );
     model.assert_complete();
 }
@@ -546,20 +430,12 @@ async fn a_turn_ends_at_its_deadline_wherever_it_is() {
 #[tokio::test]
 async fn settings_of_an_input_hold_for_later_turns_and_a_schema_for_its_own() {
     let model = ScriptedModel::new().text("{}").text("two").text("three");
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut settings = SettingsUpdate::default();
     settings.model = Some("other-model".into());
     settings.effort = Some(Some("high".into()));
     let schema = json!({"type": "object"});
-    let input = Input::from("a")
-        .settings(settings)
-        .output_schema(schema.clone());
+    let input = Input::from("a").settings(settings).output_schema(schema.clone());
     session.prompt(input).await.unwrap().await.unwrap();
     session.prompt("b").await.unwrap().await.unwrap();
     let mut settings = SettingsUpdate::default();
@@ -592,13 +468,7 @@ async fn settings_of_an_input_hold_for_later_turns_and_a_schema_for_its_own() {
 #[tokio::test]
 async fn bad_input_is_refused_before_anything_happens() {
     let model = ScriptedModel::new();
-    let session = scripted(&model)
-        .build()
-        .unwrap()
-        .session()
-        .start()
-        .await
-        .unwrap();
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let mut relative = SettingsUpdate::default();
     relative.cwd = Some("here".into());
     let mut unnamed = SettingsUpdate::default();
@@ -609,14 +479,8 @@ async fn bad_input_is_refused_before_anything_happens() {
             Input::from("x").image("cat.png"),
             "`items[1].image_url`: give an http(s): address or a data: URL",
         ),
-        (
-            Input::from("x").settings(relative),
-            "`cwd` is relative: `here`; give an absolute path",
-        ),
-        (
-            Input::from("x").settings(unnamed),
-            "`model` is empty: name one",
-        ),
+        (Input::from("x").settings(relative), "`cwd` is relative: `here`; give an absolute path"),
+        (Input::from("x").settings(unnamed), "`model` is empty: name one"),
     ];
     for (input, problem) in table {
         for error in [
@@ -624,10 +488,7 @@ async fn bad_input_is_refused_before_anything_happens() {
             session.steer(input.clone()).await.err().unwrap(),
             session.preview_request(input).await.err().unwrap(),
         ] {
-            assert_eq!(
-                (error.code(), error.to_string().as_str()),
-                ("invalid_submission", problem)
-            );
+            assert_eq!((error.code(), error.to_string().as_str()), ("invalid_submission", problem));
             assert!(!error.is_retryable() && error.session_can_go_on());
         }
     }
@@ -654,18 +515,13 @@ impl Model for Panicking {
 async fn a_model_that_panics_ends_its_turn_and_not_the_session() {
     let model = ScriptedModel::new().text("one").text("two").text("three");
     let panicking = Arc::new(Panicking(model.clone(), AtomicUsize::new(0)));
-    let agent = longhaul::Agent::builder("test-model", panicking)
-        .build()
-        .unwrap();
+    let agent = longhaul::Agent::builder("test-model", panicking).build().unwrap();
     let session = agent.session().start().await.unwrap();
     for _ in 0..2 {
         let mut turn = session.prompt("a").await.unwrap();
         let events = lines(&mut turn).await;
         assert_eq!(events[events.len() - 2..], ["error internal", "complete -"]);
-        assert_eq!(
-            turn.await.unwrap_err().to_string(),
-            "internal error: the task panicked"
-        );
+        assert_eq!(turn.await.unwrap_err().to_string(), "internal error: the task panicked");
     }
     let result = session.prompt("b").await.unwrap().await.unwrap();
     assert_eq!(result.last_message.as_deref(), Some("three"));
@@ -683,16 +539,10 @@ struct NosyState {
 
 impl ContextMessages for Nosy {
     fn messages(&self, told: Option<&Settings>, now: &Settings) -> Vec<Item> {
-        assert!(
-            self.0.turns.fetch_add(1, Ordering::SeqCst) > 0,
-            "context that panics"
-        );
+        assert!(self.0.turns.fetch_add(1, Ordering::SeqCst) > 0, "context that panics");
         let recorded = self.0.session.get().unwrap().history().len();
         let told = told.map(|told| told.model.clone());
-        vec![Item::user(format!(
-            "{recorded} items, told of {told:?}, now {}",
-            now.model
-        ))]
+        vec![Item::user(format!("{recorded} items, told of {told:?}, now {}", now.model))]
     }
 }
 
@@ -704,14 +554,8 @@ async fn context_messages_may_panic_and_may_look_at_the_session() {
     let session = agent.session().start().await.unwrap();
     assert!(nosy.0.session.set(session.clone()).is_ok());
     let mut turn = session.prompt("a").await.unwrap();
-    assert_eq!(
-        lines(&mut turn).await,
-        ["started", "error internal", "complete -"]
-    );
-    assert_eq!(
-        turn.await.unwrap_err().to_string(),
-        "internal error: the task panicked"
-    );
+    assert_eq!(lines(&mut turn).await, ["started", "error internal", "complete -"]);
+    assert_eq!(turn.await.unwrap_err().to_string(), "internal error: the task panicked");
     for text in ["b", "c"] {
         session.prompt(text).await.unwrap().await.unwrap();
     }

@@ -153,13 +153,7 @@ impl TurnEnd {
 impl TurnResult {
     /// The result of a turn that asked nothing of a model.
     pub fn empty(end: TurnEnd) -> Self {
-        Self {
-            end,
-            usage: TokenUsage::default(),
-            model_calls: 0,
-            attempts: 0,
-            last_message: None,
-        }
+        Self { end, usage: TokenUsage::default(), model_calls: 0, attempts: 0, last_message: None }
     }
 
     /// Whether it was cut off.

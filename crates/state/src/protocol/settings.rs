@@ -99,10 +99,7 @@ pub struct SettingsUpdate {
 }
 
 /// A field that is there, whether or not it is null.
-#[expect(
-    clippy::option_option,
-    reason = "not given, null and a value are three things"
-)]
+#[expect(clippy::option_option, reason = "not given, null and a value are three things")]
 pub(super) fn given<'de, D: Deserializer<'de>>(
     field: D,
 ) -> Result<Option<Option<String>>, D::Error> {

@@ -18,47 +18,24 @@ fn settings_change_only_where_they_are_given() {
     };
     assert_eq!(settings.reasoning, Some(reasoning(Some("high"))));
     settings.update(update(r#"{"model":"n","cwd":"/w"}"#).unwrap());
-    assert_eq!(
-        settings.reasoning,
-        Some(reasoning(Some("high"))),
-        "not given: kept"
-    );
-    assert_eq!(
-        (settings.model.as_str(), settings.cwd),
-        ("n", Some("/w".into()))
-    );
+    assert_eq!(settings.reasoning, Some(reasoning(Some("high"))), "not given: kept");
+    assert_eq!((settings.model.as_str(), settings.cwd), ("n", Some("/w".into())));
     settings.cwd = None;
     settings.update(update(r#"{"effort":null,"approval_policy":"never"}"#).unwrap());
     assert_eq!(settings.reasoning, Some(reasoning(None)), "null: cleared");
     assert_eq!(settings.approval_policy, ApprovalPolicy::Never);
-    assert!(
-        update(r#"{"colour":"red"}"#)
-            .unwrap_err()
-            .contains("`colour`")
-    );
+    assert!(update(r#"{"colour":"red"}"#).unwrap_err().contains("`colour`"));
 }
 
 #[test]
 fn every_operation_of_the_protocol_is_read() {
     let table = [
-        (
-            r#"{"type":"user_input","items":[{"type":"text","text":"hi"}]}"#,
-            "user_input",
-        ),
-        (
-            r#"{"type":"user_turn","items":[],"final_output_json_schema":{}}"#,
-            "user_turn",
-        ),
-        (
-            r#"{"type":"override_turn_context","model":"m"}"#,
-            "override_turn_context",
-        ),
+        (r#"{"type":"user_input","items":[{"type":"text","text":"hi"}]}"#, "user_input"),
+        (r#"{"type":"user_turn","items":[],"final_output_json_schema":{}}"#, "user_turn"),
+        (r#"{"type":"override_turn_context","model":"m"}"#, "override_turn_context"),
         (r#"{"type":"interrupt"}"#, "interrupt"),
         (r#"{"type":"withdraw","input_id":"1"}"#, "withdraw"),
-        (
-            r#"{"type":"approval","call_id":"1","decision":"denied"}"#,
-            "approval",
-        ),
+        (r#"{"type":"approval","call_id":"1","decision":"denied"}"#, "approval"),
         (r#"{"type":"compact"}"#, "compact"),
         (r#"{"type":"review","prompt":"p"}"#, "review"),
         (r#"{"type":"undo"}"#, "undo"),
@@ -73,17 +50,10 @@ fn every_operation_of_the_protocol_is_read() {
 #[test]
 fn a_configuration_has_its_defaults_and_refuses_what_it_does_not_know() {
     let config: Config = serde_json::from_str(r#"{"model":"m"}"#).unwrap();
-    assert_eq!(
-        (config.max_model_calls, config.max_event_bytes),
-        (200, 64 * 1024 * 1024)
-    );
+    assert_eq!((config.max_model_calls, config.max_event_bytes), (200, 64 * 1024 * 1024));
     assert_eq!(config.approval_policy, ApprovalPolicy::OnRequest);
     assert_eq!(config.fsync, FsyncPolicy::Commit);
-    for bad in [
-        r#"{"model":"m","modle":1}"#,
-        r#"{"model":"m","provider":{"url":""}}"#,
-        "{}",
-    ] {
+    for bad in [r#"{"model":"m","modle":1}"#, r#"{"model":"m","provider":{"url":""}}"#, "{}"] {
         assert!(serde_json::from_str::<Config>(bad).is_err(), "{bad}");
     }
 }

@@ -74,10 +74,7 @@ impl Calls {
             planned: PlannedCall { position, ..call },
             state: CallState::Waiting,
         });
-        Self {
-            calls: calls.collect(),
-            answered: 0,
-        }
+        Self { calls: calls.collect(), answered: 0 }
     }
 
     /// Whether every call has its output.
@@ -92,10 +89,7 @@ impl Calls {
             return None;
         }
         let mut group = Vec::new();
-        let waiting = self
-            .calls
-            .iter_mut()
-            .filter(|c| matches!(c.state, CallState::Waiting));
+        let waiting = self.calls.iter_mut().filter(|c| matches!(c.state, CallState::Waiting));
         for call in waiting {
             if call.effect == Effect::Write && !group.is_empty() {
                 break;
@@ -146,9 +140,7 @@ impl Calls {
     pub(super) fn abort(&mut self) -> Vec<Action> {
         let rest = &mut self.calls[self.answered..];
         self.answered += rest.len();
-        rest.iter_mut()
-            .map(|call| Action::Answer(call.answer()))
-            .collect()
+        rest.iter_mut().map(|call| Action::Answer(call.answer())).collect()
     }
 }
 
@@ -159,17 +151,9 @@ impl Call {
         let had_started = !matches!(state, CallState::Waiting);
         let end = match state {
             CallState::Ended(end) => end,
-            _ => ToolEnd {
-                output: aborted(had_started),
-                success: false,
-            },
+            _ => ToolEnd { output: aborted(had_started), success: false },
         };
-        Answer {
-            call: self.planned.clone(),
-            output: end.output,
-            success: end.success,
-            had_started,
-        }
+        Answer { call: self.planned.clone(), output: end.output, success: end.success, had_started }
     }
 }
 
@@ -182,11 +166,5 @@ fn planned(item: &Item) -> Option<PlannedCall> {
         // The outline was whole, but a text in it is not valid Unicode.
         _ => (String::new(), String::new()),
     };
-    Some(PlannedCall {
-        position: 0,
-        kind,
-        call_id: item.call_id()?.to_owned(),
-        name,
-        arguments,
-    })
+    Some(PlannedCall { position: 0, kind, call_id: item.call_id()?.to_owned(), name, arguments })
 }

@@ -20,19 +20,13 @@ pub struct TurnLimits {
 impl TurnLimits {
     /// These bounds.
     pub fn new(max_model_calls: u32, effects: BTreeMap<String, Effect>) -> Self {
-        Self {
-            max_model_calls,
-            effects,
-        }
+        Self { max_model_calls, effects }
     }
 }
 
 impl Default for TurnLimits {
     fn default() -> Self {
-        Self {
-            max_model_calls: 200,
-            effects: BTreeMap::new(),
-        }
+        Self { max_model_calls: 200, effects: BTreeMap::new() }
     }
 }
 
@@ -122,10 +116,7 @@ pub struct IllegalFact {
 
 impl IllegalFact {
     pub(super) fn new(phase: &'static str, fact: &Fact) -> Self {
-        Self {
-            phase,
-            fact: fact.name(),
-        }
+        Self { phase, fact: fact.name() }
     }
 }
 

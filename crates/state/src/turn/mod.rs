@@ -200,10 +200,7 @@ impl Phase {
 /// The text of the last message of the model in `response`.
 fn last_message(response: &Response) -> Option<String> {
     let is_message = |kind| kind == ItemKind::Message(Role::Assistant);
-    let message = response
-        .items
-        .iter()
-        .rfind(|item| is_message(item.kind()))?;
+    let message = response.items.iter().rfind(|item| is_message(item.kind()))?;
     longhaul_history::turn_item::TurnItemKind::of(message)?.message_text()
 }
 

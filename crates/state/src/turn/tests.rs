@@ -58,10 +58,7 @@ fn answer(text: &str) -> Fact {
 }
 
 fn ended(position: usize, text: &str) -> Fact {
-    let end = ToolEnd {
-        output: CallOutput::text(text),
-        success: true,
-    };
+    let end = ToolEnd { output: CallOutput::text(text), success: true };
     Fact::ToolFinished { position, end }
 }
 
@@ -69,15 +66,8 @@ fn ended(position: usize, text: &str) -> Fact {
 fn a_turn_runs_from_input_over_tools_to_its_answer() {
     let mut turn = turn();
     assert_eq!(apply(&mut turn, Fact::Started), ["sample"]);
-    assert_eq!(
-        apply(&mut turn, calls(&["r0", "r1"])),
-        ["commit 2", "run r0+r1"]
-    );
-    assert_eq!(
-        apply(&mut turn, ended(1, "late first")),
-        [""; 0],
-        "r0 is recorded first"
-    );
+    assert_eq!(apply(&mut turn, calls(&["r0", "r1"])), ["commit 2", "run r0+r1"]);
+    assert_eq!(apply(&mut turn, ended(1, "late first")), [""; 0], "r0 is recorded first");
     assert_eq!(
         apply(&mut turn, ended(0, "x")),
         ["answer r0 ok: x", "answer r1 ok: late first", "sample"]
@@ -153,10 +143,7 @@ fn model_calls_are_bounded_and_the_outputs_are_recorded_first() {
         assert_eq!(apply(&mut turn, ended(0, "")), ["answer r0 ok: ", "sample"]);
     }
     apply(&mut turn, calls(&["r0"]));
-    assert_eq!(
-        apply(&mut turn, ended(0, "")),
-        ["answer r0 ok: ", "fail too_many_model_calls"]
-    );
+    assert_eq!(apply(&mut turn, ended(0, "")), ["answer r0 ok: ", "fail too_many_model_calls"]);
     assert!(turn.is_done());
 }
 
@@ -229,14 +216,7 @@ fn illegal_facts_are_values_and_change_nothing() {
         (&[|| Fact::Started], &[1, 3, 7]),
         (&[|| Fact::Started, || Fact::AttemptFailed], &[1, 2, 3, 7]),
         (&[|| Fact::Started, || calls(&["w0", "w1"])], &[4, 7]),
-        (
-            &[
-                || Fact::Started,
-                || calls(&["w0", "w1"]),
-                || Fact::Interrupted,
-            ],
-            &[4, 6, 7],
-        ),
+        (&[|| Fact::Started, || calls(&["w0", "w1"]), || Fact::Interrupted], &[4, 6, 7]),
         (&[|| Fact::Started, || answer("a")], &[]),
     ];
     for (number, (prefix, legal)) in states.into_iter().enumerate() {
@@ -247,11 +227,7 @@ fn illegal_facts_are_values_and_change_nothing() {
             }
             let before = format!("{turn:?}");
             let applied = turn.apply(fact());
-            assert_eq!(
-                applied.is_ok(),
-                legal.contains(&index),
-                "state {number}, fact {index}"
-            );
+            assert_eq!(applied.is_ok(), legal.contains(&index), "state {number}, fact {index}");
             if let Err(error) = applied {
                 assert_eq!(format!("{turn:?}"), before, "{error}");
             }

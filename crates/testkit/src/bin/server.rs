@@ -65,15 +65,9 @@ fn paths(mut args: impl Iterator<Item = String>) -> Result<(String, Option<Strin
             "--log" => &mut log,
             _ => return Err(format!("unknown argument {arg}; {USAGE}")),
         };
-        *slot = Some(
-            args.next()
-                .ok_or_else(|| format!("{arg} needs a value; {USAGE}"))?,
-        );
+        *slot = Some(args.next().ok_or_else(|| format!("{arg} needs a value; {USAGE}"))?);
     }
-    Ok((
-        script.ok_or_else(|| format!("--script is missing; {USAGE}"))?,
-        log,
-    ))
+    Ok((script.ok_or_else(|| format!("--script is missing; {USAGE}"))?, log))
 }
 
 /// Appends one line in one write, so that a kill leaves no half line.

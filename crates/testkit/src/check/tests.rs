@@ -34,12 +34,7 @@ fn valid_inputs_pass() {
             item("local_shell_call", "t"),
             own("t"),
         ],
-        &[
-            shell_by_id,
-            output("s"),
-            item("local_shell_call", "t"),
-            output("t"),
-        ],
+        &[shell_by_id, output("s"), item("local_shell_call", "t"), output("t")],
         &[
             item("custom_tool_call", "a"),
             call("a"),
@@ -59,10 +54,7 @@ fn each_kind_of_violation_is_found() {
     let table: [(&[Value], Violation); 11] = [
         (
             &[json!({"type": "local_shell_call_output"})],
-            Violation::EmptyCallId {
-                index,
-                kind: own_output,
-            },
+            Violation::EmptyCallId { index, kind: own_output },
         ),
         (
             &[call("a"), output("a"), item("local_shell_call_output", "a")],
@@ -76,48 +68,23 @@ fn each_kind_of_violation_is_found() {
         (&[output("")], Violation::EmptyCallId { index, kind }),
         (
             &[json!({"type": "local_shell_call"})],
-            Violation::EmptyCallId {
-                index,
-                kind: ItemKind::LocalShellCall,
-            },
+            Violation::EmptyCallId { index, kind: ItemKind::LocalShellCall },
         ),
         (
             &[item("custom_tool_call_output", "")],
-            Violation::EmptyCallId {
-                index,
-                kind: ItemKind::CustomToolCallOutput,
-            },
+            Violation::EmptyCallId { index, kind: ItemKind::CustomToolCallOutput },
         ),
-        (
-            &[output("a")],
-            Violation::OutputWithoutCall {
-                index,
-                call_id: call_id.clone(),
-                kind,
-            },
-        ),
+        (&[output("a")], Violation::OutputWithoutCall { index, call_id: call_id.clone(), kind }),
         (
             &[output("a"), call("a"), output("a")],
-            Violation::OutputBeforeCall {
-                index,
-                call_id: call_id.clone(),
-                kind,
-            },
+            Violation::OutputBeforeCall { index, call_id: call_id.clone(), kind },
         ),
         (
             &[call("a"), output("a"), output("a")],
-            Violation::SecondOutput {
-                index: 2,
-                call_id: call_id.clone(),
-                kind,
-            },
+            Violation::SecondOutput { index: 2, call_id: call_id.clone(), kind },
         ),
         (
-            &[
-                item("custom_tool_call", "a"),
-                item("custom_tool_call_output", "a"),
-                output("a"),
-            ],
+            &[item("custom_tool_call", "a"), item("custom_tool_call_output", "a"), output("a")],
             Violation::OutputOfOtherKind {
                 index: 2,
                 call_id: call_id.clone(),
@@ -135,11 +102,7 @@ fn each_kind_of_violation_is_found() {
         ),
         (
             &[call("a")],
-            Violation::CallWithoutOutput {
-                index,
-                call_id,
-                kind: ItemKind::FunctionCall,
-            },
+            Violation::CallWithoutOutput { index, call_id, kind: ItemKind::FunctionCall },
         ),
     ];
     for (input, violation) in table {
@@ -164,10 +127,7 @@ fn all_violations_are_reported_in_order() {
 fn naively_paired(input: &[Value]) -> bool {
     let mut balance: HashMap<(bool, &str), i32> = HashMap::new();
     for item in input {
-        let (kind, id) = (
-            item["type"].as_str().unwrap(),
-            item["call_id"].as_str().unwrap(),
-        );
+        let (kind, id) = (item["type"].as_str().unwrap(), item["call_id"].as_str().unwrap());
         let open = balance.entry((kind.starts_with("custom"), id)).or_default();
         *open += if kind.ends_with("output") { -1 } else { 1 };
         if *open < 0 {

@@ -51,18 +51,12 @@ enum Step {
 impl Answer {
     /// A failure before the response begins.
     pub fn failure(error: ModelError) -> Self {
-        Self {
-            refusal: Some(Refusal::Failure(error)),
-            ..Self::default()
-        }
+        Self { refusal: Some(Refusal::Failure(error)), ..Self::default() }
     }
 
     /// No answer, ever.
     pub fn never() -> Self {
-        Self {
-            refusal: Some(Refusal::Silence),
-            ..Self::default()
-        }
+        Self { refusal: Some(Refusal::Silence), ..Self::default() }
     }
 
     /// Adds the events and waits of another answer.
@@ -172,18 +166,12 @@ impl From<Vec<Value>> for Answer {
             Ok(event) => event.map(Step::Event),
             Err(error) => Some(Step::Break(error)),
         });
-        Self {
-            steps: steps.collect(),
-            ..Self::default()
-        }
+        Self { steps: steps.collect(), ..Self::default() }
     }
 }
 
 impl From<Vec<ResponseEvent>> for Answer {
     fn from(events: Vec<ResponseEvent>) -> Self {
-        Self {
-            steps: events.into_iter().map(Step::Event).collect(),
-            ..Self::default()
-        }
+        Self { steps: events.into_iter().map(Step::Event).collect(), ..Self::default() }
     }
 }

@@ -75,9 +75,7 @@ impl Default for ScriptedModel {
 impl ScriptedModel {
     /// A model without answers.
     pub fn new() -> Self {
-        Self {
-            state: Arc::new(watch::Sender::new(State::default())),
-        }
+        Self { state: Arc::new(watch::Sender::new(State::default())) }
     }
 
     /// Says `text`.
@@ -167,11 +165,7 @@ impl ScriptedModel {
 
     /// What the answers made from here on say they cost, in tokens; [`respond`](Self::respond) sets its own.
     pub fn usage(self, input_tokens: u64, output_tokens: u64) -> Self {
-        self.usage_full(Usage {
-            input_tokens,
-            output_tokens,
-            ..Usage::default()
-        })
+        self.usage_full(Usage { input_tokens, output_tokens, ..Usage::default() })
     }
 
     /// [`usage`](Self::usage), with the cached and the reasoning tokens.
@@ -229,8 +223,7 @@ impl ScriptedModel {
     ///
     /// Cancel safe: it only looks.
     pub async fn wait_for_requests(&self, count: usize) -> Vec<Recorded> {
-        self.wait_for(|state| (state.requests.len() >= count).then(|| state.requests.clone()))
-            .await
+        self.wait_for(|state| (state.requests.len() >= count).then(|| state.requests.clone())).await
     }
 
     /// Waits until the answer to request `order` (from 0) was read to its end, or dropped.
@@ -279,8 +272,7 @@ impl ScriptedModel {
         let body = encode(request, &longhaul_transport::Provider::neutral())?;
         let mut recorded = Recorded::new(body, request.task_kind);
         let mut entry = Err(ModelError::new(ErrorCode::InvalidRequest, ""));
-        self.state
-            .send_modify(|state| entry = state.take(&mut recorded));
+        self.state.send_modify(|state| entry = state.take(&mut recorded));
         // Outside the lock: a function of the test may look at the model.
         Ok((recorded.order, entry?.answer(&recorded)))
     }

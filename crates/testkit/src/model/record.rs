@@ -62,10 +62,7 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(state: &Arc<watch::Sender<State>>, order: usize) -> Self {
-        Self {
-            state: Arc::downgrade(state),
-            order,
-        }
+        Self { state: Arc::downgrade(state), order }
     }
 
     pub(super) fn end(&mut self, how: StreamEnd) {

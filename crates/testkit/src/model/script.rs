@@ -53,9 +53,7 @@ impl State {
 
     /// The next entry's response, still empty.
     pub(super) fn next_response(&self) -> ResponseBuilder {
-        ResponseBuilder::new()
-            .id(format!("resp_{}", self.entries.len() + 1))
-            .usage_full(self.usage)
+        ResponseBuilder::new().id(format!("resp_{}", self.entries.len() + 1)).usage_full(self.usage)
     }
 
     /// Notes `request`, numbers it, and gives its entry. A request that gets none is over at once.
@@ -102,13 +100,10 @@ impl State {
         let (came, scripted) = (self.requests.len(), self.entries.len());
         if came < scripted {
             let left = scripted - came;
-            problems.push(format!(
-                "{left} of {scripted} scripted answers were not used."
-            ));
+            problems.push(format!("{left} of {scripted} scripted answers were not used."));
         } else if came > scripted && (!self.repeat_last || scripted == 0) {
-            problems.push(format!(
-                "{came} requests came, but only {scripted} answers were scripted."
-            ));
+            problems
+                .push(format!("{came} requests came, but only {scripted} answers were scripted."));
         }
         problems
     }

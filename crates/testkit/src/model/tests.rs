@@ -49,9 +49,7 @@ fn facts(model: &ScriptedModel) -> Vec<String> {
 
 #[test]
 fn answers_come_in_the_order_of_the_script() {
-    let failed = ResponseBuilder::new()
-        .text("x")
-        .failed("server_error", "sorry");
+    let failed = ResponseBuilder::new().text("x").failed("server_error", "sorry");
     let model = ScriptedModel::new()
         .text("a b")
         .usage(100, 7)
@@ -63,54 +61,25 @@ fn answers_come_in_the_order_of_the_script() {
         )
         .respond(failed)
         .reasoned_text("why", "t")
-        .respond_with(|request| {
-            ResponseBuilder::new()
-                .text(format!("{}", request.order))
-                .into()
-        });
+        .respond_with(|request| ResponseBuilder::new().text(format!("{}", request.order)).into());
     assert_eq!(
         facts(&model),
-        [
-            "delta a ",
-            "delta b",
-            "done Message(Assistant) -",
-            "completed resp_1 10+5"
-        ]
+        ["delta a ", "delta b", "done Message(Assistant) -", "completed resp_1 10+5"]
     );
     assert_eq!(
         facts(&model),
-        [
-            "done FunctionCall c1",
-            "done FunctionCall c2",
-            "completed resp_2 100+7"
-        ]
+        ["done FunctionCall c1", "done FunctionCall c2", "completed resp_2 100+7"]
     );
     assert_eq!(facts(&model), ["request: busy"]);
+    assert_eq!(facts(&model), ["delta cut", "done Message(Assistant) -", "Stream: gone"]);
+    assert_eq!(facts(&model), ["delta x", "done Message(Assistant) -", "Stream: sorry"]);
     assert_eq!(
         facts(&model),
-        ["delta cut", "done Message(Assistant) -", "Stream: gone"]
-    );
-    assert_eq!(
-        facts(&model),
-        ["delta x", "done Message(Assistant) -", "Stream: sorry"]
-    );
-    assert_eq!(
-        facts(&model),
-        [
-            "done Reasoning -",
-            "delta t",
-            "done Message(Assistant) -",
-            "completed resp_6 100+7"
-        ]
+        ["done Reasoning -", "delta t", "done Message(Assistant) -", "completed resp_6 100+7"]
     );
     assert_eq!(facts(&model)[0], "delta 6");
     model.assert_complete();
-    assert!(
-        model
-            .requests()
-            .iter()
-            .all(|r| r.end == Some(StreamEnd::Read))
-    );
+    assert!(model.requests().iter().all(|r| r.end == Some(StreamEnd::Read)));
 }
 
 #[test]
@@ -140,10 +109,7 @@ fn what_the_script_did_not_foresee_is_complained_of() {
     facts(&exhausted);
     let error = "request: The script is exhausted: this is request 2, it has 1 answers.";
     assert_eq!(facts(&exhausted), [error]);
-    assert_eq!(
-        exhausted.problems(),
-        ["2 requests came, but only 1 answers were scripted."]
-    );
+    assert_eq!(exhausted.problems(), ["2 requests came, but only 1 answers were scripted."]);
 
     let endless = ScriptedModel::new().text("a").repeat_last();
     for _ in 0..3 {
@@ -167,10 +133,7 @@ fn broken_pairing_is_refused_and_remembered() {
     let sentence =
         "input[0]: this function_call_output answers call `c`, which is not in the input.";
     let error = state.take(&mut recorded).err().unwrap();
-    assert_eq!(
-        (error.to_string().as_str(), error.is_retryable()),
-        (sentence, false)
-    );
+    assert_eq!((error.to_string().as_str(), error.is_retryable()), (sentence, false));
     assert_eq!(state.problems()[0], format!("requests()[0]: {sentence}"));
 }
 

@@ -18,10 +18,7 @@ use super::{Cut, Reply, ReplyOutcome};
 
 /// Serves a connection until either side closes it.
 pub(super) async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>) {
-    let _closing = Closing {
-        shared: Arc::clone(&shared),
-        connection,
-    };
+    let _closing = Closing { shared: Arc::clone(&shared), connection };
     let mut stream = stream; // Declared after `_closing`, so that it is closed before that is told.
     // Best effort: without it writes come late, not wrong.
     let _ = stream.set_nodelay(true);
@@ -50,20 +47,13 @@ async fn exchange(
     write: &mut WriteHalf<'_>,
 ) -> bool {
     let sent = AtomicUsize::new(0);
-    let outbound = Outbound {
-        reply,
-        write,
-        entry: Some(entry),
-        sent: &sent,
-    };
+    let outbound = Outbound { reply, write, entry: Some(entry), sent: &sent };
     let ending = tokio::select! {
         biased;
         () = inbound.closed() => None,
         ending = outbound.run() => ending.ok(),
     };
-    let client_closed = || ReplyOutcome::ClientClosed {
-        after_bytes: sent.load(Ordering::Relaxed),
-    };
+    let client_closed = || ReplyOutcome::ClientClosed { after_bytes: sent.load(Ordering::Relaxed) };
     match ending {
         None => entry.set(client_closed()),
         Some(Ending::Complete) => {
@@ -103,16 +93,9 @@ async fn cut(how: Cut, inbound: &mut Inbound<'_>, write: &mut WriteHalf<'_>) {
 
 /// Answers what is no HTTP request, and remembers it.
 async fn refuse(why: &str, connection: usize, write: &mut WriteHalf<'_>, shared: &Shared) {
-    shared.fault(format!(
-        "Connection {connection} sent no valid HTTP request: {why}."
-    ));
+    shared.fault(format!("Connection {connection} sent no valid HTTP request: {why}."));
     let reply = refusal(400, "invalid_request_error", &Value::Null, why);
-    let outbound = Outbound {
-        reply: &reply,
-        write,
-        entry: None,
-        sent: &AtomicUsize::new(0),
-    };
+    let outbound = Outbound { reply: &reply, write, entry: None, sent: &AtomicUsize::new(0) };
     // The client may be gone; the fault is noted all the same.
     let _ = outbound.run().await;
 }

@@ -68,19 +68,13 @@ impl TryFrom<ScriptForm> for Script {
         let mut script = Self::new();
         for (index, reply) in form.replies.into_iter().enumerate() {
             let times = reply.repeat.unwrap_or(1);
-            let reply = reply
-                .into_reply()
-                .map_err(|why| format!("replies[{index}] {why}"))?;
+            let reply = reply.into_reply().map_err(|why| format!("replies[{index}] {why}"))?;
             script = script.repeat(times, reply);
         }
         if form.repeat_last {
             script = script.repeat_last();
         }
-        Ok(if form.allow_broken_pairing {
-            script.allow_broken_pairing()
-        } else {
-            script
-        })
+        Ok(if form.allow_broken_pairing { script.allow_broken_pairing() } else { script })
     }
 }
 
@@ -110,12 +104,8 @@ impl ReplyForm {
     fn body(&mut self) -> Result<Reply, String> {
         let bodies: Vec<(&str, Reply)> = [
             self.text.take().map(|text| ("text", Reply::text(&text))),
-            self.calls
-                .take()
-                .map(|calls| ("calls", CallForm::reply(calls))),
-            self.events
-                .take()
-                .map(|events| ("events", Reply::sse().events(events))),
+            self.calls.take().map(|calls| ("calls", CallForm::reply(calls))),
+            self.events.take().map(|events| ("events", Reply::sse().events(events))),
             self.raw.take().map(|raw| ("raw", Reply::sse().bytes(raw))),
             self.json.take().map(|json| ("json", Reply::json(&json))),
         ]
@@ -126,10 +116,7 @@ impl ReplyForm {
             let names: Vec<_> = bodies.iter().map(|(name, _)| *name).collect();
             return Err(format!("has more than one body: {}", names.join(", ")));
         }
-        Ok(bodies
-            .into_iter()
-            .next()
-            .map_or_else(Reply::sse, |(_, reply)| reply))
+        Ok(bodies.into_iter().next().map_or_else(Reply::sse, |(_, reply)| reply))
     }
 }
 

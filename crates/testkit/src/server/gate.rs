@@ -23,10 +23,7 @@ struct State {
 impl Gate {
     /// A closed gate. The name is for debug output.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self {
-            name: name.into(),
-            state: Arc::new(watch::Sender::new(State::default())),
-        }
+        Self { name: name.into(), state: Arc::new(watch::Sender::new(State::default())) }
     }
 
     /// Lets the server pass, now and later.
@@ -50,11 +47,7 @@ impl Gate {
 
     async fn wait_for(&self, condition: impl Fn(&State) -> bool) {
         // The sender lives as long as `self`, so the only error, a closed channel, cannot be.
-        let _ = self
-            .state
-            .subscribe()
-            .wait_for(|state| condition(state))
-            .await;
+        let _ = self.state.subscribe().wait_for(|state| condition(state)).await;
     }
 }
 

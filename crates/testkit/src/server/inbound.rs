@@ -38,11 +38,7 @@ struct Head {
 
 impl<'a> Inbound<'a> {
     pub(super) fn new(read: ReadHalf<'a>, connection: usize) -> Self {
-        Self {
-            read,
-            buffer: BytesMut::with_capacity(READ_BYTES),
-            connection,
-        }
+        Self { read, buffer: BytesMut::with_capacity(READ_BYTES), connection }
     }
 
     /// The next request, and whether the client wants to go on after it.
@@ -50,11 +46,7 @@ impl<'a> Inbound<'a> {
         &mut self,
         write: &mut WriteHalf<'_>,
     ) -> Result<(RecordedRequest, bool), Broken> {
-        let Head {
-            bytes,
-            http_1_1,
-            mut request,
-        } = self.head().await?;
+        let Head { bytes, http_1_1, mut request } = self.head().await?;
         let _ = self.buffer.split_to(bytes);
         if request
             .header("expect")
@@ -98,10 +90,8 @@ impl<'a> Inbound<'a> {
         let Some(length) = request.header("content-length") else {
             return Ok(Bytes::new());
         };
-        let length = length
-            .trim()
-            .parse()
-            .map_err(|_| malformed("the content length is no number"))?;
+        let length =
+            length.trim().parse().map_err(|_| malformed("the content length is no number"))?;
         self.exactly(length).await
     }
 
@@ -153,8 +143,7 @@ impl<'a> Inbound<'a> {
         if length > MAX_BODY_BYTES {
             return Err(malformed("the body is too long"));
         }
-        self.buffer
-            .reserve(length.saturating_sub(self.buffer.len()));
+        self.buffer.reserve(length.saturating_sub(self.buffer.len()));
         while self.buffer.len() < length {
             self.fill().await?;
         }
@@ -180,10 +169,7 @@ pub(super) fn wants_close(headers: &[(String, String)]) -> bool {
 fn parse_head(buffer: &[u8], connection: usize) -> Result<Option<Head>, Broken> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
-    let bytes = match parsed
-        .parse(buffer)
-        .map_err(|error| malformed(&error.to_string()))?
-    {
+    let bytes = match parsed.parse(buffer).map_err(|error| malformed(&error.to_string()))? {
         Status::Complete(bytes) => bytes,
         Status::Partial => return Ok(None),
     };
@@ -201,11 +187,7 @@ fn parse_head(buffer: &[u8], connection: usize) -> Result<Option<Head>, Broken> 
         body: Bytes::new(),
         reply_outcome: ReplyOutcome::Pending,
     };
-    Ok(Some(Head {
-        bytes,
-        http_1_1: parsed.version == Some(1),
-        request,
-    }))
+    Ok(Some(Head { bytes, http_1_1: parsed.version == Some(1), request }))
 }
 
 fn malformed(why: &str) -> Broken {

@@ -100,12 +100,7 @@ impl Server {
         let shared = Arc::new(Shared::new(script.into()));
         let (stop, stopped) = oneshot::channel();
         let listener = tokio::spawn(accept(listener, stopped, Arc::clone(&shared)));
-        Ok(Self {
-            addr,
-            shared,
-            stop: Some(stop),
-            listener: Some(listener),
-        })
+        Ok(Self { addr, shared, stop: Some(stop), listener: Some(listener) })
     }
 
     /// The address to connect to.
@@ -151,9 +146,7 @@ impl Server {
     /// Cancel safe: it only looks.
     pub async fn wait_until_reply_ended(&self, order: usize) -> ReplyOutcome {
         let ended = |log: &Log| log.requests.get(order).map(|request| request.reply_outcome);
-        self.shared
-            .wait_for(|log| ended(log).filter(|outcome| outcome.is_end()))
-            .await
+        self.shared.wait_for(|log| ended(log).filter(|outcome| outcome.is_end())).await
     }
 
     /// Waits until connection `connection` (from 0, see [`RecordedRequest::connection`]) is closed, by either side.
@@ -162,9 +155,7 @@ impl Server {
     ///
     /// Cancel safe: it only looks.
     pub async fn connection_closed(&self, connection: usize) {
-        self.shared
-            .wait_for(|log| log.closed.contains(&connection).then_some(()))
-            .await;
+        self.shared.wait_for(|log| log.closed.contains(&connection).then_some(())).await;
     }
 
     /// Everything that [`assert_complete`](Self::assert_complete) would complain about, one sentence each.
@@ -216,11 +207,7 @@ impl Drop for Server {
 
 #[track_caller]
 fn fail_unless_empty(problems: &[String]) {
-    assert!(
-        problems.is_empty(),
-        "the testkit server saw problems:\n  {}",
-        problems.join("\n  ")
-    );
+    assert!(problems.is_empty(), "the testkit server saw problems:\n  {}", problems.join("\n  "));
 }
 
 /// Owns the connections: they end with it, and it ends when the server is dropped.

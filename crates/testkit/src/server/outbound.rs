@@ -69,9 +69,8 @@ impl Outbound<'_, '_> {
 
     /// Writes one piece, up to the reply's limit; false if the limit left bytes out.
     async fn piece(&mut self, bytes: &Bytes, end: bool) -> io::Result<bool> {
-        let left = self.reply.limit.map_or(usize::MAX, |limit| {
-            limit - self.sent.load(Ordering::Relaxed)
-        });
+        let left =
+            self.reply.limit.map_or(usize::MAX, |limit| limit - self.sent.load(Ordering::Relaxed));
         let piece = bytes.slice(..bytes.len().min(left));
         let framed = match self.reply.framing {
             Framing::Chunked => chunk(&piece, end),
@@ -85,14 +84,9 @@ impl Outbound<'_, '_> {
 }
 
 fn head(reply: &Reply) -> String {
-    let reason = StatusCode::from_u16(reply.status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
-    let mut head = format!(
-        "HTTP/1.1 {} {}\r\n",
-        reply.status,
-        reason.unwrap_or_default()
-    );
+    let reason =
+        StatusCode::from_u16(reply.status).ok().and_then(|status| status.canonical_reason());
+    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason.unwrap_or_default());
     for (name, value) in &reply.headers {
         // Writing into a string cannot fail.
         let _ = write!(head, "{name}: {value}\r\n");

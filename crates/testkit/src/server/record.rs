@@ -6,13 +6,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// Headers whose values are secrets, shown by their length only.
-const SECRET_HEADERS: [&str; 5] = [
-    "authorization",
-    "proxy-authorization",
-    "api-key",
-    "x-api-key",
-    "cookie",
-];
+const SECRET_HEADERS: [&str; 5] =
+    ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
 
 /// One request as it came. `Debug` shows secret headers by their length only.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,9 +66,7 @@ impl RecordedRequest {
 
     /// The path, without the query.
     pub fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(self.target.as_str(), |(path, _)| path)
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 
     /// The body as JSON; `Null` if it is not JSON.
@@ -111,19 +104,10 @@ impl RecordedRequest {
 
     fn redacted_headers(&self) -> Vec<(&str, String)> {
         let show = |name: &str, value: &str| {
-            let secret = SECRET_HEADERS
-                .iter()
-                .any(|header| header.eq_ignore_ascii_case(name));
-            if secret {
-                format!("[{} bytes]", value.len())
-            } else {
-                value.to_owned()
-            }
+            let secret = SECRET_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
+            if secret { format!("[{} bytes]", value.len()) } else { value.to_owned() }
         };
-        self.headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), show(name, value)))
-            .collect()
+        self.headers.iter().map(|(name, value)| (name.as_str(), show(name, value))).collect()
     }
 }
 

@@ -92,10 +92,7 @@ impl Reply {
             steps: Vec::new(),
             ending: Ending::Complete,
             limit: None,
-            format: Format {
-                event_line: true,
-                crlf: false,
-            },
+            format: Format { event_line: true, crlf: false },
         }
     }
 
@@ -106,10 +103,7 @@ impl Reply {
 
     /// A completed response that reasons, with a summary, and then says `text`.
     pub fn reasoned_text(summary: &str, text: &str) -> Self {
-        ResponseBuilder::new()
-            .reasoning(summary, Some("gAAAAtestkit"))
-            .text(text)
-            .into()
+        ResponseBuilder::new().reasoning(summary, Some("gAAAAtestkit")).text(text).into()
     }
 
     /// A completed response with function calls: call id, name, arguments (sent as displayed).
@@ -121,9 +115,7 @@ impl Reply {
 
     /// A completed response with one call of a custom tool.
     pub fn custom_call(call_id: &str, name: &str, input: &str) -> Self {
-        ResponseBuilder::new()
-            .custom_call(call_id, name, input)
-            .into()
+        ResponseBuilder::new().custom_call(call_id, name, input).into()
     }
 
     /// A JSON document with status 200 and a content length.
@@ -151,8 +143,7 @@ impl Reply {
     /// Adds a header; `content-type` replaces the one there is. Sent as it is, valid or not.
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         if name.eq_ignore_ascii_case("content-type") {
-            self.headers
-                .retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
         }
         self.headers.push((name.to_owned(), value.into()));
         self
@@ -199,9 +190,7 @@ impl Reply {
 
     /// Adds events, each a piece of its own.
     pub fn events(self, events: impl IntoIterator<Item = Value>) -> Self {
-        events
-            .into_iter()
-            .fold(self, |reply, event| reply.event(&event))
+        events.into_iter().fold(self, |reply, event| reply.event(&event))
     }
 
     /// Adds a comment, as servers send to keep a stream alive.
@@ -331,10 +320,8 @@ fn joined(steps: Vec<Step>) -> Vec<Step> {
 /// A run that begins at `start` of the body, cut at the offsets within it. No piece is empty.
 fn pieces(run: Bytes, start: usize, offsets: &[usize]) -> impl Iterator<Item = Bytes> {
     let len = run.len();
-    let mut cuts: Vec<usize> = offsets
-        .iter()
-        .filter_map(|offset| offset.checked_sub(start))
-        .collect();
+    let mut cuts: Vec<usize> =
+        offsets.iter().filter_map(|offset| offset.checked_sub(start)).collect();
     cuts.retain(|cut| *cut < len);
     cuts.extend([0, len]);
     cuts.sort_unstable();

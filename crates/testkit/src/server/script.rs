@@ -93,8 +93,7 @@ impl Script {
     /// Answers the next `times` requests with `reply`.
     pub fn repeat(mut self, times: usize, reply: impl Into<Reply>) -> Self {
         let reply = reply.into();
-        self.answers
-            .extend(std::iter::repeat_n(Answer::Fixed(reply), times));
+        self.answers.extend(std::iter::repeat_n(Answer::Fixed(reply), times));
         self
     }
 

@@ -34,10 +34,7 @@ pub(super) struct Entry {
 
 impl Shared {
     pub(super) fn new(script: Script) -> Self {
-        Self {
-            script,
-            log: watch::Sender::new(Log::default()),
-        }
+        Self { script, log: watch::Sender::new(Log::default()) }
     }
 
     /// Waits until `look` finds something.
@@ -62,19 +59,8 @@ impl Shared {
         });
         let _watch = PanicWatch(self);
         self.script.notify(&request);
-        let reply = if scripted {
-            self.answer(&request)
-        } else {
-            not_found(&request)
-        };
-        (
-            Entry {
-                shared: Arc::clone(self),
-                order: request.order,
-                scripted,
-            },
-            reply,
-        )
+        let reply = if scripted { self.answer(&request) } else { not_found(&request) };
+        (Entry { shared: Arc::clone(self), order: request.order, scripted }, reply)
     }
 
     pub(super) fn fault(&self, sentence: String) {
@@ -87,14 +73,11 @@ impl Shared {
         let mut problems = log.broken_pairing();
         problems.extend(log.faults.iter().cloned());
         if came < scripted {
-            problems.push(format!(
-                "{} of {scripted} scripted replies were not used.",
-                scripted - came
-            ));
+            problems
+                .push(format!("{} of {scripted} scripted replies were not used.", scripted - came));
         } else if came > 0 && self.script.is_exhausted_at(came - 1) {
-            problems.push(format!(
-                "{came} requests came, but only {scripted} replies were scripted."
-            ));
+            problems
+                .push(format!("{came} requests came, but only {scripted} replies were scripted."));
         }
         problems
     }
@@ -102,16 +85,9 @@ impl Shared {
     fn answer(&self, request: &RecordedRequest) -> Reply {
         if let Err(violations) = self.check(request) {
             let sentences: Vec<_> = violations.iter().map(ToString::to_string).collect();
-            let found = violations
-                .into_iter()
-                .map(|violation| (request.order, violation));
+            let found = violations.into_iter().map(|violation| (request.order, violation));
             self.log.send_modify(|log| log.violations.extend(found));
-            return refusal(
-                400,
-                "invalid_request_error",
-                &Value::Null,
-                &sentences.join(" "),
-            );
+            return refusal(400, "invalid_request_error", &Value::Null, &sentences.join(" "));
         }
         self.script.answer(request).unwrap_or_else(|| {
             let (number, scripted) = (request.order + 1, self.script.len());
@@ -123,11 +99,7 @@ impl Shared {
     }
 
     fn check(&self, request: &RecordedRequest) -> Result<(), Vec<Violation>> {
-        if self.script.unchecked_pairing {
-            Ok(())
-        } else {
-            pairing(&request.input())
-        }
+        if self.script.unchecked_pairing { Ok(()) } else { pairing(&request.input()) }
     }
 }
 
@@ -140,11 +112,7 @@ impl Log {
     }
 
     fn list(&mut self, scripted: bool) -> &mut Vec<RecordedRequest> {
-        if scripted {
-            &mut self.requests
-        } else {
-            &mut self.others
-        }
+        if scripted { &mut self.requests } else { &mut self.others }
     }
 }
 
@@ -162,18 +130,13 @@ struct PanicWatch<'a>(&'a Shared);
 impl Drop for PanicWatch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0
-                .fault("A reply function or request hook panicked.".into());
+            self.0.fault("A reply function or request hook panicked.".into());
         }
     }
 }
 
 pub(super) fn refusal(status: u16, kind: &str, code: &Value, message: &str) -> Reply {
-    let param = if status == 400 {
-        json!("input")
-    } else {
-        Value::Null
-    };
+    let param = if status == 400 { json!("input") } else { Value::Null };
     Reply::error(
         status,
         &json!({"error": {"type": kind, "message": message, "code": code, "param": param}}),

@@ -7,16 +7,8 @@ use serde_json::json;
 #[test]
 fn events_are_formatted_as_asked() {
     let event = json!({"type": "x"});
-    let reply = Reply::sse()
-        .event(&event)
-        .crlf()
-        .event(&event)
-        .without_event_lines();
-    let reply = reply
-        .comment("alive")
-        .event(&event)
-        .done_marker()
-        .event(&json!({"error": 1}));
+    let reply = Reply::sse().event(&event).crlf().event(&event).without_event_lines();
+    let reply = reply.comment("alive").event(&event).done_marker().event(&json!({"error": 1}));
     assert_eq!(
         String::from_utf8(reply.body()).unwrap(),
         "event: x\ndata: {\"type\":\"x\"}\n\nevent: x\r\ndata: {\"type\":\"x\"}\r\n\r\n: alive\r\n\r\n\
@@ -26,20 +18,10 @@ fn events_are_formatted_as_asked() {
 
 #[test]
 fn a_response_has_the_events_of_a_real_server() {
-    let usage = Usage {
-        input_tokens: 9,
-        cached_tokens: 8,
-        output_tokens: 7,
-        reasoning_tokens: 6,
-    };
-    let response = ResponseBuilder::new()
-        .id("r")
-        .reasoning("Hm.", Some("e"))
-        .text("Hi you");
-    let response = response
-        .call("c", "f", json!({"a": 1}))
-        .custom_call("d", "g", "in")
-        .usage_full(usage);
+    let usage = Usage { input_tokens: 9, cached_tokens: 8, output_tokens: 7, reasoning_tokens: 6 };
+    let response = ResponseBuilder::new().id("r").reasoning("Hm.", Some("e")).text("Hi you");
+    let response =
+        response.call("c", "f", json!({"a": 1})).custom_call("d", "g", "in").usage_full(usage);
     let events = response.clone().completed();
     let names: Vec<_> = events
         .iter()
@@ -54,12 +36,7 @@ fn a_response_has_the_events_of_a_real_server() {
         output_item.added custom_tool_call_input.delta custom_tool_call_input.done output_item.done \
         completed";
     assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
-    assert!(
-        events
-            .iter()
-            .enumerate()
-            .all(|(number, event)| event["sequence_number"] == number)
-    );
+    assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
     assert_eq!(events[10]["delta"], "Hi ");
     assert_eq!(
         (&events[10]["item_id"], &events[10]["output_index"]),
@@ -76,10 +53,7 @@ fn a_response_has_the_events_of_a_real_server() {
     );
     assert_eq!(response.clone().unfinished()[..], events[..23]);
     let incomplete = response.clone().incomplete("max_output_tokens");
-    assert_eq!(
-        incomplete[23]["response"]["incomplete_details"]["reason"],
-        "max_output_tokens"
-    );
+    assert_eq!(incomplete[23]["response"]["incomplete_details"]["reason"], "max_output_tokens");
     let failed = &response.failed("server_is_overloaded", "later")[23];
     assert_eq!(
         failed["response"]["error"],

@@ -18,30 +18,19 @@ async fn pieces_arrive_as_they_were_split() {
         head,
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     );
-    assert_eq!(
-        chunks(&framed),
-        (body.iter().map(|byte| vec![*byte]).collect(), true)
-    );
+    assert_eq!(chunks(&framed), (body.iter().map(|byte| vec![*byte]).collect(), true));
 
     let (_, framed) = answer(text.split_at(&[7, 3, 7, 0, 100_000])).await;
     assert_eq!(
         chunks(&framed),
-        (
-            vec![body[..3].to_vec(), body[3..7].to_vec(), body[7..].to_vec()],
-            true
-        )
+        (vec![body[..3].to_vec(), body[3..7].to_vec(), body[7..].to_vec()], true)
     );
 }
 
 #[tokio::test]
 async fn splits_keep_gates_where_they_were() {
     let gate = Gate::new("after three bytes");
-    let reply = Reply::sse()
-        .bytes("a")
-        .bytes("bc")
-        .gate(&gate)
-        .bytes("def")
-        .split_at(&[2, 5]);
+    let reply = Reply::sse().bytes("a").bytes("bc").gate(&gate).bytes("def").split_at(&[2, 5]);
     let server = Server::start(reply).await.unwrap();
     let mut client = send(&server, &post(EMPTY)).await;
     gate.reached().await;
@@ -51,18 +40,12 @@ async fn splits_keep_gates_where_they_were() {
     let after = read_until(&mut client, "0\r\n\r\n").await;
     assert_eq!(split_head(before.as_bytes()).1, b"2\r\nab\r\n1\r\nc\r\n");
     assert_eq!(after, "2\r\nde\r\n1\r\nf\r\n0\r\n\r\n");
-    assert_eq!(
-        server.wait_until_reply_ended(0).await,
-        ReplyOutcome::Complete
-    );
+    assert_eq!(server.wait_until_reply_ended(0).await, ReplyOutcome::Complete);
 }
 
 #[tokio::test]
 async fn heads_and_framings_are_as_asked() {
-    let body = Reply::sse()
-        .event(&json!({"type": "x"}))
-        .header("retry-after", "1")
-        .status(429);
+    let body = Reply::sse().event(&json!({"type": "x"})).header("retry-after", "1").status(429);
     let (head, bytes) = answer(body.clone().framing(Framing::ContentLength)).await;
     assert_eq!(
         head,
@@ -91,9 +74,7 @@ async fn heads_and_framings_are_as_asked() {
 #[tokio::test]
 async fn nothing_is_sent_before_the_head_is_released() {
     let gate = Gate::new("head");
-    let server = Server::start(Reply::text("x").hold_head(&gate))
-        .await
-        .unwrap();
+    let server = Server::start(Reply::text("x").hold_head(&gate)).await.unwrap();
     let client = send(&server, &post(EMPTY)).await;
     gate.reached().await;
     assert_eq!(peek(client).unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -111,11 +92,8 @@ async fn cuts_leave_exactly_the_bytes_before_them() {
         ] {
             // The client has read all k bytes before a reset can take them away.
             let gate = Gate::new("at the cut");
-            let reply = Reply::sse()
-                .framing(framing)
-                .bytes(&body[..k])
-                .gate(&gate)
-                .bytes(&body[k..]);
+            let reply =
+                Reply::sse().framing(framing).bytes(&body[..k]).gate(&gate).bytes(&body[k..]);
             let server = Server::start(reply.cut_after(k, cut)).await.unwrap();
             let mut client = send(&server, &post(EMPTY)).await;
             gate.reached().await;
@@ -153,37 +131,24 @@ async fn cuts_leave_exactly_the_bytes_before_them() {
 async fn a_cut_inside_a_piece_sends_the_part_before_it() {
     let reply = Reply::sse().bytes("abc").bytes("def");
     for k in 0..=6 {
-        let server = Server::start(reply.clone().cut_after(k, Cut::Fin))
-            .await
-            .unwrap();
+        let server = Server::start(reply.clone().cut_after(k, Cut::Fin)).await.unwrap();
         let (bytes, _) = read_to_close(&mut send(&server, &post(EMPTY)).await).await;
         let (pieces, ended) = chunks(split_head(&bytes).1);
         assert_eq!((pieces.concat(), ended), (b"abcdef"[..k].to_vec(), false));
     }
-    let server = Server::start(Reply::sse().without_head().cut(Cut::Fin))
-        .await
-        .unwrap();
-    assert_eq!(
-        read_to_close(&mut send(&server, &post(EMPTY)).await).await,
-        (Vec::new(), false)
-    );
+    let server = Server::start(Reply::sse().without_head().cut(Cut::Fin)).await.unwrap();
+    assert_eq!(read_to_close(&mut send(&server, &post(EMPTY)).await).await, (Vec::new(), false));
 }
 
 #[tokio::test]
 async fn a_reply_kept_open_ends_when_the_client_closes() {
-    let server = Server::start(Reply::sse().bytes("abc").keep_open())
-        .await
-        .unwrap();
+    let server = Server::start(Reply::sse().bytes("abc").keep_open()).await.unwrap();
     let mut client = send(&server, &post(EMPTY)).await;
     let bytes = read_until(&mut client, "abc\r\n").await;
     assert!(bytes.ends_with("\r\n\r\n3\r\nabc\r\n"));
     assert_eq!(server.requests()[0].reply_outcome, ReplyOutcome::Held);
     let early = peek(client).unwrap_err();
-    assert_eq!(
-        early.kind(),
-        io::ErrorKind::WouldBlock,
-        "the server has closed"
-    );
+    assert_eq!(early.kind(), io::ErrorKind::WouldBlock, "the server has closed");
     assert_eq!(
         server.wait_until_reply_ended(0).await,
         ReplyOutcome::ClientClosed { after_bytes: 3 }
@@ -195,10 +160,8 @@ async fn a_reply_kept_open_ends_when_the_client_closes() {
 #[tokio::test]
 async fn a_client_that_closes_at_a_gate_is_noticed() {
     let (held, inside) = (Gate::new("head"), Gate::new("inside"));
-    let replies = [
-        Reply::text("x").hold_head(&held),
-        Reply::sse().bytes("ab").gate(&inside).bytes("c"),
-    ];
+    let replies =
+        [Reply::text("x").hold_head(&held), Reply::sse().bytes("ab").gate(&inside).bytes("c")];
     let server = Server::start(replies).await.unwrap();
     for (order, gate, after_bytes) in [(0, held, 0), (1, inside, 2)] {
         let client = send(&server, &post(EMPTY)).await;

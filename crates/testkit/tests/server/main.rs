@@ -17,10 +17,7 @@ use tokio::net::TcpStream;
 const EMPTY: &str = r#"{"input":[]}"#;
 
 fn post(body: &str) -> String {
-    format!(
-        "POST /v1/responses HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    format!("POST /v1/responses HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 async fn send(server: &Server, request: &str) -> TcpStream {
@@ -51,11 +48,7 @@ async fn read_until(client: &mut TcpStream, end: &str) -> String {
 }
 
 fn split_head(answer: &[u8]) -> (&str, &[u8]) {
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap()
-        + 4;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
     (std::str::from_utf8(&answer[..end]).unwrap(), &answer[end..])
 }
 
@@ -79,11 +72,8 @@ fn chunks(mut body: &[u8]) -> (Vec<Vec<u8>>, bool) {
 /// Everything that the server says to one request before it closes.
 async fn answer(reply: Reply) -> (String, Vec<u8>) {
     let server = Server::start(reply).await.unwrap();
-    let mut client = send(
-        &server,
-        &post(EMPTY).replacen("\r\n", "\r\nConnection: close\r\n", 1),
-    )
-    .await;
+    let mut client =
+        send(&server, &post(EMPTY).replacen("\r\n", "\r\nConnection: close\r\n", 1)).await;
     let (bytes, reset) = read_to_close(&mut client).await;
     assert!(!reset);
     server.assert_complete();

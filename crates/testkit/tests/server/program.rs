@@ -9,22 +9,13 @@ use super::{EMPTY, post};
 
 fn program(script: &str, name: &str) -> (Child, std::path::PathBuf) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let (script_file, log) = (
-        folder.join(format!("{name}.json")),
-        folder.join(format!("{name}.jsonl")),
-    );
+    let (script_file, log) =
+        (folder.join(format!("{name}.json")), folder.join(format!("{name}.jsonl")));
     std::fs::write(&script_file, script).unwrap();
     let _ = std::fs::remove_file(&log);
     let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul-testkit-server"));
-    command
-        .arg("--script")
-        .arg(script_file)
-        .arg("--log")
-        .arg(&log);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.arg("--script").arg(script_file).arg("--log").arg(&log);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     (command.spawn().unwrap(), log)
 }
 
@@ -40,14 +31,8 @@ fn the_program_serves_a_script_and_logs_requests() {
         "headers": {"connection": "close"}, "splits": [1], "pause_ms": 1}, {"text": "unused"}]}"#;
     let (mut child, log) = program(script, "serves");
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let addr = line
-        .strip_prefix("listening on http://")
-        .unwrap()
-        .strip_suffix("/v1\n")
-        .unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let addr = line.strip_prefix("listening on http://").unwrap().strip_suffix("/v1\n").unwrap();
     let mut client = std::net::TcpStream::connect(addr).unwrap();
     let request = post(EMPTY).replacen("\r\n", "\r\nauthorization: Bearer secret\r\n", 1);
     client.write_all(request.as_bytes()).unwrap();
@@ -64,10 +49,7 @@ fn the_program_serves_a_script_and_logs_requests() {
         json!({"order": 0, "connection": 0, "method": "POST", "target": "/v1/responses",
             "headers": [["authorization", "[13 bytes]"], ["Content-Length", "12"]], "body": {"input": []}})
     );
-    assert_eq!(
-        ended(child),
-        (Some(1), "1 of 2 scripted replies were not used.\n".into())
-    );
+    assert_eq!(ended(child), (Some(1), "1 of 2 scripted replies were not used.\n".into()));
 }
 
 #[test]
@@ -82,10 +64,7 @@ fn the_program_refuses_a_bad_script_in_one_sentence() {
             r#"{"replies": [{"cut": {"kind": "fin"}, "keep_open": true}]}"#,
             "replies[0] has both cut and keep_open",
         ),
-        (
-            r#"{"replies": [{"cut": {"kind": "axe"}}]}"#,
-            "unknown variant `axe`",
-        ),
+        (r#"{"replies": [{"cut": {"kind": "axe"}}]}"#, "unknown variant `axe`"),
     ];
     for (script, why) in bad {
         let (code, stderr) = ended(program(script, "bad").0);

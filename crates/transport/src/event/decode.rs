@@ -46,18 +46,15 @@ pub fn decode(data: &str) -> Result<Option<ResponseEvent>, ModelError> {
         let message = format!("the server sent an event that is not JSON: {e}");
         ModelError::new(ErrorCode::Protocol, message).in_stream()
     })?;
-    envelope
-        .into_event(data)
-        .map(Some)
-        .map_err(ModelError::in_stream)
+    envelope.into_event(data).map(Some).map_err(ModelError::in_stream)
 }
 
 impl Envelope<'_> {
     fn into_event(self, data: &str) -> Result<ResponseEvent, ModelError> {
         let event = match self.r#type.as_deref() {
-            Some("response.created") => ResponseEvent::Created {
-                response_id: read(Response::read(self.response).id),
-            },
+            Some("response.created") => {
+                ResponseEvent::Created { response_id: read(Response::read(self.response).id) }
+            }
             Some("response.completed") => return Response::read(self.response).completed(),
             Some("response.failed") => return Err(Response::read(self.response).failure()),
             Some("response.incomplete") => return Err(Response::read(self.response).incomplete()),
@@ -96,10 +93,7 @@ impl Envelope<'_> {
     }
 
     fn delta(&self) -> Option<Delta> {
-        Some(Delta {
-            item_id: read(self.item_id),
-            text: read(self.delta)?,
-        })
+        Some(Delta { item_id: read(self.item_id), text: read(self.delta)? })
     }
 }
 
@@ -112,10 +106,7 @@ fn added(item: Item) -> ResponseEvent {
 }
 
 fn other(r#type: Option<Cow<'_, str>>, data: &str) -> ResponseEvent {
-    ResponseEvent::Other {
-        r#type: r#type.unwrap_or_default().into_owned(),
-        json: data.to_owned(),
-    }
+    ResponseEvent::Other { r#type: r#type.unwrap_or_default().into_owned(), json: data.to_owned() }
 }
 
 /// A field, if it is there and of the type that it should have.

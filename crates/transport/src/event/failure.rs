@@ -43,9 +43,7 @@ pub(crate) fn from_http(status: u16, body: &str) -> ModelError {
     let by_name = || error.by_name().filter(says_more);
     let code = error.by_phrase().or_else(by_name);
     let code = code.unwrap_or_else(|| by_status(status));
-    error
-        .annotate(ModelError::new(code, message))
-        .with_status(status)
+    error.annotate(ModelError::new(code, message)).with_status(status)
 }
 
 fn by_status(status: u16) -> ErrorCode {
@@ -92,10 +90,7 @@ impl ServerError {
         let within = within.into_iter().find(Self::says_something);
         within.or_else(|| {
             // On the top level `type` is the event's, not the error's.
-            let around = Self {
-                r#type: Value::Null,
-                ..Self::read(value)
-            };
+            let around = Self { r#type: Value::Null, ..Self::read(value) };
             let is_error = value["type"] == "error" || !around.message().is_empty();
             is_error.then_some(around)
         })
@@ -103,11 +98,7 @@ impl ServerError {
 
     /// An error object, or a text in its place.
     pub(super) fn read(error: &Value) -> Self {
-        let message = if error.is_string() {
-            error
-        } else {
-            &error["message"]
-        };
+        let message = if error.is_string() { error } else { &error["message"] };
         Self {
             code: error["code"].clone(),
             r#type: error["type"].clone(),

@@ -89,23 +89,13 @@ impl Completed {
     /// [`output`](Self::output) where that is safe: if none came, or if every one of them is found
     /// there by its id, so that the others were plainly missed.
     pub fn reconcile(&self, done: Vec<Item>) -> Vec<Item> {
-        let known = |item: &Item| {
-            done.iter()
-                .find(|d| d.id().is_some() && d.id() == item.id())
-        };
-        let all_found = self
-            .output
-            .iter()
-            .filter(|item| known(item).is_some())
-            .count()
-            == done.len();
+        let known = |item: &Item| done.iter().find(|d| d.id().is_some() && d.id() == item.id());
+        let all_found =
+            self.output.iter().filter(|item| known(item).is_some()).count() == done.len();
         if self.output.len() <= done.len() || !all_found {
             return done;
         }
-        let items = self
-            .output
-            .iter()
-            .map(|item| known(item).unwrap_or(item).clone());
+        let items = self.output.iter().map(|item| known(item).unwrap_or(item).clone());
         items.collect()
     }
 }

@@ -15,10 +15,7 @@ fn item(json: &Value) -> Item {
 }
 
 fn delta(item_id: Option<&str>, text: &str) -> Delta {
-    Delta {
-        item_id: item_id.map(str::to_owned),
-        text: text.into(),
-    }
+    Delta { item_id: item_id.map(str::to_owned), text: text.into() }
 }
 
 #[test]
@@ -31,32 +28,19 @@ fn items_and_deltas() {
     let table = [
         (
             with("response.created", "response", &json!({"id": "r"})),
-            ResponseEvent::Created {
-                response_id: Some("r".into()),
-            },
+            ResponseEvent::Created { response_id: Some("r".into()) },
         ),
-        (
-            json!({"type": "response.created"}),
-            ResponseEvent::Created { response_id: None },
-        ),
+        (json!({"type": "response.created"}), ResponseEvent::Created { response_id: None }),
         (
             with("response.output_item.added", "item", &message),
             ResponseEvent::ItemAdded(item(&message)),
         ),
         (
             with("response.output_item.added", "item", &search),
-            ResponseEvent::WebSearchBegin {
-                item: item(&search),
-            },
+            ResponseEvent::WebSearchBegin { item: item(&search) },
         ),
-        (
-            with("response.output_item.done", "item", &odd),
-            ResponseEvent::ItemDone(item(&odd)),
-        ),
-        (
-            text("response.output_text.delta"),
-            ResponseEvent::TextDelta(delta(Some("m"), "x")),
-        ),
+        (with("response.output_item.done", "item", &odd), ResponseEvent::ItemDone(item(&odd))),
+        (text("response.output_text.delta"), ResponseEvent::TextDelta(delta(Some("m"), "x"))),
         (
             with("response.output_text.delta", "delta", &json!("no id")),
             ResponseEvent::TextDelta(delta(None, "no id")),
@@ -111,19 +95,12 @@ fn what_is_not_known_or_not_whole_is_passed_on_whole() {
         };
         assert_eq!(decode(text).unwrap(), Some(expected), "{text}");
     }
-    let untyped = ResponseEvent::Other {
-        r#type: String::new(),
-        json: r#"{"id":1}"#.into(),
-    };
+    let untyped = ResponseEvent::Other { r#type: String::new(), json: r#"{"id":1}"#.into() };
     assert_eq!(read(&json!({"id": 1})), Ok(Some(untyped)));
     assert_eq!(decode("[DONE]").unwrap(), None);
     assert_eq!(decode(" [DONE] ").unwrap(), None);
     for broken in ["", "{", "[1]", "hello", r#"{"type":"#] {
-        assert_eq!(
-            decode(broken).unwrap_err().code(),
-            ErrorCode::Protocol,
-            "{broken}"
-        );
+        assert_eq!(decode(broken).unwrap_err().code(), ErrorCode::Protocol, "{broken}");
     }
 }
 
@@ -137,19 +114,12 @@ fn a_completed_response_needs_nothing_but_its_type() {
         }
     };
     let message = json!({"type": "message", "role": "assistant", "content": []});
-    let full = completed(
-        json!({"id": "r", "status": "completed", "output": [message, 7],
+    let full = completed(json!({"id": "r", "status": "completed", "output": [message, 7],
         "error": null, "incomplete_details": null, "usage": {"input_tokens": 100,
         "input_tokens_details": {"cached_tokens": 60}, "output_tokens": 20,
-        "output_tokens_details": {"reasoning_tokens": 5}, "total_tokens": 130}}),
-    );
-    let usage = TokenUsage {
-        input: 100,
-        cached_input: 60,
-        output: 20,
-        reasoning_output: 5,
-        total: 130,
-    };
+        "output_tokens_details": {"reasoning_tokens": 5}, "total_tokens": 130}}));
+    let usage =
+        TokenUsage { input: 100, cached_input: 60, output: 20, reasoning_output: 5, total: 130 };
     let expected = Completed {
         response_id: Some("r".into()),
         usage: Some(usage),
@@ -160,17 +130,11 @@ fn a_completed_response_needs_nothing_but_its_type() {
     let nothing = Completed::default();
     assert_eq!(completed(json!({})), nothing);
     assert_eq!(completed(Value::Null), nothing);
-    assert_eq!(
-        completed(json!({"id": 7, "status": 1, "output": {}, "usage": []})),
-        nothing
-    );
+    assert_eq!(completed(json!({"id": 7, "status": 1, "output": {}, "usage": []})), nothing);
     let sparse = completed(json!({"id": "r", "output": 3, "usage": {"input_tokens": 3,
         "output_tokens": 4, "input_tokens_details": null, "total_tokens": -1}}));
     let usage = sparse.usage.unwrap();
-    assert_eq!(
-        (usage.input, usage.output, usage.cached_input, usage.total),
-        (3, 4, 0, 7)
-    );
+    assert_eq!((usage.input, usage.output, usage.cached_input, usage.total), (3, 4, 0, 7));
     assert_eq!(sparse.response_id.as_deref(), Some("r"));
 }
 
@@ -193,14 +157,8 @@ fn failures_are_typed_wherever_they_stand() {
         (code("400"), Code::InvalidRequest),
         (code("429"), Code::RateLimited),
         (code("1234567"), Code::ResponseFailed),
-        (
-            failed(json!({"code": 400, "message": "m"})),
-            Code::InvalidRequest,
-        ),
-        (
-            failed(json!({"code": 500, "message": "m"})),
-            Code::ServerError,
-        ),
+        (failed(json!({"code": 400, "message": "m"})), Code::InvalidRequest),
+        (failed(json!({"code": 500, "message": "m"})), Code::ServerError),
         (
             failed(json!({"code": null, "type": "exceed_context_size_error"})),
             Code::ContextWindowExceeded,
@@ -213,10 +171,7 @@ fn failures_are_typed_wherever_they_stand() {
             failed(json!({"message": "This model's maximum context length is 8192 tokens"})),
             Code::ContextWindowExceeded,
         ),
-        (
-            failed(json!("the input exceeds the context window")),
-            Code::ContextWindowExceeded,
-        ),
+        (failed(json!("the input exceeds the context window")), Code::ContextWindowExceeded),
         (failed(json!("odd")), Code::ResponseFailed),
         (failed(json!([7])), Code::ResponseFailed),
         (failed(Value::Null), Code::ResponseFailed),
@@ -237,10 +192,7 @@ fn failures_are_typed_wherever_they_stand() {
             json!({"type": "response.completed", "response": {"status": "incomplete"}}),
             Code::ResponseIncomplete,
         ),
-        (
-            json!({"type": "response.incomplete"}),
-            Code::ResponseIncomplete,
-        ),
+        (json!({"type": "response.incomplete"}), Code::ResponseIncomplete),
         (
             json!({"type": "error", "code": "rate_limit_exceeded", "message": "m"}),
             Code::RateLimited,
@@ -274,17 +226,11 @@ fn failures_say_what_the_server_said() {
     let limit = error(failed(json!({"code": "rate_limit_exceeded",
         "message": "Rate limit reached. Please try again in 11.054s."})));
     assert_eq!(limit.retry_after().unwrap().as_millis(), 11_054);
-    assert_eq!(
-        limit.to_string(),
-        "Rate limit reached. Please try again in 11.054s."
-    );
+    assert_eq!(limit.to_string(), "Rate limit reached. Please try again in 11.054s.");
     let texts = [
         (error(json!({"error": "plain\ntext"})), "plain text"),
         (error(json!({"type": "error", "message": "top"})), "top"),
-        (
-            error(json!({"type": "error", "error": {"message": "within"}})),
-            "within",
-        ),
+        (error(json!({"type": "error", "error": {"message": "within"}})), "within"),
         (error(failed(json!("odd"))), "odd"),
         (
             error(failed(Value::Null)),
@@ -309,12 +255,7 @@ fn items_that_a_server_left_out_are_taken_from_the_end_if_that_is_safe() {
     let changed = |id: &str| item(&json!({"type": "reasoning", "id": id, "summary": ["end"]}));
     let nameless = || item(&json!({"type": "reasoning", "summary": []}));
     let table = [
-        (
-            "the end is empty",
-            vec![named("a")],
-            vec![],
-            vec![named("a")],
-        ),
+        ("the end is empty", vec![named("a")], vec![], vec![named("a")]),
         ("nothing came", vec![], vec![named("a")], vec![named("a")]),
         (
             "one was left out",
@@ -322,36 +263,18 @@ fn items_that_a_server_left_out_are_taken_from_the_end_if_that_is_safe() {
             vec![changed("a"), changed("b")],
             vec![changed("a"), named("b")],
         ),
-        (
-            "another is at the end",
-            vec![named("a")],
-            vec![named("b"), named("c")],
-            vec![named("a")],
-        ),
+        ("another is at the end", vec![named("a")], vec![named("b"), named("c")], vec![named("a")]),
         (
             "the end lacks one",
             vec![named("a"), named("b")],
             vec![named("b")],
             vec![named("a"), named("b")],
         ),
-        (
-            "no ids",
-            vec![nameless()],
-            vec![nameless(), nameless()],
-            vec![nameless()],
-        ),
-        (
-            "same items",
-            vec![named("a")],
-            vec![changed("a")],
-            vec![named("a")],
-        ),
+        ("no ids", vec![nameless()], vec![nameless(), nameless()], vec![nameless()]),
+        ("same items", vec![named("a")], vec![changed("a")], vec![named("a")]),
     ];
     for (what, done, output, expected) in table {
-        let completed = Completed {
-            output,
-            ..Completed::default()
-        };
+        let completed = Completed { output, ..Completed::default() };
         assert_eq!(completed.reconcile(done), expected, "{what}");
     }
 }

@@ -94,10 +94,7 @@ pub struct ExchangeError {
 impl ExchangeError {
     /// A failure of `kind`, caused by `source`, which must not hold a secret.
     pub fn new(kind: ExchangeErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            kind,
-            source: Arc::from(source.into()),
-        }
+        Self { kind, source: Arc::from(source.into()) }
     }
 
     /// What failed.

@@ -66,10 +66,7 @@ fn tls_config() -> Result<rustls::ClientConfig, ExchangeError> {
 #[async_trait]
 impl Exchange for ReqwestExchange {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ExchangeError> {
-        let upload = Upload {
-            rest: request.body,
-            sent: request.sent,
-        };
+        let upload = Upload { rest: request.body, sent: request.sent };
         let response = self
             .client
             .post(request.url)
@@ -81,17 +78,10 @@ impl Exchange for ReqwestExchange {
         let status = response.status();
         let headers = response.headers().clone();
         let body = stream::try_unfold(response, |mut response| async {
-            let piece = response
-                .chunk()
-                .await
-                .map_err(|e| classify(e.without_url()))?;
+            let piece = response.chunk().await.map_err(|e| classify(e.without_url()))?;
             Ok(piece.map(|piece| (piece, response)))
         });
-        Ok(HttpResponse {
-            status,
-            headers,
-            body: body.boxed(),
-        })
+        Ok(HttpResponse { status, headers, body: body.boxed() })
     }
 }
 

@@ -20,19 +20,12 @@ const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 const CHATGPT_BASE_URL: &str = "https://chatgpt.com/backend-api/codex";
 
 /// Headers of OpenAI's servers, and the variables that hold their values.
-const OPENAI_ENV_HEADERS: [(&str, &str); 2] = [
-    ("openai-organization", "OPENAI_ORGANIZATION"),
-    ("openai-project", "OPENAI_PROJECT"),
-];
+const OPENAI_ENV_HEADERS: [(&str, &str); 2] =
+    [("openai-organization", "OPENAI_ORGANIZATION"), ("openai-project", "OPENAI_PROJECT")];
 
 /// Parts of a host that belong to Azure's servers.
-const AZURE_HOSTS: [&str; 5] = [
-    "openai.azure.",
-    "cognitiveservices.azure.",
-    "aoai.azure.",
-    "azure-api.",
-    "azurefd.",
-];
+const AZURE_HOSTS: [&str; 5] =
+    ["openai.azure.", "cognitiveservices.azure.", "aoai.azure.", "azure-api.", "azurefd."];
 
 /// A server and how it wants to be spoken to.
 #[derive(Clone)]
@@ -77,11 +70,7 @@ pub struct Features {
 
 impl Default for Features {
     fn default() -> Self {
-        Self {
-            reasoning: true,
-            verbosity: true,
-            parallel_calls: true,
-        }
+        Self { reasoning: true, verbosity: true, parallel_calls: true }
     }
 }
 
@@ -154,11 +143,7 @@ impl Provider {
     }
 
     fn at_openai(base_url: &str) -> Self {
-        Self {
-            name: "openai".into(),
-            vendor_headers: true,
-            ..Self::at(known_url(base_url))
-        }
+        Self { name: "openai".into(), vendor_headers: true, ..Self::at(known_url(base_url)) }
     }
 
     /// Any server, without a credential.
@@ -187,9 +172,7 @@ impl Provider {
                 provider.add_openai_env_headers()?;
                 Ok(provider)
             }
-            (None, None) => Err(ProviderError::MissingKey {
-                variable: "OPENAI_API_KEY".into(),
-            }),
+            (None, None) => Err(ProviderError::MissingKey { variable: "OPENAI_API_KEY".into() }),
         }
     }
 
@@ -269,10 +252,7 @@ impl Provider {
         value: &str,
         secret: bool,
     ) -> Result<(), ProviderError> {
-        let error = |part| ProviderError::Header {
-            name: crate::error::clean(name),
-            part,
-        };
+        let error = |part| ProviderError::Header { name: crate::error::clean(name), part };
         let header: HeaderName = name.parse().map_err(|_| error("name"))?;
         let mut value = HeaderValue::from_str(value).map_err(|_| error("value"))?;
         value.set_sensitive(secret);
@@ -303,17 +283,12 @@ impl fmt::Debug for Provider {
 }
 
 fn env(variable: &str) -> Option<String> {
-    std::env::var(variable)
-        .ok()
-        .filter(|value| !value.trim().is_empty())
+    std::env::var(variable).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// An address that is part of this program.
 fn known_url(url: &str) -> Url {
-    #[expect(
-        clippy::expect_used,
-        reason = "the addresses are constants, and tests parse each"
-    )]
+    #[expect(clippy::expect_used, reason = "the addresses are constants, and tests parse each")]
     Url::parse(url).expect("a constant address is valid")
 }
 
@@ -335,9 +310,7 @@ fn parse_base_url(text: &str) -> Result<Url, ProviderError> {
         return Err(refuse("it must not hold a user name or password"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse(
-            "it must not hold a query or fragment; set query parameters apart",
-        ));
+        return Err(refuse("it must not hold a query or fragment; set query parameters apart"));
     }
     Ok(url)
 }

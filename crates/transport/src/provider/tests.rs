@@ -16,32 +16,17 @@ fn profiles_differ_in_what_they_send() {
         (provider.vendor_headers, provider.stores_responses)
     };
     assert_eq!(facts("openai", None), (true, false));
-    assert_eq!(
-        facts("openai", Some("http://127.0.0.1:1/v1")),
-        (true, false)
-    );
+    assert_eq!(facts("openai", Some("http://127.0.0.1:1/v1")), (true, false));
     assert_eq!(facts("chatgpt", None), (true, false));
-    assert_eq!(
-        facts("Azure", Some("https://example.com/openai")),
-        (false, true)
-    );
-    assert_eq!(
-        facts("mine", Some("https://x.openai.azure.com/v1")),
-        (false, true)
-    );
-    assert_eq!(
-        facts("mine", Some("https://x.azurewebsites.net/v1")),
-        (false, false)
-    );
+    assert_eq!(facts("Azure", Some("https://example.com/openai")), (false, true));
+    assert_eq!(facts("mine", Some("https://x.openai.azure.com/v1")), (false, true));
+    assert_eq!(facts("mine", Some("https://x.azurewebsites.net/v1")), (false, false));
 }
 
 #[test]
 fn addresses_are_built_with_an_escaped_query() {
     let mut provider = Provider::custom("https://example.com/v1/").unwrap();
-    assert_eq!(
-        provider.responses_url().as_str(),
-        "https://example.com/v1/responses"
-    );
+    assert_eq!(provider.responses_url().as_str(), "https://example.com/v1/responses");
     provider.query = vec![("api-version".into(), "2025 a&b".into())];
     assert_eq!(
         provider.responses_url().as_str(),
@@ -66,10 +51,7 @@ fn bad_addresses_are_refused_in_one_sentence_that_shows_no_secret() {
         assert_eq!(error.lines().count(), 1);
     }
     let missing = Provider::named("mine", None).unwrap_err().to_string();
-    assert_eq!(
-        missing,
-        "provider `mine` has no address of its own: set its base URL"
-    );
+    assert_eq!(missing, "provider `mine` has no address of its own: set its base URL");
 }
 
 #[test]

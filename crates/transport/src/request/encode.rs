@@ -144,11 +144,7 @@ fn head<'a>(request: &'a Request, provider: &Provider) -> Head<'a> {
 /// would lack what its calls rest on.
 fn include(request: &Request, provider: &Provider) -> &'static [&'static str] {
     let reasons = request.reasoning.is_some() || crate::models::lookup(&request.model).reasoning;
-    if provider.features.reasoning && reasons {
-        &[ENCRYPTED_REASONING]
-    } else {
-        &[]
-    }
+    if provider.features.reasoning && reasons { &[ENCRYPTED_REASONING] } else { &[] }
 }
 
 fn text<'a>(request: &'a Request, provider: &Provider) -> Option<Text<'a>> {

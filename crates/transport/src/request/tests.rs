@@ -29,9 +29,7 @@ fn full() -> Request {
         ToolSpec {
             name: "grammar".into(),
             description: "Parses.".into(),
-            form: ToolForm::Custom {
-                format: Some(json!({"type": "grammar"})),
-            },
+            form: ToolForm::Custom { format: Some(json!({"type": "grammar"})) },
         },
         ToolSpec {
             name: "web".into(),
@@ -40,10 +38,8 @@ fn full() -> Request {
         },
     ]);
     request.tool_choice = ToolChoice::Required;
-    request.reasoning = Some(Reasoning {
-        effort: Some("low".into()),
-        summary: Some("auto".into()),
-    });
+    request.reasoning =
+        Some(Reasoning { effort: Some("low".into()), summary: Some("auto".into()) });
     request.verbosity = Some(Verbosity::High);
     request.output_schema = Some(Arc::new(json!({"type": "object"})));
     request.session_id = "s-1".into();
@@ -116,10 +112,7 @@ fn present(request: &Request, provider: &Provider) -> Vec<&'static str> {
         assert!(!body[field].is_null(), "{field} of {body}");
     }
     let names = OWN_FIELDS.iter().filter(|name| !always.contains(*name));
-    names
-        .copied()
-        .filter(|name| body.get(name).is_some())
-        .collect()
+    names.copied().filter(|name| body.get(name).is_some()).collect()
 }
 
 #[test]
@@ -132,18 +125,12 @@ fn features_that_a_server_lacks_are_left_out() {
     assert!(!text.contains("reasoning"), "{text}");
     provider.features.verbosity = false;
     let text = body(&full(), &provider);
-    assert!(
-        !text.contains("verbosity") && text.contains("codex_output_schema"),
-        "{text}"
-    );
+    assert!(!text.contains("verbosity") && text.contains("codex_output_schema"), "{text}");
     provider.features.parallel_calls = false;
     assert!(body(&full(), &provider).contains(r#""parallel_tool_calls":false"#));
     let mut plain = full();
     plain.output_schema = None;
-    assert!(
-        !present(&plain, &provider).contains(&"text"),
-        "an empty object"
-    );
+    assert!(!present(&plain, &provider).contains(&"text"), "an empty object");
 }
 
 #[test]
@@ -181,10 +168,7 @@ fn no_field_of_a_request_can_be_set_twice() {
     let body: Value = serde_json::from_str(&body(&full(), &Provider::neutral())).unwrap();
     let extra = ["truncation", "user"];
     for key in body.as_object().unwrap().keys() {
-        assert!(
-            OWN_FIELDS.contains(&key.as_str()) || extra.contains(&key.as_str()),
-            "{key}"
-        );
+        assert!(OWN_FIELDS.contains(&key.as_str()) || extra.contains(&key.as_str()), "{key}");
     }
 }
 
@@ -199,10 +183,7 @@ fn the_same_request_gives_the_same_bytes_and_a_longer_one_extends_them() {
         let mut request = full();
         request.input = history.prompt(ReasoningFilter::CurrentTurn);
         let body = body(&request, &provider);
-        assert!(
-            body.starts_with(before.trim_end_matches("]}")),
-            "turn {turn}"
-        );
+        assert!(body.starts_with(before.trim_end_matches("]}")), "turn {turn}");
         before = body;
     }
 }

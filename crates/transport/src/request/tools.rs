@@ -47,10 +47,7 @@ impl ToolSpec {
         Self {
             name: name.into(),
             description: description.into(),
-            form: ToolForm::Function {
-                parameters,
-                strict: false,
-            },
+            form: ToolForm::Function { parameters, strict: false },
         }
     }
 
@@ -64,19 +61,17 @@ impl ToolSpec {
     }
 
     fn to_json(&self) -> Value {
-        let Self {
-            name, description, ..
-        } = self;
+        let Self { name, description, .. } = self;
         match &self.form {
             ToolForm::Function { parameters, strict } => json!({"type": "function", "name": name,
                 "description": description, "strict": strict, "parameters": parameters}),
             ToolForm::Custom { format: None } => {
                 json!({"type": "custom", "name": name, "description": description})
             }
-            ToolForm::Custom {
-                format: Some(format),
-            } => json!({"type": "custom", "name": name, "description": description,
-                "format": format}),
+            ToolForm::Custom { format: Some(format) } => {
+                json!({"type": "custom", "name": name, "description": description,
+                "format": format})
+            }
             ToolForm::Hosted(tool) => tool.clone(),
         }
     }

@@ -73,9 +73,8 @@ impl Attempt {
         };
         // The connection has a deadline of its own within the exchange.
         let limit = deadlines.connect.saturating_add(deadlines.send);
-        let early = timeout(limit, sending)
-            .await
-            .map_err(|_| ModelError::timeout(Phase::Send, limit))?;
+        let early =
+            timeout(limit, sending).await.map_err(|_| ModelError::timeout(Phase::Send, limit))?;
         let response = match early {
             Some(response) => response,
             None => timeout(deadlines.headers, response)
@@ -99,9 +98,7 @@ impl Attempt {
         let mut headers = self.provider.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(CLIENT));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(CLIENT));
         if let Some(secret) = self.secret.as_ref().filter(|secret| !secret.is_empty()) {
             headers.insert(AUTHORIZATION, secret.bearer_header()?);
         }
@@ -113,11 +110,7 @@ impl Attempt {
 
     /// The error in a response with an error status.
     async fn refusal(&self, response: HttpResponse) -> ModelError {
-        let HttpResponse {
-            status,
-            headers,
-            body,
-        } = response;
+        let HttpResponse { status, headers, body } = response;
         let body = self.error_body(body).await;
         let mut error = event::from_http(status.as_u16(), &body);
         if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
@@ -174,20 +167,14 @@ impl Attempt {
         let retry_at = too_long.and_then(|wait| SystemTime::now().checked_add(wait));
         // What the server itself said, if anything, is more exact.
         let retry_at = error.retry_at().or(retry_at);
-        error
-            .map_texts(|text| self.redact(text))
-            .with_retry_at(retry_at)
+        error.map_texts(|text| self.redact(text)).with_retry_at(retry_at)
     }
 
     fn redact(&self, text: &str) -> String {
         let headers = self.provider.headers.values();
         let sensitive = headers.filter(|value| value.is_sensitive());
         let texts = sensitive.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let secrets = self
-            .secret
-            .clone()
-            .into_iter()
-            .chain(texts.map(Secret::new));
+        let secrets = self.secret.clone().into_iter().chain(texts.map(Secret::new));
         secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 }
@@ -205,9 +192,7 @@ fn add_vendor_headers(request: &Request, headers: &mut HeaderMap) {
     let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
     headers.insert(HeaderName::from_static("version"), version);
     let originator = HeaderName::from_static("originator");
-    headers
-        .entry(originator)
-        .or_insert(HeaderValue::from_static("longhaul"));
+    headers.entry(originator).or_insert(HeaderValue::from_static("longhaul"));
     if request.session_id.is_empty() {
         return;
     }

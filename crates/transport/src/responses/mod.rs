@@ -36,10 +36,7 @@ impl ResponsesClient {
 
     /// A client of `provider` over an exchange of the caller's.
     pub fn with_exchange(provider: Provider, exchange: Arc<dyn Exchange>) -> Self {
-        Self {
-            provider: Arc::new(provider),
-            exchange,
-        }
+        Self { provider: Arc::new(provider), exchange }
     }
 
     /// The provider.
@@ -55,10 +52,7 @@ impl Model for ResponsesClient {
             Some(auth) => auth.bearer().await?,
             None => self.provider.auth.bearer().await?,
         };
-        let attempt = Attempt {
-            provider: Arc::clone(&self.provider),
-            secret,
-        };
+        let attempt = Attempt { provider: Arc::clone(&self.provider), secret };
         let response = attempt.exchange(&*self.exchange, request).await;
         response.map_err(|error| attempt.finish(error))
     }
@@ -80,8 +74,6 @@ impl Model for ResponsesClient {
 
 impl std::fmt::Debug for ResponsesClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ResponsesClient")
-            .field("provider", &self.provider)
-            .finish_non_exhaustive()
+        f.debug_struct("ResponsesClient").field("provider", &self.provider).finish_non_exhaustive()
     }
 }

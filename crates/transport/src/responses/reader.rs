@@ -22,11 +22,7 @@ pub(super) fn read(
     let limits = RateLimits::from_headers(&response.headers);
     let head = stream::iter(limits.map(|limits| Ok(ResponseEvent::RateLimits(limits))));
     let data = sse::events(response.body, attempt.provider.max_event_bytes);
-    let reader = Reader {
-        waiting: Phase::FirstEvent,
-        attempt,
-        data: data.boxed(),
-    };
+    let reader = Reader { waiting: Phase::FirstEvent, attempt, data: data.boxed() };
     let events = stream::unfold(Some(reader), move |reader| {
         let request_id = request_id.clone();
         async move {

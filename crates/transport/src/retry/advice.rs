@@ -46,10 +46,7 @@ mod tests {
             assert_eq!(after(nonsense), None, "{nonsense}");
         }
         assert_eq!(after("1000000000000"), Some(1_000_000_000_000_000));
-        assert_eq!(
-            wait(&[("retry-after-ms", "250"), ("retry-after", "9")]),
-            Some(250)
-        );
+        assert_eq!(wait(&[("retry-after-ms", "250"), ("retry-after", "9")]), Some(250));
         for nonsense in ["x", "-5", "NaN"] {
             let pairs = [("retry-after-ms", nonsense), ("retry-after", "9")];
             assert_eq!(wait(&pairs), Some(9000), "{nonsense}");

@@ -65,11 +65,7 @@ pub fn decide(
     if after > policy.max_wait || remaining.is_some_and(|remaining| after >= remaining) {
         return Verdict::GiveUp;
     }
-    Verdict::Retry {
-        after,
-        attempt,
-        max_attempts,
-    }
+    Verdict::Retry { after, attempt, max_attempts }
 }
 
 #[cfg(test)]
@@ -82,11 +78,7 @@ mod tests {
     }
 
     fn retry(millis: u64, attempt: u32, max_attempts: u32) -> Verdict {
-        Verdict::Retry {
-            after: Duration::from_millis(millis),
-            attempt,
-            max_attempts,
-        }
+        Verdict::Retry { after: Duration::from_millis(millis), attempt, max_attempts }
     }
 
     #[test]
@@ -112,20 +104,14 @@ mod tests {
             ErrorCode::ResponseIncomplete,
         ] {
             let error = ModelError::new(code, "x");
-            let first = Failures {
-                request: 1,
-                stream: 0,
-            };
+            let first = Failures { request: 1, stream: 0 };
             assert_eq!(verdict(&error, first, None), Verdict::GiveUp, "{code}");
         }
     }
 
     #[test]
     fn advice_is_kept_up_to_the_longest_wait() {
-        let first = Failures {
-            request: 1,
-            stream: 0,
-        };
+        let first = Failures { request: 1, stream: 0 };
         let advised = |wait| {
             let error = ModelError::new(ErrorCode::RateLimited, "x");
             error.with_retry_after(Some(Duration::from_millis(wait)))
@@ -141,15 +127,9 @@ mod tests {
 
     #[test]
     fn no_number_of_failures_overflows() {
-        let policy = RetryPolicy {
-            request_max_retries: u32::MAX,
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy { request_max_retries: u32::MAX, ..RetryPolicy::default() };
         let error = ModelError::new(ErrorCode::ServerError, "x");
-        let failures = Failures {
-            request: u32::MAX,
-            stream: 0,
-        };
+        let failures = Failures { request: u32::MAX, stream: 0 };
         let Verdict::Retry { after, .. } = decide(&policy, &error, failures, None, 1.0) else {
             panic!("the budget is not used up");
         };

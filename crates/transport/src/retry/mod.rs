@@ -31,11 +31,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            request_max_retries: 4,
-            stream_max_retries: 5,
-            max_wait: Duration::from_secs(60),
-        }
+        Self { request_max_retries: 4, stream_max_retries: 5, max_wait: Duration::from_secs(60) }
     }
 }
 

@@ -13,10 +13,7 @@ use super::support::{attempt, client, fixture, live, recordings};
 /// The ends of the events in a body whose lines end in `\n`.
 fn event_ends(body: &[u8]) -> Vec<usize> {
     let pairs = body.windows(2).enumerate();
-    pairs
-        .filter(|(_, pair)| pair == b"\n\n")
-        .map(|(at, _)| at + 2)
-        .collect()
+    pairs.filter(|(_, pair)| pair == b"\n\n").map(|(at, _)| at + 2).collect()
 }
 
 async fn run(course: Course) -> (Vec<ResponseEvent>, Option<ModelError>) {
@@ -39,17 +36,10 @@ async fn sweep(name: &str, body: Bytes, is_odd: bool) {
         let ended = Course::sse(body.slice(..cut));
         // In turn: closed in order, and broken.
         let broken = cut % 2 == usize::from(is_odd);
-        let course = if broken {
-            ended.fail(ExchangeErrorKind::Broken)
-        } else {
-            ended
-        };
+        let course = if broken { ended.fail(ExchangeErrorKind::Broken) } else { ended };
         let (events, error) = run(course).await;
         assert_eq!(error.map(|error| error.code()), code, "{name} cut at {cut}");
-        assert!(
-            events == whole[..whole.len().min(arrived)],
-            "{name} cut at {cut}"
-        );
+        assert!(events == whole[..whole.len().min(arrived)], "{name} cut at {cut}");
     }
 }
 
@@ -93,12 +83,8 @@ fn small_recording() -> Bytes {
 
 async fn sweep_live(how: Cut) -> Vec<Option<ModelError>> {
     let body = small_recording();
-    let replies = (0..=body.len()).map(|cut| {
-        Reply::sse()
-            .bytes(body.clone())
-            .bytes("x")
-            .cut_after(cut, how)
-    });
+    let replies =
+        (0..=body.len()).map(|cut| Reply::sse().bytes(body.clone()).bytes("x").cut_after(cut, how));
     let server = Server::start(replies.collect::<Script>()).await.unwrap();
     let client = live(&server);
     let mut errors = Vec::new();
@@ -116,11 +102,7 @@ async fn a_connection_closed_after_every_byte() {
     let (last, cut) = errors.split_last().unwrap();
     for (bytes, error) in cut.iter().enumerate() {
         let code = error.as_ref().map(ModelError::code);
-        assert_eq!(
-            code,
-            Some(ErrorCode::StreamIncomplete),
-            "after {bytes} bytes"
-        );
+        assert_eq!(code, Some(ErrorCode::StreamIncomplete), "after {bytes} bytes");
     }
     assert!(last.is_none(), "{last:?}");
 }
@@ -132,13 +114,8 @@ async fn a_connection_reset_after_every_byte() {
     let whole = errors.len() - 1;
     for (bytes, error) in errors.iter().enumerate() {
         let code = error.as_ref().map(ModelError::code);
-        let is_cut = matches!(
-            code,
-            Some(ErrorCode::StreamIncomplete | ErrorCode::ConnectionFailed)
-        );
-        assert!(
-            is_cut || (bytes == whole && code.is_none()),
-            "after {bytes} bytes: {error:?}"
-        );
+        let is_cut =
+            matches!(code, Some(ErrorCode::StreamIncomplete | ErrorCode::ConnectionFailed));
+        assert!(is_cut || (bytes == whole && code.is_none()), "after {bytes} bytes: {error:?}");
     }
 }

@@ -33,60 +33,23 @@ fn trickle(course: Course, piece: &'static str, seconds: usize) -> Course {
 async fn a_passed_deadline_is_named_and_typed() {
     let stream = || Course::new().event_stream();
     let table = [
-        (
-            Course::new()
-                .wait(3 * SECOND)
-                .fail(ExchangeErrorKind::ConnectTimeout),
-            Phase::Connect,
-            3,
-        ),
+        (Course::new().wait(3 * SECOND).fail(ExchangeErrorKind::ConnectTimeout), Phase::Connect, 3),
         // The exchange watches over the connection by itself; the client waits for both.
         (Course::new().hang(), Phase::Send, 3 + 5),
-        (
-            Course::new().wait(2 * SECOND).sent().hang(),
-            Phase::Headers,
-            2 + 7,
-        ),
-        (
-            Course::new()
-                .wait(Duration::from_millis(7_500))
-                .sent()
-                .hang(),
-            Phase::Headers,
-            7 + 7,
-        ),
+        (Course::new().wait(2 * SECOND).sent().hang(), Phase::Headers, 2 + 7),
+        (Course::new().wait(Duration::from_millis(7_500)).sent().hang(), Phase::Headers, 7 + 7),
         (stream().hang(), Phase::FirstEvent, 11),
-        (
-            Course::new().sent().wait(6 * SECOND).event_stream().hang(),
-            Phase::FirstEvent,
-            6 + 11,
-        ),
-        (
-            trickle(stream(), ": still here\n\n", 100),
-            Phase::FirstEvent,
-            11,
-        ),
+        (Course::new().sent().wait(6 * SECOND).event_stream().hang(), Phase::FirstEvent, 6 + 11),
+        (trickle(stream(), ": still here\n\n", 100), Phase::FirstEvent, 11),
         (trickle(stream(), "data: {", 100), Phase::FirstEvent, 11),
-        (
-            trickle(stream(), "data: [DONE]\n\n", 100),
-            Phase::FirstEvent,
-            11,
-        ),
-        (
-            trickle(stream(), "event: ping\n\n", 100),
-            Phase::FirstEvent,
-            11,
-        ),
+        (trickle(stream(), "data: [DONE]\n\n", 100), Phase::FirstEvent, 11),
+        (trickle(stream(), "event: ping\n\n", 100), Phase::FirstEvent, 11),
     ];
     for (course, phase, seconds) in table {
         let start = Instant::now();
         let what = format!("{course:?}");
         let error = failure(provider(), course).await;
-        assert_eq!(
-            (error.code(), error.phase()),
-            (ErrorCode::Timeout, Some(phase)),
-            "{what}"
-        );
+        assert_eq!((error.code(), error.phase()), (ErrorCode::Timeout, Some(phase)), "{what}");
         assert!(error.is_timeout() && error.is_retryable());
         assert_eq!(start.elapsed().as_secs(), seconds, "{what}");
     }
@@ -115,12 +78,7 @@ async fn the_gap_between_events_is_bounded_and_nothing_else_fills_it() {
 #[tokio::test(start_paused = true)]
 async fn what_comes_in_time_comes_however_long_the_whole_takes() {
     let almost = |seconds: u64| Duration::from_millis(seconds * 1000 - 1);
-    let slow = Course::new()
-        .wait(almost(8))
-        .sent()
-        .wait(almost(7))
-        .event_stream()
-        .wait(almost(11));
+    let slow = Course::new().wait(almost(8)).sent().wait(almost(7)).event_stream().wait(almost(11));
     let slow = (0..50).fold(slow, |course, _| course.body(CREATED).wait(almost(13)));
     let (client, _) = client(provider(), [slow.body(HELLO).hang()]);
     let (events, error) = attempt(&client).await;
@@ -153,25 +111,13 @@ async fn the_body_of_an_error_is_not_waited_for_forever() {
     let start = Instant::now();
     let body = r#"{"error":{"message":"busy"#;
     let error = failure(provider(), Course::new().head(503).body(body).hang()).await;
-    assert_eq!(
-        (error.code(), error.status()),
-        (ErrorCode::ServerError, Some(503))
-    );
+    assert_eq!((error.code(), error.status()), (ErrorCode::ServerError, Some(503)));
     assert_eq!(start.elapsed(), 7 * SECOND);
-    let endless = (0..10_000).fold(Course::new().head(400), |course, _| {
-        course.body("x".repeat(1000))
-    });
+    let endless =
+        (0..10_000).fold(Course::new().head(400), |course, _| course.body("x".repeat(1000)));
     let error = failure(provider(), endless.hang()).await;
-    assert!(
-        error.to_string().len() < 1100,
-        "{}",
-        error.to_string().len()
-    );
-    assert_eq!(
-        start.elapsed(),
-        7 * SECOND,
-        "as much as is read of it came at once"
-    );
+    assert!(error.to_string().len() < 1100, "{}", error.to_string().len());
+    assert_eq!(start.elapsed(), 7 * SECOND, "as much as is read of it came at once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,13 +134,7 @@ async fn deadlines_without_bound_are_none() {
         *limit = Duration::MAX;
     }
     let hour = Duration::from_secs(3600);
-    let course = Course::new()
-        .wait(hour)
-        .sent()
-        .wait(hour)
-        .event_stream()
-        .wait(hour)
-        .body(HELLO);
+    let course = Course::new().wait(hour).sent().wait(hour).event_stream().wait(hour).body(HELLO);
     let (client, _) = client(provider, [course]);
     assert!(attempt(&client).await.1.is_none());
 }

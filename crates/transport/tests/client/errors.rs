@@ -36,51 +36,23 @@ const STATUSES: &[(u16, &str, ErrorCode)] = &[
         r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#,
         Code::ContextWindowExceeded,
     ),
-    (
-        400,
-        r#"{"error":{"message":"m","type":"server_error"}}"#,
-        Code::InvalidRequest,
-    ),
-    (
-        400,
-        r#"{"error":{"message":"m","code":"rate_limit_exceeded"}}"#,
-        Code::RateLimited,
-    ),
+    (400, r#"{"error":{"message":"m","type":"server_error"}}"#, Code::InvalidRequest),
+    (400, r#"{"error":{"message":"m","code":"rate_limit_exceeded"}}"#, Code::RateLimited),
     (
         401,
         r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#,
         Code::Unauthorized,
     ),
-    (
-        401,
-        r#"{"error":{"message":"m","code":"invalid_api_key"}}"#,
-        Code::Unauthorized,
-    ),
+    (401, r#"{"error":{"message":"m","code":"invalid_api_key"}}"#, Code::Unauthorized),
     (401, "", Code::Unauthorized),
-    (
-        403,
-        r#"{"error":{"message":"m","type":"invalid_request_error"}}"#,
-        Code::Unauthorized,
-    ),
+    (403, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, Code::Unauthorized),
     (403, "<html>no</html>", Code::Unauthorized),
-    (
-        404,
-        r#"{"error":{"message":"m","code":"model_not_found"}}"#,
-        Code::InvalidRequest,
-    ),
+    (404, r#"{"error":{"message":"m","code":"model_not_found"}}"#, Code::InvalidRequest),
     (404, "404 page not found", Code::InvalidRequest),
     (408, "", Code::ServerError),
-    (
-        409,
-        r#"{"error":{"message":"m","type":"invalid_request_error"}}"#,
-        Code::ServerError,
-    ),
+    (409, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, Code::ServerError),
     (413, r#"{"message":"too large"}"#, Code::InvalidRequest),
-    (
-        422,
-        r#"{"detail":[{"msg":"field required"}]}"#,
-        Code::InvalidRequest,
-    ),
+    (422, r#"{"detail":[{"msg":"field required"}]}"#, Code::InvalidRequest),
     (425, "", Code::ServerError),
     (429, "", Code::RateLimited),
     (
@@ -88,64 +60,36 @@ const STATUSES: &[(u16, &str, ErrorCode)] = &[
         r#"{"error":{"message":"m","type":"tokens","code":"rate_limit_exceeded"}}"#,
         Code::RateLimited,
     ),
-    (
-        429,
-        r#"{"error":{"message":"m","type":"requests","code":429}}"#,
-        Code::RateLimited,
-    ),
+    (429, r#"{"error":{"message":"m","type":"requests","code":429}}"#, Code::RateLimited),
     (
         429,
         r#"{"error":{"message":"m","type":"server_error","code":"slow_down"}}"#,
         Code::RateLimited,
     ),
-    (
-        429,
-        r#"{"error":{"message":"m","type":"invalid_request_error"}}"#,
-        Code::RateLimited,
-    ),
+    (429, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, Code::RateLimited),
     (
         429,
         r#"{"error":{"type":"usage_limit_reached","resets_at":4102444800}}"#,
         Code::UsageLimitReached,
     ),
-    (
-        429,
-        r#"{"error":{"message":"m","code":"insufficient_quota"}}"#,
-        Code::UsageLimitReached,
-    ),
-    (
-        429,
-        r#"{"error":{"type":"usage_not_included"}}"#,
-        Code::UsageNotIncluded,
-    ),
+    (429, r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, Code::UsageLimitReached),
+    (429, r#"{"error":{"type":"usage_not_included"}}"#, Code::UsageNotIncluded),
     (500, "", Code::ServerError),
-    (
-        500,
-        r#"{"error":{"message":"m","type":"invalid_request_error"}}"#,
-        Code::ServerError,
-    ),
+    (500, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, Code::ServerError),
     (500, r#"{"error":"text"}"#, Code::ServerError),
     (
         500,
         r#"{"error":{"message":"This model's maximum context length is 8"}}"#,
         Code::ContextWindowExceeded,
     ),
-    (
-        502,
-        "<html><title>Bad gateway</title></html>",
-        Code::ServerError,
-    ),
+    (502, "<html><title>Bad gateway</title></html>", Code::ServerError),
     (
         503,
         r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#,
         Code::ServerError,
     ),
     (504, "", Code::ServerError),
-    (
-        529,
-        r#"{"error":{"type":"overloaded_error"}}"#,
-        Code::ServerError,
-    ),
+    (529, r#"{"error":{"type":"overloaded_error"}}"#, Code::ServerError),
     (301, "", Code::InvalidRequest),
     (304, "", Code::InvalidRequest),
 ];
@@ -154,12 +98,7 @@ const STATUSES: &[(u16, &str, ErrorCode)] = &[
 async fn statuses_and_bodies() {
     for &(status, body, code) in STATUSES {
         let error = refused(status, body).await;
-        let seen = (
-            error.code(),
-            error.status(),
-            error.is_retryable(),
-            error.stage(),
-        );
+        let seen = (error.code(), error.status(), error.is_retryable(), error.stage());
         assert_eq!(
             seen,
             (code, Some(status), is_transient(code), Stage::Request),
@@ -198,54 +137,28 @@ async fn recorded_refusals() {
     ];
     for (name, status, code, text) in table {
         let error = failure(Provider::neutral(), Course::json(status, fixture(name))).await;
-        assert_eq!(
-            (error.code(), error.to_string().as_str()),
-            (code, text),
-            "{name}"
-        );
+        assert_eq!((error.code(), error.to_string().as_str()), (code, text), "{name}");
         assert!(!error.is_retryable(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn codes_of_any_type() {
-    for code in [
-        "\"400\"",
-        "400",
-        "null",
-        "[]",
-        "{\"a\":1}",
-        "true",
-        "1e400",
-        "-1",
-        "4.5",
-    ] {
+    for code in ["\"400\"", "400", "null", "[]", "{\"a\":1}", "true", "1e400", "-1", "4.5"] {
         let body = format!(r#"{{"error":{{"code":{code},"message":"m"}}}}"#);
         let error = refused(400, &body).await;
         assert_eq!(error.code(), Code::InvalidRequest, "{code}");
-        assert_eq!(
-            refused(500, &body).await.code(),
-            Code::ServerError,
-            "{code}"
-        );
+        assert_eq!(refused(500, &body).await.code(), Code::ServerError, "{code}");
     }
 }
 
 #[tokio::test]
 async fn what_is_said_is_what_the_server_said() {
     let table = [
-        (
-            400,
-            r#"{"error":{"message":"line\none\u001b[31m"}}"#,
-            "line one [31m (HTTP 400)",
-        ),
+        (400, r#"{"error":{"message":"line\none\u001b[31m"}}"#, "line one [31m (HTTP 400)"),
         (400, r#"{"error":"text"}"#, "text (HTTP 400)"),
         (400, r#"{"message":"on top"}"#, "on top (HTTP 400)"),
-        (
-            400,
-            r#"{"detail":"odd"}"#,
-            r#"the server refused: {"detail":"odd"} (HTTP 400)"#,
-        ),
+        (400, r#"{"detail":"odd"}"#, r#"the server refused: {"detail":"odd"} (HTTP 400)"#),
         (500, "plain", "the server refused: plain (HTTP 500)"),
         (500, "", "the server refused: it gave no reason (HTTP 500)"),
         (
@@ -263,29 +176,20 @@ async fn what_is_said_is_what_the_server_said() {
             "event: error\ndata: {\"type\":\"error\",\"message\":\"on top\"}\n\n",
             "on top (HTTP 500)",
         ),
-        (
-            500,
-            "data: {\"error\":{\"code\":500,\"message\":\"untyped\"}}\n\n",
-            "untyped (HTTP 500)",
-        ),
+        (500, "data: {\"error\":{\"code\":500,\"message\":\"untyped\"}}\n\n", "untyped (HTTP 500)"),
     ];
     for (status, body, text) in table {
         assert_eq!(refused(status, body).await.to_string(), text, "{body}");
     }
-    let long = refused(
-        400,
-        &format!(r#"{{"error":{{"message":"{}"}}}}"#, "ä".repeat(100_000)),
-    )
-    .await;
+    let long =
+        refused(400, &format!(r#"{{"error":{{"message":"{}"}}}}"#, "ä".repeat(100_000))).await;
     assert!(long.to_string().len() < 1100);
 }
 
 #[tokio::test]
 async fn a_redirect_is_an_error_that_says_where_to() {
     for status in [301, 302, 303, 307, 308] {
-        let course = Course::new()
-            .head(status)
-            .header("location", "https://elsewhere.example/v1");
+        let course = Course::new().head(status).header("location", "https://elsewhere.example/v1");
         let error = failure(Provider::neutral(), course).await;
         let text =
             "the server redirects; redirects are not followed (to https://elsewhere.example/v1)";
@@ -296,18 +200,10 @@ async fn a_redirect_is_an_error_that_says_where_to() {
 
 #[tokio::test]
 async fn a_success_that_is_no_event_stream() {
-    let page = Course::new()
-        .head(200)
-        .header("content-type", "text/html")
-        .body("<html>");
-    let whole = Course::json(
-        200,
-        r#"{"id":"r","object":"response","status":"completed","error":null}"#,
-    );
-    let reported = Course::json(
-        200,
-        r#"{"error":{"message":"m","code":"insufficient_quota"}}"#,
-    );
+    let page = Course::new().head(200).header("content-type", "text/html").body("<html>");
+    let whole =
+        Course::json(200, r#"{"id":"r","object":"response","status":"completed","error":null}"#);
+    let reported = Course::json(200, r#"{"error":{"message":"m","code":"insufficient_quota"}}"#);
     let odd = Course::json(200, r#"{"error":{"message":"m"}}"#);
     let empty = Course::json(200, "");
     let place = |what: &str| {
@@ -338,10 +234,7 @@ async fn event_streams_by_any_name() {
         let course = Course::new().head(200).header("content-type", content_type);
         let (client, _) =
             super::support::client(Provider::neutral(), [course.body(super::support::HELLO)]);
-        assert!(
-            super::support::attempt(&client).await.1.is_none(),
-            "{content_type}"
-        );
+        assert!(super::support::attempt(&client).await.1.is_none(), "{content_type}");
     }
     let unnamed = Course::new().head(201).body(super::support::HELLO);
     let (client, _) = super::support::client(Provider::neutral(), [unnamed]);
@@ -353,16 +246,8 @@ async fn failures_of_the_network() {
     let connect = Course::new().fail(ExchangeErrorKind::Connect);
     let broken = Course::new().sent().fail(ExchangeErrorKind::Broken);
     let table = [
-        (
-            connect,
-            Code::ConnectionFailed,
-            "could not connect to the server: as scripted",
-        ),
-        (
-            broken,
-            Code::ConnectionFailed,
-            "the connection to the server broke: as scripted",
-        ),
+        (connect, Code::ConnectionFailed, "could not connect to the server: as scripted"),
+        (broken, Code::ConnectionFailed, "the connection to the server broke: as scripted"),
         (
             Course::new().event_stream().fail(ExchangeErrorKind::Broken),
             Code::StreamIncomplete,
@@ -400,18 +285,11 @@ async fn failures_of_the_network() {
 async fn an_event_beyond_the_bound_is_an_error_that_no_retry_cures() {
     let mut provider = Provider::neutral();
     provider.max_event_bytes = 1000;
-    let endless = (0..100).fold(Course::new().event_stream(), |course, _| {
-        course.body("data: x".repeat(10))
-    });
+    let endless =
+        (0..100).fold(Course::new().event_stream(), |course, _| course.body("data: x".repeat(10)));
     let error = failure(provider, endless.hang()).await;
-    assert_eq!(
-        error.to_string(),
-        "an event of the server is larger than 1000 bytes"
-    );
-    assert_eq!(
-        (error.code(), error.is_retryable()),
-        (Code::Protocol, false)
-    );
+    assert_eq!(error.to_string(), "an event of the server is larger than 1000 bytes");
+    assert_eq!((error.code(), error.is_retryable()), (Code::Protocol, false));
 }
 
 #[tokio::test]
@@ -425,9 +303,7 @@ async fn the_servers_name_for_the_request_is_kept() {
     ];
     for (headers, id) in table {
         let with = |course: Course| {
-            headers
-                .iter()
-                .fold(course, |course, (name, value)| course.header(name, value))
+            headers.iter().fold(course, |course, (name, value)| course.header(name, value))
         };
         for course in [
             with(Course::new().head(500)),

@@ -20,9 +20,7 @@ async fn sent(provider: Provider, request: &Request) -> SentRequest {
 
 fn headers(sent: &SentRequest) -> BTreeMap<&str, &str> {
     let pairs = sent.headers.iter();
-    pairs
-        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-        .collect()
+    pairs.map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
 }
 
 const USER_AGENT: &str = concat!("longhaul/", env!("CARGO_PKG_VERSION"));
@@ -81,12 +79,9 @@ async fn the_vendors_profiles_get_theirs() {
 #[tokio::test]
 async fn own_headers_are_sent_and_cannot_break_the_protocol() {
     let mut provider = Provider::named("openai", None).unwrap();
-    for (name, value) in [
-        ("originator", "me"),
-        ("user-agent", "mine/1"),
-        ("accept", "text/html"),
-        ("x-team", "t"),
-    ] {
+    for (name, value) in
+        [("originator", "me"), ("user-agent", "mine/1"), ("accept", "text/html"), ("x-team", "t")]
+    {
         provider.add_header(name, value, false).unwrap();
     }
     let sent = sent(provider, &request()).await;
@@ -98,10 +93,8 @@ async fn own_headers_are_sent_and_cannot_break_the_protocol() {
 #[tokio::test]
 async fn the_query_is_escaped() {
     let mut provider = Provider::custom("https://example.com/openai").unwrap();
-    provider.query = vec![
-        ("api-version".into(), "2025-04-01 &=#é".into()),
-        ("a/b".into(), String::new()),
-    ];
+    provider.query =
+        vec![("api-version".into(), "2025-04-01 &=#é".into()), ("a/b".into(), String::new())];
     let url = "https://example.com/openai/responses?api-version=2025-04-01+%26%3D%23%C3%A9&a%2Fb=";
     assert_eq!(sent(provider, &request()).await.url, url);
 }
@@ -124,10 +117,7 @@ async fn the_credential_is_a_sensitive_bearer_header() {
 async fn a_credential_that_cannot_be_sent_ends_the_attempt_before_it_begins() {
     let (client, exchange) = client(keyed("sk\nx"), []);
     let error = client.stream(&request()).await.err().unwrap();
-    assert_eq!(
-        (error.code(), error.is_retryable()),
-        (ErrorCode::Unauthorized, false)
-    );
+    assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unauthorized, false));
     assert_eq!(exchange.requests().len(), 0);
 }
 
@@ -136,9 +126,7 @@ async fn a_credential_that_cannot_be_sent_ends_the_attempt_before_it_begins() {
 async fn an_echoed_credential_is_redacted() {
     let key = "sk-canary-0123456789";
     let mut provider = keyed(key);
-    provider
-        .add_header("x-api-key", "hdr-canary-987", true)
-        .unwrap();
+    provider.add_header("x-api-key", "hdr-canary-987", true).unwrap();
     for padding in 980..1030 {
         let message = format!("{} {key} and hdr-canary-987", "x".repeat(padding));
         let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
@@ -156,15 +144,8 @@ async fn an_echoed_credential_is_redacted() {
             Course::sse(reason),
         ] {
             let error = failure(provider.clone(), course).await;
-            let shown = format!(
-                "{error} {error:?} {:?} {:?}",
-                error.reason(),
-                error.request_id()
-            );
-            assert!(
-                !shown.contains("sk-can") && !shown.contains("hdr-can"),
-                "{shown}"
-            );
+            let shown = format!("{error} {error:?} {:?} {:?}", error.reason(), error.request_id());
+            assert!(!shown.contains("sk-can") && !shown.contains("hdr-can"), "{shown}");
             assert!(padding > 1000 || shown.contains("[redacted]"), "{shown}");
         }
     }

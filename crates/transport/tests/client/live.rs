@@ -20,18 +20,9 @@ fn hello() -> ResponseBuilder {
 async fn the_terminal_event_ends_the_stream_though_the_connection_stays_open() {
     let endings = [
         (hello().completed(), None),
-        (
-            hello().failed("server_error", "sorry"),
-            Some(ErrorCode::ServerError),
-        ),
-        (
-            hello().failed("context_length_exceeded", "long"),
-            Some(ErrorCode::ContextWindowExceeded),
-        ),
-        (
-            hello().incomplete("max_output_tokens"),
-            Some(ErrorCode::ResponseIncomplete),
-        ),
+        (hello().failed("server_error", "sorry"), Some(ErrorCode::ServerError)),
+        (hello().failed("context_length_exceeded", "long"), Some(ErrorCode::ContextWindowExceeded)),
+        (hello().incomplete("max_output_tokens"), Some(ErrorCode::ResponseIncomplete)),
         (
             vec![serde_json::json!({"type": "error", "code": "rate_limit_exceeded"})],
             Some(ErrorCode::RateLimited),
@@ -45,10 +36,7 @@ async fn the_terminal_event_ends_the_stream_though_the_connection_stays_open() {
         let reply = Reply::sse().events(events).keep_open();
         let server = Server::start(reply).await.unwrap();
         let (events, error) = attempt(&live(&server)).await;
-        assert_eq!(
-            error.as_ref().map(longhaul_transport::ModelError::code),
-            code
-        );
+        assert_eq!(error.as_ref().map(longhaul_transport::ModelError::code), code);
         assert_eq!(
             events.iter().filter(|event| event.is_terminal()).count(),
             usize::from(code.is_none())
@@ -67,10 +55,7 @@ async fn dropping_the_stream_closes_the_connection() {
     let server = Server::start(reply).await.unwrap();
     let client = live(&server);
     let mut stream = client.stream(&request()).await.unwrap();
-    assert!(matches!(
-        stream.next().await,
-        Some(Ok(ResponseEvent::Created { .. }))
-    ));
+    assert!(matches!(stream.next().await, Some(Ok(ResponseEvent::Created { .. }))));
     gate.reached().await;
     drop(stream);
     server.connection_closed(0).await;
@@ -79,9 +64,7 @@ async fn dropping_the_stream_closes_the_connection() {
 #[tokio::test]
 async fn dropping_the_call_before_the_head_closes_the_connection() {
     let gate = Gate::new("before the head");
-    let server = Server::start(Reply::text("late").hold_head(&gate))
-        .await
-        .unwrap();
+    let server = Server::start(Reply::text("late").hold_head(&gate)).await.unwrap();
     let client = live(&server);
     let request = request();
     tokio::select! {
@@ -98,10 +81,7 @@ async fn the_body_is_what_the_model_says_it_sends() {
     assert!(attempt(&client).await.1.is_none());
     let sent = &server.requests()[0];
     assert_eq!(sent.body, client.encode(&request()).unwrap());
-    assert_eq!(
-        sent.header("content-length"),
-        Some(sent.body.len().to_string().as_str())
-    );
+    assert_eq!(sent.header("content-length"), Some(sent.body.len().to_string().as_str()));
     assert_eq!(sent.target, "/v1/responses");
 }
 
@@ -112,12 +92,7 @@ async fn a_large_body_arrives_whole() {
     let client = live(&server);
     let mut request = request();
     request.instructions = Some("é".repeat(1_000_000).into());
-    let events = client
-        .stream(&request)
-        .await
-        .unwrap()
-        .collect::<Vec<_>>()
-        .await;
+    let events = client.stream(&request).await.unwrap().collect::<Vec<_>>().await;
     assert!(events.iter().all(Result::is_ok));
     assert_eq!(server.requests()[0].body, client.encode(&request).unwrap());
 }
@@ -128,9 +103,7 @@ async fn what_is_not_http_is_a_failed_connection() {
         Reply::sse().bytes("hello").without_head(),
         Reply::sse().bytes("").without_head(),
         Reply::text("x").without_head().cut_after(0, Cut::Rst),
-        Reply::sse()
-            .bytes("HTTP/1.1 200 OK\r\ncontent-le")
-            .without_head(),
+        Reply::sse().bytes("HTTP/1.1 200 OK\r\ncontent-le").without_head(),
     ];
     for reply in table {
         let what = format!("{reply:?}");
@@ -158,11 +131,7 @@ async fn a_silent_server_is_a_timeout_of_its_phase() {
     let table: [(Reply, Shorten, Phase); 3] = [
         (Reply::text("x").hold_head(&gate), headers, Phase::Headers),
         (Reply::sse().gate(&gate), first_event, Phase::FirstEvent),
-        (
-            Reply::sse().events(hello().unfinished()).gate(&gate),
-            idle,
-            Phase::Idle,
-        ),
+        (Reply::sse().events(hello().unfinished()).gate(&gate), idle, Phase::Idle),
     ];
     for (reply, shorten, phase) in table {
         let server = Server::start(reply).await.unwrap();
@@ -181,20 +150,13 @@ async fn nobody_listens() {
     server.shutdown().await;
     let error = attempt(&client).await.1.unwrap();
     assert_eq!(error.code(), ErrorCode::ConnectionFailed);
-    assert!(
-        error
-            .to_string()
-            .starts_with("could not connect to the server: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("could not connect to the server: "), "{error}");
 }
 
 #[tokio::test]
 async fn bodies_of_every_framing() {
     for framing in [Framing::Chunked, Framing::ContentLength, Framing::Close] {
-        let server = Server::start(Reply::text("hello").framing(framing))
-            .await
-            .unwrap();
+        let server = Server::start(Reply::text("hello").framing(framing)).await.unwrap();
         assert!(attempt(&live(&server)).await.1.is_none(), "{framing:?}");
     }
 }

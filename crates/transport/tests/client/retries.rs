@@ -34,10 +34,7 @@ async fn collect(
         match event {
             Ok(event) => seen.push(event),
             Err(error) => {
-                assert!(
-                    events.next().await.is_none(),
-                    "nothing comes after the error"
-                );
+                assert!(events.next().await.is_none(), "nothing comes after the error");
                 return (seen, Some(error));
             }
         }
@@ -47,23 +44,16 @@ async fn collect(
 
 /// The waits between the requests.
 fn waits(exchange: &ScriptedExchange) -> Vec<Duration> {
-    let times: Vec<Instant> = exchange
-        .requests()
-        .iter()
-        .map(|request| request.at)
-        .collect();
+    let times: Vec<Instant> = exchange.requests().iter().map(|request| request.at).collect();
     times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
 /// What is told, in short.
 fn story(events: &[SampleEvent]) -> Vec<String> {
     let line = |event: &SampleEvent| match event {
-        SampleEvent::Retrying(r) => format!(
-            "retrying {} {}/{}",
-            r.error.code(),
-            r.attempt,
-            r.max_attempts
-        ),
+        SampleEvent::Retrying(r) => {
+            format!("retrying {} {}/{}", r.error.code(), r.attempt, r.max_attempts)
+        }
         SampleEvent::Recovered { attempts } => format!("recovered after {attempts}"),
         SampleEvent::Response(ResponseEvent::TextDelta(delta)) => delta.text.clone(),
         SampleEvent::Response(event) if event.is_terminal() => "completed".into(),
@@ -95,37 +85,22 @@ async fn each_failure_is_repeated_as_often_as_its_stage_allows() {
         (status(301), 1),
         (status(307), 1),
         (status(200), 1),
-        (
-            Course::json(429, r#"{"error":{"type":"usage_limit_reached"}}"#),
-            1,
-        ),
-        (
-            Course::json(
-                500,
-                r#"{"error":{"message":"image input is not supported"}}"#,
-            ),
-            1,
-        ),
+        (Course::json(429, r#"{"error":{"type":"usage_limit_reached"}}"#), 1),
+        (Course::json(500, r#"{"error":{"message":"image input is not supported"}}"#), 1),
         (fail(ExchangeErrorKind::Connect), 5),
         (fail(ExchangeErrorKind::ConnectTimeout), 5),
         (fail(ExchangeErrorKind::Broken), 5),
         (Course::new().hang(), 5),
         (Course::new().sent().hang(), 5),
         (Course::new().event_stream().hang(), 6),
-        (
-            Course::new().event_stream().fail(ExchangeErrorKind::Broken),
-            6,
-        ),
+        (Course::new().event_stream().fail(ExchangeErrorKind::Broken), 6),
         (stream(""), 6),
         (stream("data: x\n\n"), 6),
         (stream("data: {\"error\":{\"code\":500}}\n\n"), 6),
         (stream("data: {\"type\":\"response.failed\"}\n\n"), 6),
         (stream("data: {\"error\":{\"code\":400}}\n\n"), 1),
         (stream("data: {\"type\":\"response.incomplete\"}\n\n"), 1),
-        (
-            stream("data: {\"error\":{\"code\":\"context_length_exceeded\"}}\n\n"),
-            1,
-        ),
+        (stream("data: {\"error\":{\"code\":\"context_length_exceeded\"}}\n\n"), 1),
     ];
     for (course, attempts) in table {
         let what = format!("{course:?}");
@@ -133,11 +108,7 @@ async fn each_failure_is_repeated_as_often_as_its_stage_allows() {
         let (events, error) = run(client, None).await;
         assert!(error.is_some(), "{what}");
         assert_eq!(exchange.requests().len(), attempts, "{what}");
-        assert_eq!(
-            events.len(),
-            attempts - 1,
-            "a retry is told of, and nothing else: {what}"
-        );
+        assert_eq!(events.len(), attempts - 1, "a retry is told of, and nothing else: {what}");
     }
 }
 
@@ -145,10 +116,7 @@ async fn each_failure_is_repeated_as_often_as_its_stage_allows() {
 async fn a_key_that_was_refused_is_sent_once() {
     let (client, exchange) = client(keyed("sk-1"), vec![Course::json(401, "{}"); 3]);
     let (events, error) = run(client, None).await;
-    assert_eq!(
-        (events, error.unwrap().code()),
-        (vec![], ErrorCode::Unauthorized)
-    );
+    assert_eq!((events, error.unwrap().code()), (vec![], ErrorCode::Unauthorized));
     assert_eq!(exchange.requests().len(), 1);
 }
 
@@ -158,17 +126,12 @@ async fn without_advice_the_wait_doubles() {
     let (events, _) = run(client, None).await;
     let waits = waits(&exchange);
     for (retry, (wait, event)) in waits.iter().zip(&events).enumerate() {
-        let SampleEvent::Retrying(retrying) = event else {
-            panic!("{event:?}")
-        };
+        let SampleEvent::Retrying(retrying) = event else { panic!("{event:?}") };
         let base = 200.0 * f64::from(1_u32 << retry);
         let delay = retrying.delay.as_secs_f64() * 1000.0;
         assert!((base * 0.9..base * 1.1).contains(&delay), "{delay} ms");
         let millisecond = Duration::from_millis(1);
-        assert!(
-            (retrying.delay..=retrying.delay + millisecond).contains(wait),
-            "{wait:?}"
-        );
+        assert!((retrying.delay..=retrying.delay + millisecond).contains(wait), "{wait:?}");
     }
     assert_eq!(waits.len(), 4);
 }
@@ -182,26 +145,15 @@ async fn advice_is_kept() {
     let table = [
         (bare().header("retry-after", "7"), 7.0..=7.0),
         (bare().header("retry-after", "1.5"), 1.5..=1.5),
-        (
-            bare()
-                .header("retry-after-ms", "250")
-                .header("retry-after", "9"),
-            0.25..=0.25,
-        ),
+        (bare().header("retry-after-ms", "250").header("retry-after", "9"), 0.25..=0.25),
         (bare().header("retry-after", &http_date(30)), 28.0..=30.0),
         (bare().header("retry-after", &http_date(0)), 0.18..=0.22),
         (bare().header("retry-after", "0"), 0.18..=0.22),
         (bare().header("retry-after", "soon"), 0.18..=0.22),
         (bare().header("retry-after", "60"), 60.0..=60.0),
         (Course::json(503, told("try again in 3s")), 3.0..=3.0),
-        (
-            Course::json(503, told("try again in 3s")).header("retry-after", "2"),
-            2.0..=2.0,
-        ),
-        (
-            Course::json(429, r#"{"error":{"resets_in_seconds":4}}"#),
-            4.0..=4.0,
-        ),
+        (Course::json(503, told("try again in 3s")).header("retry-after", "2"), 2.0..=2.0),
+        (Course::json(429, r#"{"error":{"resets_in_seconds":4}}"#), 4.0..=4.0),
         (
             Course::sse(format!(
                 "data: {{\"type\":\"response.failed\",\"response\":{}}}\n\n",
@@ -255,10 +207,7 @@ async fn too_long_a_wait_ends_the_attempts() {
     );
     let (client, _) = client(Provider::neutral(), [exact]);
     let retry_at = run(client, None).await.1.unwrap().retry_at();
-    assert_eq!(
-        retry_at,
-        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800))
-    );
+    assert_eq!(retry_at, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,33 +239,19 @@ async fn retries_and_recoveries_are_told_in_order_and_void_what_came_before() {
         ]
     );
     model.assert_complete();
-    let bodies: Vec<_> = model
-        .requests()
-        .into_iter()
-        .map(|request| request.bytes)
-        .collect();
-    assert!(
-        bodies.iter().all(|body| *body == bodies[0]),
-        "the same request each time"
-    );
+    let bodies: Vec<_> = model.requests().into_iter().map(|request| request.bytes).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "the same request each time");
 }
 
 /// A model that forgets to say that its stream broke is caught.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_just_ends_is_incomplete() {
-    let model = ScriptedModel::new()
-        .respond(Answer::default())
-        .text("hello");
+    let model = ScriptedModel::new().respond(Answer::default()).text("hello");
     let (events, error) = collect(sample(Arc::new(model.clone()), Arc::new(request()), None)).await;
     assert!(error.is_none());
     assert_eq!(
         story(&events),
-        [
-            "retrying stream_incomplete 1/5",
-            "recovered after 1",
-            "hello",
-            "completed"
-        ]
+        ["retrying stream_incomplete 1/5", "recovered after 1", "hello", "completed"]
     );
     model.assert_complete();
 }
@@ -370,14 +305,10 @@ proptest! {
 
 #[tokio::test(start_paused = true)]
 async fn polling_may_stop_during_a_wait_and_go_on() {
-    let model = ScriptedModel::new()
-        .fail(ModelError::new(ErrorCode::ServerError, "x"))
-        .text("hello");
+    let model =
+        ScriptedModel::new().fail(ModelError::new(ErrorCode::ServerError, "x")).text("hello");
     let mut events = sample(Arc::new(model.clone()), Arc::new(request()), None);
-    assert!(matches!(
-        events.next().await,
-        Some(Ok(SampleEvent::Retrying(_)))
-    ));
+    assert!(matches!(events.next().await, Some(Ok(SampleEvent::Retrying(_)))));
     assert!(events.next().now_or_never().is_none());
     assert_eq!(model.requests().len(), 1, "the wait has begun");
     assert_eq!(collect(events).await.0.len(), 10);

@@ -61,10 +61,7 @@ pub(crate) async fn attempt(client: &ResponsesClient) -> (Vec<ResponseEvent>, Op
         match event {
             Ok(event) => events.push(event),
             Err(error) => {
-                assert!(
-                    stream.next().await.is_none(),
-                    "nothing comes after an error"
-                );
+                assert!(stream.next().await.is_none(), "nothing comes after an error");
                 return (events, Some(error));
             }
         }

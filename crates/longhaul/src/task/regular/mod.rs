@@ -41,9 +41,7 @@ struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     fn new(scope: &'a TaskScope) -> Self {
-        let deadline = scope
-            .turn_deadline()
-            .and_then(|limit| Instant::now().checked_add(limit));
+        let deadline = scope.turn_deadline().and_then(|limit| Instant::now().checked_add(limit));
         Self {
             scope,
             turn: Turn::new(scope.context().limits.clone()),
@@ -71,10 +69,7 @@ impl<'a> Driver<'a> {
     }
 
     fn tell(&mut self, fact: Fact) -> Result<(), TurnError> {
-        let actions = self
-            .turn
-            .apply(fact)
-            .map_err(|e| TurnError::Internal(e.to_string()))?;
+        let actions = self.turn.apply(fact).map_err(|e| TurnError::Internal(e.to_string()))?;
         self.todo.extend(actions);
         Ok(())
     }
@@ -125,11 +120,8 @@ impl<'a> Driver<'a> {
     fn commit(&mut self, response: Response) {
         let sampling = self.sampling.take();
         let mut started = sampling.map(Sampling::into_started).unwrap_or_default();
-        let shown: Vec<(TurnItem, bool)> = response
-            .items
-            .iter()
-            .filter_map(|item| started.finish(item))
-            .collect();
+        let shown: Vec<(TurnItem, bool)> =
+            response.items.iter().filter_map(|item| started.finish(item)).collect();
         let broken = response.items.iter().filter(|item| item.is_broken_call());
         let broken = broken.count();
         self.scope.record(response.items);
@@ -164,15 +156,9 @@ impl<'a> Driver<'a> {
 
     /// Records an output, and says so if its tool had begun.
     fn answer(&mut self, answer: Answer) {
-        let Answer {
-            call,
-            output,
-            success,
-            had_started,
-        } = answer;
+        let Answer { call, output, success, had_started } = answer;
         let text = tools::as_text(&output);
-        self.scope
-            .record_output(Item::output(call.kind, &call.call_id, output));
+        self.scope.record_output(Item::output(call.kind, &call.call_id, output));
         if had_started {
             self.scope.emit(Event::ToolCallEnd {
                 duration: self.tools.duration(call.position),

@@ -144,11 +144,7 @@ impl Started {
         let kind = TurnItemKind::of(item)?;
         let server_id = item.id().map(str::to_owned);
         let shown_id = server_id.clone().unwrap_or_else(new_id);
-        self.items.push(Begun {
-            kind: item.kind(),
-            server_id,
-            shown_id: shown_id.clone(),
-        });
+        self.items.push(Begun { kind: item.kind(), server_id, shown_id: shown_id.clone() });
         Some(TurnItem { id: shown_id, kind })
     }
 
@@ -168,9 +164,7 @@ impl Started {
             .position(|begun| same_kind(begun) && same_id(begun))
             .map(|index| self.items.remove(index).shown_id);
         let was_started = found.is_some();
-        let id = found
-            .or_else(|| item.id().map(str::to_owned))
-            .unwrap_or_else(new_id);
+        let id = found.or_else(|| item.id().map(str::to_owned)).unwrap_or_else(new_id);
         Some((TurnItem { id, kind }, was_started))
     }
 }

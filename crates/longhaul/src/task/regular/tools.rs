@@ -128,22 +128,15 @@ async fn run(tools: ToolSet, call: PlannedCall, context: ToolContext) -> ToolOut
     if let Err(problem) = fits(&entry.form, &call) {
         return ToolOutput::error(problem);
     }
-    let tool_call = ToolCall {
-        call_id: call.call_id,
-        name: call.name,
-        arguments: call.arguments,
-    };
+    let tool_call = ToolCall { call_id: call.call_id, name: call.name, arguments: call.arguments };
     let running = entry.tool.call(tool_call, context);
     match entry.tool.timeout() {
         None => running.await,
-        Some(limit) => tokio::time::timeout(limit, running)
-            .await
-            .unwrap_or_else(|_| {
-                let limit = limit.as_millis();
-                let message =
-                    format!("the tool was stopped after {limit} ms; its effect is unknown");
-                ToolOutput::error(message)
-            }),
+        Some(limit) => tokio::time::timeout(limit, running).await.unwrap_or_else(|_| {
+            let limit = limit.as_millis();
+            let message = format!("the tool was stopped after {limit} ms; its effect is unknown");
+            ToolOutput::error(message)
+        }),
     }
 }
 
