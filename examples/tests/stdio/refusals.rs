@@ -43,7 +43,6 @@ fn a_bad_command_line_is_refused() {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 #[test]
 fn a_bad_configuration_is_refused_by_the_name_of_its_key() {
     let folder = Folder::new();
@@ -133,7 +132,6 @@ fn keys_without_an_effect_are_told() {
     );
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn a_bad_line_is_answered_and_the_session_goes_on() {
     let server = Server::start([Reply::text("fine")]).await.unwrap();

@@ -29,7 +29,6 @@ fn fixed(mut event: Value, program: &Program) -> Value {
     event
 }
 
-#[expect(clippy::too_many_lines, reason = "one turn, whole")]
 #[tokio::test]
 async fn a_tool_calling_turn_event_by_event() {
     let calls = ResponseBuilder::new()

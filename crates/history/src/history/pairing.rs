@@ -32,7 +32,7 @@ impl Pairing {
     pub(super) fn note(&mut self, item: &Item, index: usize) {
         match item.call_role() {
             Some(CallRole::Call(kind, call_id)) => {
-                self.open.push(OpenCall { index, kind, call_id: call_id.into() })
+                self.open.push(OpenCall { index, kind, call_id: call_id.into() });
             }
             Some(CallRole::Output(..)) if self.answer_last(item).is_none() => {
                 self.orphans.push(index);
