@@ -1,5 +1,6 @@
 //! The program `stdio`, from outside: real pipes, a real server, real children.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod refusals;

@@ -1,5 +1,6 @@
 //! The program between two pipes.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use longhaul_testkit::server::Server;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStdin, Command};
 
 /// Where cargo has built an example: next to the folder of the tests.
 pub(crate) fn example(name: &str) -> PathBuf {
@@ -58,7 +60,10 @@ pub(crate) fn config(server: &Server, folder: &Folder) -> Value {
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Option<Lines<BufReader<ChildStdout>>>,
+    /// A socket in place of a pipe: it can be shut down whoever else holds it, as a child of another
+    /// test does between its fork and its exec.
+    socket: std::os::unix::net::UnixStream,
+    stdout: Lines<BufReader<UnixStream>>,
     pub(crate) session_id: String,
     /// Set where the first event said so.
     pub(crate) configured: Value,
@@ -72,13 +77,20 @@ impl Program {
         command.arg("--config").arg(path).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.env("SHELL", "/bin/sh").env("A_KEY", "sk-canary").env("A_HEADER", "from-env");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (stdout, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        stdout.set_nonblocking(true).unwrap();
+        command.stdin(Stdio::piped()).stdout(OwnedFd::from(theirs)).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
+        // It holds the other end of the socket.
+        drop(command);
+        let stdin = child.stdin.take();
+        let socket = stdout.try_clone().unwrap();
+        let stdout = UnixStream::from_std(stdout).unwrap();
         let mut program = Self {
             child,
             stdin,
-            stdout: Some(BufReader::new(stdout).lines()),
+            socket,
+            stdout: BufReader::new(stdout).lines(),
             session_id: String::new(),
             configured: Value::Null,
         };
@@ -110,8 +122,7 @@ impl Program {
 
     /// The next event, which is one of the protocol's.
     pub(crate) async fn next(&mut self) -> Option<Value> {
-        let stdout = self.stdout.as_mut().unwrap();
-        let line = stdout.next_line().await.unwrap()?;
+        let line = self.stdout.next_line().await.unwrap()?;
         let event: Value = serde_json::from_str(&line).unwrap();
         check(&event);
         Some(event)
@@ -166,9 +177,9 @@ impl Program {
         self.child.id().unwrap().to_string()
     }
 
-    /// Reads no more events.
+    /// Lets no more events through.
     pub(crate) fn close_stdout(&mut self) {
-        self.stdout = None;
+        self.socket.shutdown(std::net::Shutdown::Both).unwrap();
     }
 
     /// Ends it in order and looks that it does.
