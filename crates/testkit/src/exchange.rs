@@ -270,7 +270,7 @@ impl Course {
                 }
             }
         });
-        HttpResponse { status, headers, body: body.boxed() }
+        HttpResponse::new(status, headers, body.boxed())
     }
 }
 

@@ -24,6 +24,9 @@ pub enum ErrorCode {
     RateLimited,
     /// The credential was refused.
     Unauthorized,
+    /// A stored login could not be refreshed. If the error is retryable the cause may pass;
+    /// otherwise the user has to sign in again.
+    RefreshFailed,
     /// The server says that the request is wrong.
     InvalidRequest,
     /// The server failed or is overloaded.
@@ -40,6 +43,8 @@ pub enum ErrorCode {
     ResponseFailed,
     /// What the server sent is not this protocol.
     Protocol,
+    /// The provider does not know something that the request needs. Ask for less, or ask another.
+    Unsupported,
 }
 
 impl ErrorCode {
@@ -51,6 +56,7 @@ impl ErrorCode {
             Self::UsageNotIncluded => "usage_not_included",
             Self::RateLimited => "rate_limited",
             Self::Unauthorized => "unauthorized",
+            Self::RefreshFailed => "refresh_failed",
             Self::InvalidRequest => "invalid_request",
             Self::ServerError => "server_error",
             Self::ConnectionFailed => "connection_failed",
@@ -59,6 +65,7 @@ impl ErrorCode {
             Self::ResponseIncomplete => "response_incomplete",
             Self::ResponseFailed => "response_failed",
             Self::Protocol => "protocol",
+            Self::Unsupported => "unsupported",
         }
     }
 
@@ -97,6 +104,8 @@ pub enum Phase {
     FirstEvent,
     /// Waiting for the next event.
     Idle,
+    /// The whole turn, over all its attempts.
+    Turn,
 }
 
 impl Phase {
@@ -108,6 +117,7 @@ impl Phase {
             Self::Headers => "headers",
             Self::FirstEvent => "first_event",
             Self::Idle => "idle",
+            Self::Turn => "turn",
         }
     }
 }
@@ -142,6 +152,13 @@ struct Inner {
     retry_after: Option<Duration>,
     retry_at: Option<SystemTime>,
     rate_limits: Option<RateLimits>,
+    should_retry: Option<bool>,
+    sent: bool,
+    attempts: u32,
+    generation: Option<u64>,
+    plan: Option<String>,
+    prompt_tokens: Option<u64>,
+    context_window: Option<u64>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -160,6 +177,13 @@ impl ModelError {
             retry_after: None,
             retry_at: None,
             rate_limits: None,
+            should_retry: None,
+            sent: true,
+            attempts: 1,
+            generation: None,
+            plan: None,
+            prompt_tokens: None,
+            context_window: None,
             source: None,
         }))
     }
@@ -172,6 +196,7 @@ impl ModelError {
             Phase::Headers => "no answer from the server",
             Phase::FirstEvent => "no first event from the server",
             Phase::Idle => "no further event from the server",
+            Phase::Turn => "the turn did not end",
         };
         let message = format!("{waiting} within {} ms", limit.as_millis());
         Self::new(ErrorCode::Timeout, message).edit(|e| e.phase = Some(phase))
@@ -230,6 +255,43 @@ impl ModelError {
         self.edit(|e| e.rate_limits = rate_limits)
     }
 
+    /// The same error with what the server says of a repetition (`x-should-retry`).
+    #[must_use]
+    pub fn with_should_retry(self, should_retry: Option<bool>) -> Self {
+        self.edit(|e| e.should_retry = should_retry)
+    }
+
+    /// The same error of a request that the server has certainly not processed.
+    #[must_use]
+    pub fn not_processed(self) -> Self {
+        self.edit(|e| e.sent = false)
+    }
+
+    /// The same error after this many attempts.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        self.edit(|e| e.attempts = attempts)
+    }
+
+    /// The same error of a request that carried a credential of this generation.
+    #[must_use]
+    pub fn with_generation(self, generation: Option<u64>) -> Self {
+        self.edit(|e| e.generation = generation)
+    }
+
+    /// The same error with the plan whose limit was reached.
+    #[must_use]
+    pub fn with_plan(self, plan: Option<String>) -> Self {
+        self.edit(|e| e.plan = plan)
+    }
+
+    /// The same error with the size of the prompt and of the context window, in tokens, as far as
+    /// the server stated them.
+    #[must_use]
+    pub fn with_tokens(self, prompt: Option<u64>, context_window: Option<u64>) -> Self {
+        self.edit(|e| (e.prompt_tokens, e.context_window) = (prompt, context_window))
+    }
+
     /// The same error with what caused it.
     #[must_use]
     pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
@@ -247,7 +309,7 @@ impl ModelError {
     pub(crate) fn map_texts(self, change: impl Fn(&str) -> String) -> Self {
         self.edit(|e| {
             e.message = change(&e.message);
-            for text in [&mut e.request_id, &mut e.reason].into_iter().flatten() {
+            for text in [&mut e.request_id, &mut e.reason, &mut e.plan].into_iter().flatten() {
                 *text = change(text);
             }
         })
@@ -301,6 +363,44 @@ impl ModelError {
     /// When the call may succeed, if the server said so.
     pub fn retry_at(&self) -> Option<SystemTime> {
         self.0.retry_at
+    }
+
+    /// What the server says of a repetition, if it does (`x-should-retry`).
+    pub fn should_retry(&self) -> Option<bool> {
+        self.0.should_retry
+    }
+
+    /// Whether the server may have processed the request. `false`: it certainly has not.
+    pub fn may_have_been_processed(&self) -> bool {
+        self.0.sent
+    }
+
+    /// How many attempts were made, this one included.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The generation of the credential that the request carried; see
+    /// [`Credential`](crate::auth::Credential).
+    pub fn generation(&self) -> Option<u64> {
+        self.0.generation
+    }
+
+    /// The plan whose limit was reached, for [`ErrorCode::UsageLimitReached`], if it is known.
+    pub fn plan(&self) -> Option<&str> {
+        self.0.plan.as_deref()
+    }
+
+    /// How many tokens the prompt had, for [`ErrorCode::ContextWindowExceeded`], if the server said
+    /// so.
+    pub fn prompt_tokens(&self) -> Option<u64> {
+        self.0.prompt_tokens
+    }
+
+    /// The model's context window in tokens, for [`ErrorCode::ContextWindowExceeded`], if the
+    /// server said so.
+    pub fn context_window(&self) -> Option<u64> {
+        self.0.context_window
     }
 
     /// The limits that came with the error.

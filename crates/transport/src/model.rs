@@ -30,6 +30,21 @@ pub trait Model: Send + Sync {
     /// received the request.
     async fn stream(&self, request: &Request) -> Result<ResponseStream, ModelError>;
 
+    /// The server refused the credential of this generation. Sees to another, and says whether
+    /// there is one. Default: there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::RefreshFailed`](crate::ErrorCode::RefreshFailed) with the cause.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no refresh that is under way.
+    async fn refresh_auth(&self, request: &Request, generation: u64) -> Result<bool, ModelError> {
+        let _ = (request, generation);
+        Ok(false)
+    }
+
     /// The bytes that [`stream`](Model::stream) would send for `request`.
     ///
     /// # Errors

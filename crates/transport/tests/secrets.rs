@@ -175,7 +175,12 @@ async fn nothing_that_holds_a_credential_prints_it() {
     }
     let server = Server::start(Script::new()).await.unwrap();
     let provider = provider(&server);
-    let bearer = provider.auth.bearer().await.unwrap();
+    let bearer = provider
+        .auth
+        .credential(&provider.base_url)
+        .await
+        .unwrap()
+        .map(|credential| credential.bearer);
     for text in [
         texts(Secret::new(KEY)),
         texts(ApiKey(Secret::new(KEY))),

@@ -6,6 +6,7 @@ mod reqwest;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -62,7 +63,26 @@ impl SentSignal {
     }
 }
 
+/// Tells an exchange that its caller has all that it wants of a body and is about to drop it. The
+/// exchange may then read what little is left, so that the connection can be used again; a body
+/// dropped without this signal closes its connection.
+#[derive(Debug, Clone, Default)]
+pub struct DoneSignal(Arc<AtomicBool>);
+
+impl DoneSignal {
+    /// The caller has all that it wants.
+    pub(crate) fn done(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the caller has all that it wants.
+    pub fn is_done(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// The head of a response, and its body as it comes.
+#[non_exhaustive]
 pub struct HttpResponse {
     /// The status.
     pub status: StatusCode,
@@ -70,6 +90,19 @@ pub struct HttpResponse {
     pub headers: HeaderMap,
     /// The body in pieces of any size.
     pub body: BoxStream<'static, Result<Bytes, ExchangeError>>,
+    /// To be told when enough of the body has been read.
+    pub done: DoneSignal,
+}
+
+impl HttpResponse {
+    /// A response.
+    pub fn new(
+        status: StatusCode,
+        headers: HeaderMap,
+        body: BoxStream<'static, Result<Bytes, ExchangeError>>,
+    ) -> Self {
+        Self { status, headers, body, done: DoneSignal::default() }
+    }
 }
 
 /// Why an exchange failed.
@@ -80,6 +113,11 @@ pub enum ExchangeErrorKind {
     Connect,
     /// No connection in time.
     ConnectTimeout,
+    /// The server's certificate or its TLS is not acceptable. No repetition cures that.
+    Tls,
+    /// The server has certainly not processed the request: the connection was closed, or the
+    /// stream refused, before the server looked at it.
+    NotProcessed,
     /// The connection broke.
     Broken,
 }
@@ -108,6 +146,8 @@ impl fmt::Display for ExchangeError {
         f.write_str(match self.kind {
             ExchangeErrorKind::Connect => "could not connect to the server",
             ExchangeErrorKind::ConnectTimeout => "could not connect to the server in time",
+            ExchangeErrorKind::Tls => "the server's TLS is not acceptable",
+            ExchangeErrorKind::NotProcessed => "the server closed before it saw the request",
             ExchangeErrorKind::Broken => "the connection to the server broke",
         })?;
         // The innermost cause says most (`Connection refused`); the layers between repeat it.

@@ -81,7 +81,7 @@ impl Exchange for ReqwestExchange {
             let piece = response.chunk().await.map_err(|e| classify(e.without_url()))?;
             Ok(piece.map(|piece| (piece, response)))
         });
-        Ok(HttpResponse { status, headers, body: body.boxed() })
+        Ok(HttpResponse::new(status, headers, body.boxed()))
     }
 }
 

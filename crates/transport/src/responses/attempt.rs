@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::timeout;
 
 use super::reader;
+use crate::auth::Credential;
 use crate::error::{ModelError, Phase, clean};
 use crate::event;
 use crate::exchange::{
@@ -29,7 +30,7 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) provider: Arc<Provider>,
-    pub(super) secret: Option<Secret>,
+    pub(super) credential: Option<Credential>,
 }
 
 impl Attempt {
@@ -87,9 +88,19 @@ impl Attempt {
     fn broken(&self, error: ExchangeError) -> ModelError {
         match error.kind() {
             ExchangeErrorKind::ConnectTimeout => {
-                ModelError::timeout(Phase::Connect, self.provider.deadlines.connect)
+                ModelError::timeout(Phase::Connect, self.provider.deadlines.connect).not_processed()
             }
-            _ => ModelError::new(ErrorCode::ConnectionFailed, error.to_string()),
+            ExchangeErrorKind::Connect | ExchangeErrorKind::NotProcessed => {
+                ModelError::new(ErrorCode::ConnectionFailed, error.to_string()).not_processed()
+            }
+            ExchangeErrorKind::Tls => {
+                ModelError::new(ErrorCode::ConnectionFailed, error.to_string())
+                    .not_processed()
+                    .retryable(false)
+            }
+            ExchangeErrorKind::Broken => {
+                ModelError::new(ErrorCode::ConnectionFailed, error.to_string())
+            }
         }
         .with_source(error)
     }
@@ -99,8 +110,10 @@ impl Attempt {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(CLIENT));
-        if let Some(secret) = self.secret.as_ref().filter(|secret| !secret.is_empty()) {
-            headers.insert(AUTHORIZATION, secret.bearer_header()?);
+        let credential = self.credential.as_ref();
+        if let Some(credential) = credential.filter(|credential| !credential.bearer.is_empty()) {
+            headers.extend(credential.headers.clone());
+            headers.insert(AUTHORIZATION, credential.bearer.bearer_header()?);
         }
         if self.provider.vendor_headers {
             add_vendor_headers(request, &mut headers);
@@ -110,7 +123,7 @@ impl Attempt {
 
     /// The error in a response with an error status.
     async fn refusal(&self, response: HttpResponse) -> ModelError {
-        let HttpResponse { status, headers, body } = response;
+        let HttpResponse { status, headers, body, .. } = response;
         let body = self.error_body(body).await;
         let mut error = event::from_http(status.as_u16(), &body);
         if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
@@ -167,14 +180,19 @@ impl Attempt {
         let retry_at = too_long.and_then(|wait| SystemTime::now().checked_add(wait));
         // What the server itself said, if anything, is more exact.
         let retry_at = error.retry_at().or(retry_at);
-        error.map_texts(|text| self.redact(text)).with_retry_at(retry_at)
+        let generation = self.credential.as_ref().map(|credential| credential.generation);
+        error
+            .map_texts(|text| self.redact(text))
+            .with_retry_at(retry_at)
+            .with_generation(generation)
     }
 
     fn redact(&self, text: &str) -> String {
         let headers = self.provider.headers.values();
         let sensitive = headers.filter(|value| value.is_sensitive());
         let texts = sensitive.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let secrets = self.secret.clone().into_iter().chain(texts.map(Secret::new));
+        let bearer = self.credential.as_ref().map(|credential| credential.bearer.clone());
+        let secrets = bearer.into_iter().chain(texts.map(Secret::new));
         secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 }

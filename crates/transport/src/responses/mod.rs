@@ -10,6 +10,7 @@ use bytes::Bytes;
 use longhaul_history::WireFormat;
 
 use self::attempt::Attempt;
+use crate::auth::Auth;
 use crate::exchange::Exchange;
 #[cfg(feature = "http")]
 use crate::exchange::ExchangeError;
@@ -43,18 +44,24 @@ impl ResponsesClient {
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
+
+    fn auth<'a>(&'a self, request: &'a Request) -> &'a dyn Auth {
+        request.auth.as_deref().unwrap_or(&*self.provider.auth)
+    }
 }
 
 #[async_trait]
 impl Model for ResponsesClient {
     async fn stream(&self, request: &Request) -> Result<ResponseStream, ModelError> {
-        let secret = match &request.auth {
-            Some(auth) => auth.bearer().await?,
-            None => self.provider.auth.bearer().await?,
-        };
-        let attempt = Attempt { provider: Arc::clone(&self.provider), secret };
+        let target = self.provider.responses_url();
+        let credential = self.auth(request).credential(&target).await?;
+        let attempt = Attempt { provider: Arc::clone(&self.provider), credential };
         let response = attempt.exchange(&*self.exchange, request).await;
         response.map_err(|error| attempt.finish(error))
+    }
+
+    async fn refresh_auth(&self, request: &Request, generation: u64) -> Result<bool, ModelError> {
+        self.auth(request).refresh(generation).await
     }
 
     fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
