@@ -287,7 +287,7 @@ impl Model for ScriptedModel {
     }
 
     fn retry_policy(&self) -> RetryPolicy {
-        self.state.borrow().policy
+        self.state.borrow().policy.clone()
     }
 }
 

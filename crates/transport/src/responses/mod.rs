@@ -75,7 +75,7 @@ impl Model for ResponsesClient {
     }
 
     fn retry_policy(&self) -> RetryPolicy {
-        self.provider.retry
+        self.provider.retry.clone()
     }
 }
 

@@ -2,22 +2,24 @@
 
 mod advice;
 mod backoff;
+mod budget;
 mod decide;
 
 use std::time::Duration;
 
 pub use advice::advised_wait;
-pub use backoff::backoff;
-pub use decide::{Failures, Verdict, decide};
+pub use backoff::{MAX_BACKOFF, backoff};
+pub use budget::RetryBudget;
+pub use decide::{Failures, GiveUp, Situation, Verdict, decide};
 
 /// The largest number of retries that a policy may ask for.
 pub const MAX_RETRIES: u32 = 100;
 
 /// How often failed attempts are repeated, and how long to wait at most.
 ///
-/// Failures before a response began and failures within one are counted apart; the two budgets of
+/// Failures before a response began and failures within one are counted apart; the two counts of
 /// one step add up, they never multiply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RetryPolicy {
     /// Retries, on top of the first try, of requests that got no response. Default: 4.
@@ -27,11 +29,22 @@ pub struct RetryPolicy {
     /// The longest wait that a server may ask for. A longer one ends the attempts, and the error
     /// says from when on to try again. Default: 60 s.
     pub max_wait: Duration,
+    /// No wait begins that would end later than this after the step's first attempt began.
+    /// Default: no bound.
+    pub max_elapsed: Option<Duration>,
+    /// A bound on the retries of all who share it. Default: none.
+    pub budget: Option<RetryBudget>,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { request_max_retries: 4, stream_max_retries: 5, max_wait: Duration::from_secs(60) }
+        Self {
+            request_max_retries: 4,
+            stream_max_retries: 5,
+            max_wait: Duration::from_secs(60),
+            max_elapsed: None,
+            budget: None,
+        }
     }
 }
 

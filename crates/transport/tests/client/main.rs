@@ -8,4 +8,5 @@ mod errors;
 mod headers;
 mod live;
 mod retries;
+mod step;
 mod support;
