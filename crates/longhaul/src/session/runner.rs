@@ -7,6 +7,7 @@ use longhaul_state::Begun;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{Inner, Submission};
 use crate::events::Emitter;
@@ -49,15 +50,28 @@ fn name(submission: &Submission) -> (String, CancellationToken) {
 }
 
 async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
-    let Begun { kept, input } = begun;
-    inner.state.update_settings(input.settings.clone());
+    inner.state.update_settings(begun.input.settings.clone());
+    let span = tracing::info_span!(
+        parent: &begun.input.span,
+        "invoke_agent",
+        otel.kind = "internal",
+        gen_ai.operation.name = "invoke_agent",
+        gen_ai.conversation.id = &*inner.id,
+        gen_ai.request.model = inner.state.settings().model,
+        longhaul.turn_id = &*begun.input.id,
+        error.type = tracing::field::Empty,
+    );
+    run_begun(inner, begun).instrument(span).await;
+}
+
+async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>) {
     let turn_id = Arc::clone(&input.id);
     let emitter = input.emitter(&inner.subscribers, &turn_id);
     let cancel = input.reply.cancel.token();
     let task = input.task.clone();
     let tools = inner.tools();
     let context = inner.turn_context(&turn_id, &tools, input.output_schema.clone());
-    tracing::debug!(session = &*inner.id, turn = &*turn_id, "a turn begins");
+    tracing::debug!("a turn begins");
     emitter.emit(Event::TurnStarted { model_context_window: context.model_context_window });
     let mut inputs = kept;
     inputs.push(input);
@@ -82,12 +96,13 @@ async fn run_task(
     cancel: &CancellationToken,
 ) -> Result<TurnResult, TurnError> {
     // Apart from the rest, so that no interrupt can stop it and lose an input.
-    let taken = tokio::spawn(async move {
+    let take = async move {
         scope.take(inputs);
         scope
-    });
+    };
+    let taken = tokio::spawn(take.in_current_span());
     let scope = taken.await.map_err(|error| crash(&error))?;
-    let mut running = tokio::spawn(async move { task.run(&scope).await });
+    let mut running = tokio::spawn(async move { task.run(&scope).await }.in_current_span());
     let stubborn = async {
         cancel.cancelled().await;
         tokio::time::sleep(STOP_AFTER).await;
@@ -119,7 +134,10 @@ fn crash(error: &JoinError) -> TurnError {
 
 fn tell_end(emitter: &Emitter, result: &Result<TurnResult, TurnError>) {
     let error = result.as_ref().err().map(TurnError::code);
-    tracing::debug!(turn = &*emitter.turn_id, error, "a turn ends");
+    if let Some(code) = error {
+        tracing::Span::current().record("error.type", code);
+    }
+    tracing::debug!(error, "a turn ends");
     emitter.emit_last(match result {
         Ok(TurnResult { end: TurnEnd::Aborted(reason), .. }) => {
             Event::TurnAborted { reason: *reason }

@@ -7,6 +7,7 @@ use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::protocol::{Event, SettingsUpdate, TurnEnd, TurnError, TurnResult};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
+use tracing::Span;
 
 use crate::events::{Emitter, Queue, Subscribers};
 use crate::input::Message;
@@ -22,6 +23,8 @@ pub(crate) struct Submission {
     pub(crate) output_schema: Option<Arc<Value>>,
     pub(crate) task: Arc<dyn SessionTask>,
     pub(crate) reply: Reply,
+    /// Where the caller was when it gave the input: the parent of what observers see of its turn.
+    pub(crate) span: Span,
 }
 
 /// Where the events and the result of an input go.
@@ -65,6 +68,7 @@ impl Submission {
             output_schema: output_schema.map(Arc::new),
             task,
             reply,
+            span: Span::current(),
         };
         (submission, handle)
     }

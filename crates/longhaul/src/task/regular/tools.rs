@@ -10,6 +10,7 @@ use longhaul_state::turn::{PlannedCall, ToolEnd};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::task::TaskScope;
 use crate::tool::{ToolCall, ToolContext, ToolForm, ToolOutput, ToolSet};
@@ -56,7 +57,15 @@ impl RunningTools {
             since: Instant::now(),
             max_output_bytes: context.max_output_bytes,
         };
-        let task = self.set.spawn(run(scope.tools().clone(), call, context));
+        let span = tracing::info_span!(
+            "execute_tool",
+            otel.name = %format_args!("execute_tool {}", call.name),
+            otel.kind = "internal",
+            gen_ai.operation.name = "execute_tool",
+            gen_ai.tool.name = call.name,
+            gen_ai.tool.call.id = call.call_id,
+        );
+        let task = self.set.spawn(run(scope.tools().clone(), call, context).instrument(span));
         self.running.insert(task.id(), running);
     }
 
