@@ -24,6 +24,8 @@ pub enum SampleEvent {
     /// An attempt failed and will be repeated after a wait, which begins now. All events of the
     /// response so far are void.
     Retrying(Retrying),
+    /// The server refused the credential; there is a new one, and the request goes out again now.
+    Refreshed,
     /// The response is coming again after this many failed attempts.
     Recovered {
         /// Failed attempts in a row.
@@ -196,7 +198,7 @@ impl Sampling {
 
     async fn refresh(&mut self, refused: ModelError, generation: u64) -> Step {
         match self.model.refresh_auth(&self.request, generation).await {
-            Ok(true) => Step::On(State::Connect),
+            Ok(true) => Step::Give(Ok(SampleEvent::Refreshed), State::Connect),
             Ok(false) => self.give_up(refused, GiveUp::Final),
             Err(error) => self.give_up(error, GiveUp::Final),
         }

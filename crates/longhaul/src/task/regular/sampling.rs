@@ -42,6 +42,8 @@ impl Sampling {
             let fact = match self.stream.next().await {
                 Some(Ok(SampleEvent::Response(event))) => self.take(event, scope),
                 Some(Ok(SampleEvent::Retrying(retrying))) => Some(self.retry(retrying, scope)),
+                // One request more, and nothing of a response to void.
+                Some(Ok(SampleEvent::Refreshed)) => Some(Fact::AttemptFailed),
                 Some(Ok(SampleEvent::Recovered { attempts })) => {
                     scope.emit(Event::StreamRecovered { attempts });
                     Some(Fact::StreamRecovered)
