@@ -1,7 +1,9 @@
 //! The model behind a server that speaks the Responses API.
 
 mod attempt;
+mod headers;
 mod reader;
+mod refusal;
 
 use std::sync::Arc;
 
@@ -33,6 +35,14 @@ impl ResponsesClient {
     pub fn new(provider: Provider) -> Result<Self, ExchangeError> {
         let exchange = crate::exchange::ReqwestExchange::new(provider.deadlines.connect)?;
         Ok(Self::with_exchange(provider, Arc::new(exchange)))
+    }
+
+    /// A client of `provider` over an HTTP client of the caller's, with its proxies, roots and pool;
+    /// see [`ReqwestExchange::with_client`](crate::exchange::ReqwestExchange::with_client).
+    #[cfg(feature = "http")]
+    pub fn with_client(provider: Provider, client: reqwest::Client) -> Self {
+        let exchange = crate::exchange::ReqwestExchange::with_client(client);
+        Self::with_exchange(provider, Arc::new(exchange))
     }
 
     /// A client of `provider` over an exchange of the caller's.

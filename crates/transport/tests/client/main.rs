@@ -7,6 +7,7 @@ mod deadlines;
 mod errors;
 mod headers;
 mod live;
+mod refusals;
 mod retries;
 mod step;
 mod support;
