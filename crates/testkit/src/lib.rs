@@ -3,11 +3,14 @@
 //! * [`server`]: a scripted Responses server on loopback, with faults at chosen bytes and a log of what came.
 //! * [`raw`]: a server of single bytes, for what no server should send.
 //! * [`token`]: a scripted token endpoint with rotating refresh tokens.
+//! * `tls` (feature `tls`): certificates made in the test.
 //! * [`sse`]: the events of a response, as the server would stream them.
 //! * [`model`]: a scripted model in process, behind the same seam as a server's client.
 //! * [`exchange`]: scripted HTTP exchanges for virtual time.
 //! * [`strategies`]: items and conversations for property tests, sound and broken.
 //! * [`check`]: do the calls and outputs of a request pair up?
+//!
+//! Features, none on by default: `http2` and `tls`, for the scripted server.
 //!
 //! Out of scope: judging a model's answers, other APIs than Responses.
 //!
@@ -60,6 +63,8 @@ pub mod raw;
 pub mod server;
 pub mod sse;
 pub mod strategies;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod token;
 
 pub use exchange::ScriptedExchange;
