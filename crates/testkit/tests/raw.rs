@@ -63,7 +63,10 @@ async fn heads_and_requests_end_where_they_end() {
 
 #[tokio::test]
 async fn an_http2_request_ends_with_its_stream_and_is_acknowledged_meanwhile() {
-    let server = RawServer::start([Course::new().read_http2_request().write("!")]).await.unwrap();
+    let server =
+        RawServer::start([Course::new().read_http2_request().read_http2_reset().write("!")])
+            .await
+            .unwrap();
     let mut client = connect(&server).await;
     let (settings, ping) =
         (http2::settings(&[(4, 1)]), http2::frame(http2::PING, 0, 0, b"12345678"));
@@ -75,9 +78,10 @@ async fn an_http2_request_ends_with_its_stream_and_is_acknowledged_meanwhile() {
         .write_all(&[http2::PREFACE, &settings, &acknowledged, &ping, &request, &end].concat())
         .await
         .unwrap();
+    client.write_all(&http2::rst_stream(1, 8)).await.unwrap();
     let echoes = [&acknowledged[..], &http2::frame(http2::PING, http2::ACK, 0, b"12345678"), b"!"];
     assert_eq!(read_all(&mut client).await.unwrap(), echoes.concat());
-    assert!(server.received(0).ends_with(b"{}"));
+    assert!(server.received(0).ends_with(&http2::rst_stream(1, 8)));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::http2;
 use crate::server::Gate;
 
 /// What happens on one connection, step by step. After the last step the server closes its sending half, and reads on
@@ -19,9 +20,16 @@ pub(super) enum Step {
     Read(usize),
     ReadHead,
     ReadRequest,
-    ReadHttp2Request,
+    /// Up to a frame of this kind that has all of these flags.
+    ReadHttp2 {
+        kinds: &'static [u8],
+        flags: u8,
+    },
     Write(Bytes),
-    Flood { bytes: Bytes, times: u64 },
+    Flood {
+        bytes: Bytes,
+        times: u64,
+    },
     Hold(Gate),
     Drain,
     Rst,
@@ -51,7 +59,15 @@ impl Course {
     /// Reads HTTP/2 frames, after the client's preface if that has not come yet, until one ends a stream: a whole
     /// request. `SETTINGS` and `PING` are acknowledged.
     pub fn read_http2_request(self) -> Self {
-        self.step(Step::ReadHttp2Request)
+        self.step(Step::ReadHttp2 {
+            kinds: &[http2::DATA, http2::HEADERS],
+            flags: http2::END_STREAM,
+        })
+    }
+
+    /// Reads HTTP/2 frames in the same way until the client resets a stream.
+    pub fn read_http2_reset(self) -> Self {
+        self.step(Step::ReadHttp2 { kinds: &[http2::RST_STREAM], flags: 0 })
     }
 
     /// Writes `bytes`.

@@ -81,7 +81,7 @@ impl Wire {
             Step::Read(bytes) => self.take(bytes).await.map(drop),
             Step::ReadHead => self.head().await.map(drop),
             Step::ReadRequest => self.request().await,
-            Step::ReadHttp2Request => self.http2_request().await,
+            Step::ReadHttp2 { kinds, flags } => self.http2_frames(kinds, flags).await,
             Step::Write(bytes) => self.write(&bytes).await,
             Step::Flood { bytes, times } => self.flood(&bytes, times).await,
             Step::Hold(gate) => {
@@ -125,7 +125,7 @@ impl Wire {
         self.take(length).await.map(drop)
     }
 
-    async fn http2_request(&mut self) -> io::Result<()> {
+    async fn http2_frames(&mut self, kinds: &[u8], wanted: u8) -> io::Result<()> {
         if !self.preface_read {
             self.take(http2::PREFACE.len()).await?;
             self.preface_read = true;
@@ -135,13 +135,12 @@ impl Wire {
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let (kind, flags) = (head[3], head[4]);
             let payload = self.take(usize::try_from(length).unwrap_or(usize::MAX)).await?;
-            match kind {
-                http2::SETTINGS | http2::PING if flags & http2::ACK == 0 => {
-                    let echo: &[u8] = if kind == http2::PING { &payload } else { &[] };
-                    self.write(&http2::frame(kind, http2::ACK, 0, echo)).await?;
-                }
-                http2::DATA | http2::HEADERS if flags & http2::END_STREAM != 0 => return Ok(()),
-                _ => {}
+            if matches!(kind, http2::SETTINGS | http2::PING) && flags & http2::ACK == 0 {
+                let echo: &[u8] = if kind == http2::PING { &payload } else { &[] };
+                self.write(&http2::frame(kind, http2::ACK, 0, echo)).await?;
+            }
+            if kinds.contains(&kind) && flags & wanted == wanted {
+                return Ok(());
             }
         }
     }
