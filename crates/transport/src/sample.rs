@@ -114,7 +114,7 @@ impl Sampling {
                 },
                 State::Read(response, Some(event)) => return Some(self.give(event, response)),
                 State::Read(mut response, None) => match response.next().await {
-                    Some(Ok(event)) if self.in_a_row > 0 => {
+                    Some(Ok(event)) if self.in_a_row > 0 && event.is_progress() => {
                         let attempts = std::mem::take(&mut self.in_a_row);
                         let state = State::Read(response, Some(event));
                         return Some((Ok(SampleEvent::Recovered { attempts }), (self, state)));
