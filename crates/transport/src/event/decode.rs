@@ -54,15 +54,21 @@ impl Decoder {
         if !data.starts_with('{') && matches!(data.trim(), "" | "[DONE]") {
             return Ok(None);
         }
-        if let Some(parts) = scan::delta(data, |kind| delta(kind).is_some()) {
-            let text = parts.delta.into_owned();
-            return Ok(self.delta(parts.kind, parts.item_id, text));
+        if let Some(event) = self.scan(data) {
+            return Ok(Some(event));
         }
-        let envelope: Envelope<'_> = serde_json::from_str(data).map_err(|e| not_json(&e))?;
-        self.read(&envelope, data).map(Some).map_err(ModelError::in_stream)
+        self.parse(data).map(Some).map_err(ModelError::in_stream)
     }
 
-    fn read(&mut self, envelope: &Envelope<'_>, data: &str) -> Result<ResponseEvent, ModelError> {
+    /// Reads a delta, if it is plainly one.
+    pub(super) fn scan(&mut self, data: &str) -> Option<ResponseEvent> {
+        let parts = scan::delta(data, |kind| delta(kind).is_some())?;
+        self.delta(parts.kind, parts.item_id, parts.delta.into_owned())
+    }
+
+    /// Reads any event. What is special about deltas makes no difference here but to the time.
+    pub(super) fn parse(&mut self, data: &str) -> Result<ResponseEvent, ModelError> {
+        let envelope: Envelope<'_> = serde_json::from_str(data).map_err(|e| not_json(&e))?;
         let kind = envelope.r#type.as_deref().unwrap_or_default();
         let item_id: Option<Cow<'_, str>> = read(envelope.item_id);
         match read(envelope.delta).and_then(|text| self.delta(kind, item_id.as_deref(), text)) {
@@ -97,7 +103,7 @@ pub fn decode(data: &str) -> Result<Option<ResponseEvent>, ModelError> {
 
 fn not_json(error: &serde_json::Error) -> ModelError {
     let message = format!("the server sent an event that is not JSON: {error}");
-    ModelError::new(ErrorCode::Protocol, message).in_stream()
+    ModelError::new(ErrorCode::Protocol, message)
 }
 
 /// The kind of event that a type of delta is.

@@ -230,8 +230,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 /// Servers that send events say so; those that say nothing get the benefit of the doubt.
 fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_none_or(|value| {
-        let value = value.as_bytes();
-        let wanted = b"text/event-stream";
-        value.len() >= wanted.len() && value[..wanted.len()].eq_ignore_ascii_case(wanted)
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })
 }

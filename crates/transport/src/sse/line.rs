@@ -40,14 +40,20 @@ impl<'a> Line<'a> {
 }
 
 /// The data of the open event, as far as it is held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Data {
     bytes: Vec<u8>,
     /// Whether there is any: one empty line is some.
     is_some: bool,
+    max_bytes: usize,
 }
 
 impl Data {
+    /// None yet, and never more than `max_bytes`.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { bytes: Vec::new(), is_some: false, max_bytes }
+    }
+
     pub(super) fn is_some(&self) -> bool {
         self.is_some
     }
@@ -58,10 +64,20 @@ impl Data {
 
     pub(super) fn push_line(&mut self, line: &[u8]) {
         if self.is_some {
-            self.bytes.push(b'\n');
+            self.push(b"\n");
         }
         self.is_some = true;
-        self.bytes.extend_from_slice(line);
+        self.push(line);
+    }
+
+    /// Adds to the last line. The buffer doubles, as buffers do, but not beyond the bound.
+    fn push(&mut self, part: &[u8]) {
+        let needed = self.bytes.len() + part.len();
+        if needed > self.bytes.capacity() {
+            let doubled = self.bytes.capacity().saturating_mul(2).min(self.max_bytes);
+            self.bytes.reserve_exact(doubled.max(needed) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(part);
     }
 
     pub(super) fn clear(&mut self) {
@@ -108,7 +124,7 @@ impl OpenLine {
             part = rest;
         }
         if self.kind == Kind::Data {
-            data.bytes.extend_from_slice(part);
+            data.push(part);
         }
     }
 

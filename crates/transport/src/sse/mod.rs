@@ -27,7 +27,8 @@ pub enum SseError {
 /// Takes the bytes of a body as they come and gives the data of its events.
 ///
 /// Each byte is looked at once. Data that lies whole in one piece is not copied; of other data
-/// there is one copy, and it is all that the decoder holds.
+/// there is one copy, within the bound on events, and little else is held between pieces. While the
+/// copy grows, its old and its new place may exist for a moment.
 ///
 /// ```
 /// use longhaul_transport::sse::Decoder;
@@ -64,7 +65,7 @@ impl Decoder {
             max_event_bytes,
             event_bytes: 0,
             open: OpenLine::default(),
-            data: Data::default(),
+            data: Data::new(max_event_bytes),
             is_given: false,
             after_cr: false,
             is_first: true,

@@ -3,6 +3,9 @@
 //! A delta is a flat object of texts and whole numbers. What is one beyond doubt is read here in one
 //! pass; all else, and all that is broken, is left to the parser, whose word is final.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 /// What is looked at in a delta.
