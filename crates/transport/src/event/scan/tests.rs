@@ -53,6 +53,7 @@ fn all_else_is_left_to_the_parser() {
         "}\n",
         r#","delta":"y"}"#,
         r#","type":"response.output_text.delta"}"#,
+        r#","item_id":"a","item_id":"a"}"#,
         r#","item_id":7}"#,
         r#","item_id":"\u0041"}"#,
         r#","n":01}"#,
@@ -128,7 +129,13 @@ fn object() -> impl Strategy<Value = String> {
     let member = (select(keys.to_vec()), select(values.to_vec()), select(vec!["", "", " ", "\n"]));
     let member =
         member.prop_map(|(key, value, gap)| format!("{gap}\"{key}\"{gap}:{gap}{value}{gap}"));
-    vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(",")))
+    let usual = [r#""type":"response.output_text.delta""#, r#""delta":"x""#].map(str::to_owned);
+    let members = prop_oneof![
+        1 => vec(member.clone(), 0..6),
+        3 => vec(member, 1..3).prop_map(move |more| [usual.to_vec(), more].concat()),
+    ];
+    let members = members.prop_shuffle();
+    members.prop_map(|members| format!("{{{}}}", members.join(",")))
 }
 
 /// `data` with some bytes replaced, as far as it stays text.
