@@ -1,4 +1,7 @@
-//! The conversation that the benchmarks record, copy and send. The same at every run.
+//! What the benchmarks work on, the same at every run: a conversation that is recorded, copied and
+//! sent, and the events of a stream.
+
+pub mod deltas;
 
 use longhaul_history::{History, Item, ItemError};
 use serde_json::{Value, json};

@@ -55,6 +55,6 @@ pub use model::{Model, ResponseStream};
 pub use provider::{Deadlines, Provider, ProviderError};
 pub use rate_limits::RateLimits;
 pub use request::{Request, RequestOptions, TaskKind, ToolSpec, encode};
-pub use responses::ResponsesClient;
+pub use responses::{KEEP_ALIVE_INTERVAL, ResponsesClient};
 pub use retry::RetryPolicy;
 pub use sample::{Retrying, SampleEvent, SampleStream, sample};

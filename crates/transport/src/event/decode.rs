@@ -1,6 +1,7 @@
 //! The data of one server-sent event becomes one typed event.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use longhaul_history::Item;
 use longhaul_history::usage::TokenUsage;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::failure::{self, ServerError};
+use super::scan;
 use super::{Completed, Delta, ResponseEvent};
 use crate::{ErrorCode, ModelError};
 
@@ -29,71 +31,121 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Reads the data of one event. `None`: there is nothing in it to act on (`[DONE]`).
+/// Reads the events of one response.
 ///
-/// The type inside the data decides, not the event's name.
+/// It differs from [`decode`] in what it remembers: the deltas of one item share its id.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    item_id: Option<Arc<str>>,
+}
+
+impl Decoder {
+    /// Reads the data of one event. `None`: there is nothing in it to act on (it is empty, or
+    /// `[DONE]`).
+    ///
+    /// The type inside the data decides, not the event's name.
+    ///
+    /// # Errors
+    ///
+    /// What ends the response: a failure that the server reports (`response.failed`,
+    /// `response.incomplete`, `error`), or data that is not JSON, which is
+    /// [`ErrorCode::Protocol`](crate::ErrorCode::Protocol): a lost delta is a lost character.
+    pub fn decode(&mut self, data: &str) -> Result<Option<ResponseEvent>, ModelError> {
+        if !data.starts_with('{') && matches!(data.trim(), "" | "[DONE]") {
+            return Ok(None);
+        }
+        if let Some(event) = self.scan(data) {
+            return Ok(Some(event));
+        }
+        self.parse(data).map(Some).map_err(ModelError::in_stream)
+    }
+
+    /// Reads a delta, if it is plainly one.
+    pub(super) fn scan(&mut self, data: &str) -> Option<ResponseEvent> {
+        let parts = scan::delta(data, |kind| delta(kind).is_some())?;
+        self.delta(parts.kind, parts.item_id, parts.delta.into_owned())
+    }
+
+    /// Reads any event. What is special about deltas makes no difference here but to the time.
+    pub(super) fn parse(&mut self, data: &str) -> Result<ResponseEvent, ModelError> {
+        let envelope: Envelope<'_> = serde_json::from_str(data).map_err(|e| not_json(&e))?;
+        let kind = envelope.r#type.as_deref().unwrap_or_default();
+        let item_id: Option<Cow<'_, str>> = read(envelope.item_id);
+        match read(envelope.delta).and_then(|text| self.delta(kind, item_id.as_deref(), text)) {
+            Some(event) => Ok(event),
+            None => envelope.read(data),
+        }
+    }
+
+    fn delta(&mut self, kind: &str, item_id: Option<&str>, text: String) -> Option<ResponseEvent> {
+        let event = delta(kind)?;
+        let item_id = item_id.map(|id| self.item_id(id));
+        Some(event(Delta { item_id, text }))
+    }
+
+    /// The id as one text for as long as it stays the same.
+    fn item_id(&mut self, id: &str) -> Arc<str> {
+        match &self.item_id {
+            Some(last) if **last == *id => Arc::clone(last),
+            _ => Arc::clone(self.item_id.insert(id.into())),
+        }
+    }
+}
+
+/// Reads the data of one event by itself. See [`Decoder::decode`].
 ///
 /// # Errors
 ///
-/// What ends the response: a failure that the server reports (`response.failed`,
-/// `response.incomplete`, `error`), or data that is not JSON, which is
-/// [`ErrorCode::Protocol`](crate::ErrorCode::Protocol): a lost delta is a lost character.
+/// Those of [`Decoder::decode`].
 pub fn decode(data: &str) -> Result<Option<ResponseEvent>, ModelError> {
-    if data.trim() == "[DONE]" {
-        return Ok(None);
-    }
-    let envelope: Envelope<'_> = serde_json::from_str(data).map_err(|e| {
-        let message = format!("the server sent an event that is not JSON: {e}");
-        ModelError::new(ErrorCode::Protocol, message).in_stream()
-    })?;
-    envelope.into_event(data).map(Some).map_err(ModelError::in_stream)
+    Decoder::default().decode(data)
+}
+
+fn not_json(error: &serde_json::Error) -> ModelError {
+    let message = format!("the server sent an event that is not JSON: {error}");
+    ModelError::new(ErrorCode::Protocol, message)
+}
+
+/// The kind of event that a type of delta is.
+fn delta(kind: &str) -> Option<fn(Delta) -> ResponseEvent> {
+    Some(match kind {
+        "response.output_text.delta" => ResponseEvent::TextDelta,
+        "response.reasoning_summary_text.delta" => ResponseEvent::ReasoningSummaryDelta,
+        "response.reasoning_text.delta" => ResponseEvent::ReasoningTextDelta,
+        "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
+            ResponseEvent::ArgumentsDelta
+        }
+        _ => return None,
+    })
 }
 
 impl Envelope<'_> {
-    fn into_event(self, data: &str) -> Result<ResponseEvent, ModelError> {
-        let event = match self.r#type.as_deref() {
+    fn read(&self, data: &str) -> Result<ResponseEvent, ModelError> {
+        let kind = self.r#type.as_deref();
+        match kind {
             Some("response.created") => {
-                ResponseEvent::Created { response_id: read(Response::read(self.response).id) }
+                let response_id = read(Response::read(self.response).id);
+                return Ok(ResponseEvent::Created { response_id });
             }
             Some("response.completed") => return Response::read(self.response).completed(),
             Some("response.failed") => return Err(Response::read(self.response).failure()),
             Some("response.incomplete") => return Err(Response::read(self.response).incomplete()),
             Some("error") => return Err(failure::from_error_event(data)),
-            None if self.error.is_some() => {
-                return Err(failure::from_error_event(data));
-            }
-            Some(_) | None => match self.decoration() {
-                Some(event) => event,
-                None => return Ok(other(self.r#type, data)),
-            },
-        };
-        Ok(event)
+            None if self.error.is_some() => return Err(failure::from_error_event(data)),
+            Some(_) | None => {}
+        }
+        Ok(kind.and_then(|kind| self.item(kind)).unwrap_or_else(|| other(kind, data)))
     }
 
-    /// Items and deltas; `None` for events that are not known or lack what they should have.
-    fn decoration(&self) -> Option<ResponseEvent> {
-        Some(match self.r#type.as_deref()? {
-            "response.output_item.added" => added(self.item()?),
-            "response.output_item.done" => ResponseEvent::ItemDone(self.item()?),
-            "response.output_text.delta" => ResponseEvent::TextDelta(self.delta()?),
-            "response.reasoning_summary_text.delta" => {
-                ResponseEvent::ReasoningSummaryDelta(self.delta()?)
-            }
+    /// What is about an item; `None` for events that are not known or lack what they should have.
+    fn item(&self, kind: &str) -> Option<ResponseEvent> {
+        let item = || Item::from_json(self.item?.get()).ok();
+        Some(match kind {
+            "response.output_item.added" => added(item()?),
+            "response.output_item.done" => ResponseEvent::ItemDone(item()?),
             "response.reasoning_summary_part.added" => ResponseEvent::ReasoningSummaryPartAdded,
-            "response.reasoning_text.delta" => ResponseEvent::ReasoningTextDelta(self.delta()?),
-            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                ResponseEvent::ArgumentsDelta(self.delta()?)
-            }
             _ => return None,
         })
-    }
-
-    fn item(&self) -> Option<Item> {
-        Item::from_json(self.item?.get()).ok()
-    }
-
-    fn delta(&self) -> Option<Delta> {
-        Some(Delta { item_id: read(self.item_id), text: read(self.delta)? })
     }
 }
 
@@ -105,8 +157,8 @@ fn added(item: Item) -> ResponseEvent {
     }
 }
 
-fn other(r#type: Option<Cow<'_, str>>, data: &str) -> ResponseEvent {
-    ResponseEvent::Other { r#type: r#type.unwrap_or_default().into_owned(), json: data.to_owned() }
+fn other(kind: Option<&str>, data: &str) -> ResponseEvent {
+    ResponseEvent::Other { r#type: kind.unwrap_or_default().into(), json: data.into() }
 }
 
 /// A field, if it is there and of the type that it should have.

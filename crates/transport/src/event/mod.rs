@@ -2,15 +2,18 @@
 
 mod decode;
 mod failure;
+mod scan;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use longhaul_history::Item;
 use longhaul_history::usage::TokenUsage;
 
 use crate::RateLimits;
 
-pub use decode::decode;
+pub use decode::{Decoder, decode};
 pub(crate) use failure::{from_http, reported_in};
 
 /// One event of a response.
@@ -43,6 +46,13 @@ pub enum ResponseEvent {
     ArgumentsDelta(Delta),
     /// Limits that the response's headers state.
     RateLimits(RateLimits),
+    /// The connection is alive: bytes came that brought no event, such as comments or a part of a
+    /// large event. It is no progress, and no deadline waits longer for it. Given at most every
+    /// [`KEEP_ALIVE_INTERVAL`](crate::KEEP_ALIVE_INTERVAL), in place of silence.
+    KeepAlive {
+        /// All bytes of the response's body so far.
+        received_bytes: u64,
+    },
     /// The response is complete. The last event.
     Completed(Completed),
     /// An event that this crate does not know, whole.
@@ -59,13 +69,18 @@ impl ResponseEvent {
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed(_))
     }
+
+    /// Whether this is anything of the response. A sign of life is not.
+    pub fn is_progress(&self) -> bool {
+        !matches!(self, Self::KeepAlive { .. })
+    }
 }
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delta {
-    /// The item that it belongs to, where the server says so.
-    pub item_id: Option<String>,
+    /// The item that it belongs to, where the server says so. The deltas of one item share it.
+    pub item_id: Option<Arc<str>>,
     /// The piece.
     pub text: String,
 }

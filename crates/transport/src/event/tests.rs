@@ -15,7 +15,7 @@ fn item(json: &Value) -> Item {
 }
 
 fn delta(item_id: Option<&str>, text: &str) -> Delta {
-    Delta { item_id: item_id.map(str::to_owned), text: text.into() }
+    Delta { item_id: item_id.map(Into::into), text: text.into() }
 }
 
 #[test]
@@ -97,9 +97,10 @@ fn what_is_not_known_or_not_whole_is_passed_on_whole() {
     }
     let untyped = ResponseEvent::Other { r#type: String::new(), json: r#"{"id":1}"#.into() };
     assert_eq!(read(&json!({"id": 1})), Ok(Some(untyped)));
-    assert_eq!(decode("[DONE]").unwrap(), None);
-    assert_eq!(decode(" [DONE] ").unwrap(), None);
-    for broken in ["", "{", "[1]", "hello", r#"{"type":"#] {
+    for nothing in ["", " ", "[DONE]", " [DONE] "] {
+        assert_eq!(decode(nothing).unwrap(), None, "{nothing:?}");
+    }
+    for broken in ["{", "[1]", "hello", r#"{"type":"#] {
         assert_eq!(decode(broken).unwrap_err().code(), ErrorCode::Protocol, "{broken}");
     }
 }

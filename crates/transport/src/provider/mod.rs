@@ -16,6 +16,10 @@ use crate::auth::{Anonymous, ApiKey, Auth, Secret};
 /// The default bound on one event of a stream, in bytes.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
+/// The default bound on the body of one response, in bytes: far above what a model writes in one
+/// go, far below what a disk or a bill would feel.
+pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 1024 * 1024 * 1024;
+
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 const CHATGPT_BASE_URL: &str = "https://chatgpt.com/backend-api/codex";
 
@@ -58,6 +62,9 @@ pub struct Provider {
     pub deadlines: Deadlines,
     /// The largest event in bytes; a larger one is an error, not memory.
     pub max_event_bytes: usize,
+    /// The largest body of a response in bytes, comments and all; a larger one is an error that is
+    /// not retried. Default: [`DEFAULT_MAX_RESPONSE_BYTES`].
+    pub max_response_bytes: u64,
 }
 
 /// What a server knows. Default: everything.
@@ -245,6 +252,7 @@ impl Provider {
             retry: RetryPolicy::default(),
             deadlines: Deadlines::default(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
+            max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
         }
     }
 

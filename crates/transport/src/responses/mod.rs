@@ -12,6 +12,7 @@ use bytes::Bytes;
 use longhaul_history::WireFormat;
 
 use self::attempt::Attempt;
+pub use self::reader::KEEP_ALIVE_INTERVAL;
 use crate::auth::Auth;
 use crate::exchange::Exchange;
 #[cfg(feature = "http")]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use futures_util::stream::{self, BoxStream};
-use futures_util::{Stream, StreamExt};
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::attempt::Attempt;
@@ -11,7 +12,11 @@ use crate::error::{ModelError, Phase};
 use crate::event::{self, ResponseEvent};
 use crate::exchange::{DoneSignal, ExchangeError, HttpResponse};
 use crate::sse::{self, SseError};
-use crate::{ErrorCode, RateLimits, ResponseStream};
+use crate::{ErrorCode, Provider, RateLimits, ResponseStream};
+
+/// While bytes come that bring no event, the caller is told at most this often, by
+/// [`ResponseEvent::KeepAlive`].
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The events of a response; its last is the terminal one, and then the connection is let go.
 pub(super) fn read(
@@ -21,21 +26,12 @@ pub(super) fn read(
 ) -> ResponseStream {
     let limits = RateLimits::from_headers(&response.headers);
     let head = stream::iter(limits.map(|limits| Ok(ResponseEvent::RateLimits(limits))));
-    let data = sse::events(response.body, attempt.provider.max_event_bytes).boxed();
-    let done = response.done;
-    let reader = Reader { waiting: Phase::FirstEvent, attempt, data, done };
-    let events = stream::unfold(Some(reader), move |reader| {
-        let request_id = request_id.clone();
-        async move {
-            let mut reader = reader?;
-            let event = reader.next().await;
-            let event = event.map_err(|error| {
-                let error = error.in_stream().with_request_id(request_id);
-                reader.attempt.finish(error)
-            });
-            let goes_on = event.as_ref().is_ok_and(|event| !event.is_terminal());
-            Some((event, goes_on.then_some(reader)))
-        }
+    let reader = Box::new(Reader::new(attempt, response, request_id));
+    let events = stream::unfold(Some(reader), async |reader| {
+        let mut reader = reader?;
+        let event = reader.next().await.map_err(|error| reader.finish(error));
+        let goes_on = event.as_ref().is_ok_and(|event| !event.is_terminal());
+        Some((event, goes_on.then_some(reader)))
     });
     head.chain(events).boxed()
 }
@@ -43,80 +39,131 @@ pub(super) fn read(
 /// Reads one response.
 struct Reader {
     attempt: Attempt,
-    waiting: Phase,
-    data: BoxStream<'static, Result<String, SseError<ExchangeError>>>,
+    request_id: Option<String>,
+    body: BoxStream<'static, Result<Bytes, ExchangeError>>,
     done: DoneSignal,
+    /// What is left of the last piece.
+    piece: Bytes,
+    lines: sse::Decoder,
+    events: event::Decoder,
+    received_bytes: u64,
+    wait: Wait,
+}
+
+/// The wait for an event. Only the time in which the server was waited for counts.
+struct Wait {
+    phase: Phase,
+    /// So long already, before the present call.
+    passed: Duration,
+    /// Of that, when the caller was last told that bytes come.
+    told: Duration,
+}
+
+impl Wait {
+    fn limit(&self, provider: &Provider) -> Duration {
+        match self.phase {
+            Phase::FirstEvent => provider.deadlines.first_event,
+            _ => provider.deadlines.idle,
+        }
+    }
 }
 
 impl Reader {
+    fn new(attempt: Attempt, response: HttpResponse, request_id: Option<String>) -> Self {
+        Self {
+            lines: sse::Decoder::new(attempt.provider.max_event_bytes),
+            attempt,
+            request_id,
+            body: response.body,
+            done: response.done,
+            piece: Bytes::new(),
+            events: event::Decoder::default(),
+            received_bytes: 0,
+            wait: Wait { phase: Phase::FirstEvent, passed: Duration::ZERO, told: Duration::ZERO },
+        }
+    }
+
+    /// The next event, or word that bytes come.
     async fn next(&mut self) -> Result<ResponseEvent, ModelError> {
-        let limit = self.limit();
-        let deadline = Instant::now().checked_add(limit);
-        let event = next_event(&mut self.data);
-        let event = match deadline {
-            Some(deadline) => timeout_at(deadline, event)
-                .await
-                .map_err(|_| ModelError::timeout(self.waiting, limit))?,
-            None => event.await,
-        };
-        self.waiting = Phase::Idle;
-        if is_last(&event) {
-            self.done.done();
-        }
-        event.map_err(End::explain)
-    }
-
-    fn limit(&self) -> Duration {
-        match self.waiting {
-            Phase::FirstEvent => self.attempt.provider.deadlines.first_event,
-            _ => self.attempt.provider.deadlines.idle,
-        }
-    }
-}
-
-/// Why there is no next event.
-enum End {
-    Reported(ModelError),
-    Sse(SseError<ExchangeError>),
-    Closed,
-}
-
-impl End {
-    fn explain(self) -> ModelError {
-        match self {
-            Self::Reported(error) => error,
-            Self::Sse(SseError::Body(error)) => {
-                let message = format!("the stream ended before the response was complete: {error}");
-                ModelError::new(ErrorCode::StreamIncomplete, message).with_source(error)
-            }
-            Self::Sse(error @ SseError::TooLarge { .. }) => {
-                ModelError::new(ErrorCode::Protocol, error.to_string()).retryable(false)
-            }
-            Self::Sse(error) => ModelError::new(ErrorCode::Protocol, error.to_string()),
-            Self::Closed => {
-                let message = "the stream ended before the response was complete";
-                ModelError::new(ErrorCode::StreamIncomplete, message)
-            }
-        }
-    }
-}
-
-/// Whether the server has said all that it will.
-fn is_last(event: &Result<ResponseEvent, End>) -> bool {
-    match event {
-        Ok(event) => event.is_terminal(),
-        Err(End::Reported(error)) => error.code() != ErrorCode::Protocol,
-        Err(_) => false,
-    }
-}
-
-async fn next_event(
-    data: &mut (impl Stream<Item = Result<String, SseError<ExchangeError>>> + Unpin),
-) -> Result<ResponseEvent, End> {
-    loop {
-        let data = data.next().await.ok_or(End::Closed)?.map_err(End::Sse)?;
-        if let Some(event) = event::decode(&data).map_err(End::Reported)? {
+        if let Some(event) = self.decode()? {
             return Ok(event);
         }
+        let limit = self.wait.limit(&self.attempt.provider);
+        let start = Instant::now();
+        let deadline = start.checked_add(limit.saturating_sub(self.wait.passed));
+        loop {
+            let piece = match deadline {
+                Some(deadline) => timeout_at(deadline, self.body.try_next())
+                    .await
+                    .map_err(|_| ModelError::timeout(self.wait.phase, limit))?,
+                None => self.body.try_next().await,
+            };
+            self.take(piece.map_err(broken)?.ok_or_else(ended)?)?;
+            if let Some(event) = self.decode()? {
+                return Ok(event);
+            }
+            let passed = self.wait.passed + start.elapsed();
+            if passed.saturating_sub(self.wait.told) >= KEEP_ALIVE_INTERVAL {
+                self.wait.passed = passed;
+                self.wait.told = passed;
+                return Ok(ResponseEvent::KeepAlive { received_bytes: self.received_bytes });
+            }
+        }
     }
+
+    fn take(&mut self, piece: Bytes) -> Result<(), ModelError> {
+        self.received_bytes = self.received_bytes.saturating_add(piece.len() as u64);
+        let limit = self.attempt.provider.max_response_bytes;
+        if self.received_bytes > limit {
+            let message = format!("the server sent a response of more than {limit} bytes");
+            return Err(ModelError::new(ErrorCode::Protocol, message).retryable(false));
+        }
+        self.piece = piece;
+        Ok(())
+    }
+
+    /// The next event of the piece. `None`: the piece is used up.
+    fn decode(&mut self) -> Result<Option<ResponseEvent>, ModelError> {
+        while !self.piece.is_empty() {
+            let mut rest = &self.piece[..];
+            let data = self.lines.next_event(&mut rest).map_err(|e| undecodable(&e))?;
+            let event = data.map_or(Ok(None), |data| self.events.decode(data));
+            // A failure that the server reports is the end of what it says, too.
+            if event.as_ref().is_err_and(|error| error.code() != ErrorCode::Protocol) {
+                self.done.done();
+            }
+            let event = event?;
+            let taken = self.piece.len() - rest.len();
+            self.piece.advance(taken);
+            if let Some(event) = event {
+                self.wait =
+                    Wait { phase: Phase::Idle, passed: Duration::ZERO, told: Duration::ZERO };
+                if event.is_terminal() {
+                    self.done.done();
+                }
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    fn finish(&self, error: ModelError) -> ModelError {
+        self.attempt.finish(error.in_stream().with_request_id(self.request_id.clone()))
+    }
+}
+
+fn broken(error: ExchangeError) -> ModelError {
+    let message = format!("the stream ended before the response was complete: {error}");
+    ModelError::new(ErrorCode::StreamIncomplete, message).with_source(error)
+}
+
+fn ended() -> ModelError {
+    let message = "the stream ended before the response was complete";
+    ModelError::new(ErrorCode::StreamIncomplete, message)
+}
+
+fn undecodable(error: &SseError) -> ModelError {
+    // An event that is too large comes again as large; bytes may come in order the next time.
+    let is_retryable = !matches!(error, SseError::TooLarge { .. });
+    ModelError::new(ErrorCode::Protocol, error.to_string()).retryable(is_retryable)
 }

@@ -181,7 +181,7 @@ impl Sampling {
         let event = match held {
             Some(event) => event,
             None => match response.next().await {
-                Some(Ok(event)) if self.in_a_row > 0 => {
+                Some(Ok(event)) if self.in_a_row > 0 && event.is_progress() => {
                     let attempts = std::mem::take(&mut self.in_a_row);
                     let recovered = SampleEvent::Recovered { attempts };
                     return Step::Give(Ok(recovered), State::Read(response, Some(event)));

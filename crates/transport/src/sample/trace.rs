@@ -75,7 +75,7 @@ impl Trace {
     }
 
     pub(super) fn event(&mut self, event: &ResponseEvent) {
-        if !std::mem::replace(&mut self.is_streaming, true) {
+        if event.is_progress() && !std::mem::replace(&mut self.is_streaming, true) {
             tracing::debug!("the first event");
         }
         let ResponseEvent::Completed(completed) = event else {

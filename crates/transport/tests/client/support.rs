@@ -50,7 +50,7 @@ pub(crate) fn live(server: &Server) -> ResponsesClient {
     ResponsesClient::new(Provider::custom(&server.base_url()).unwrap()).unwrap()
 }
 
-/// All events of one attempt, and the error that ended it, if one did.
+/// All events of one attempt but signs of life, and the error that ended it, if one did.
 pub(crate) async fn attempt(client: &ResponsesClient) -> (Vec<ResponseEvent>, Option<ModelError>) {
     let mut stream = match client.stream(&request()).await {
         Ok(stream) => stream,
@@ -59,6 +59,7 @@ pub(crate) async fn attempt(client: &ResponsesClient) -> (Vec<ResponseEvent>, Op
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
         match event {
+            Ok(event) if !event.is_progress() => {}
             Ok(event) => events.push(event),
             Err(error) => {
                 assert!(stream.next().await.is_none(), "nothing comes after an error");
