@@ -41,6 +41,8 @@ pub struct Provider {
     pub headers: HeaderMap,
     /// The credential. A request may bring one of its own.
     pub auth: Arc<dyn Auth>,
+    /// Whether it may get the stored login of a user. Only the profiles `openai` and `chatgpt` do.
+    pub takes_login: bool,
     /// Whether the server stores responses; it then gets item ids back.
     pub stores_responses: bool,
     /// Whether the headers of OpenAI's own clients are sent (`originator`, `OpenAI-Beta`,
@@ -143,7 +145,12 @@ impl Provider {
     }
 
     fn at_openai(base_url: &str) -> Self {
-        Self { name: "openai".into(), vendor_headers: true, ..Self::at(known_url(base_url)) }
+        Self {
+            name: "openai".into(),
+            takes_login: true,
+            vendor_headers: true,
+            ..Self::at(known_url(base_url))
+        }
     }
 
     /// Any server, without a credential.
@@ -208,6 +215,7 @@ impl Provider {
         };
         let mut provider = Self::custom(url)?;
         provider.name = name.into();
+        provider.takes_login = profile_url.is_some();
         provider.vendor_headers = profile_url.is_some();
         provider.stores_responses |= name.eq_ignore_ascii_case("azure");
         Ok(provider)
@@ -226,6 +234,7 @@ impl Provider {
             query: Vec::new(),
             headers: HeaderMap::new(),
             auth: Arc::new(Anonymous),
+            takes_login: false,
             vendor_headers: false,
             features: Features::default(),
             retry: RetryPolicy::default(),
@@ -287,7 +296,7 @@ fn env(variable: &str) -> Option<String> {
 }
 
 /// An address that is part of this program.
-fn known_url(url: &str) -> Url {
+pub(crate) fn known_url(url: &str) -> Url {
     #[expect(clippy::expect_used, reason = "the addresses are constants, and tests parse each")]
     Url::parse(url).expect("a constant address is valid")
 }
