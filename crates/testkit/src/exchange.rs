@@ -150,6 +150,7 @@ pub struct Course {
 #[derive(Clone, Debug)]
 enum Step {
     Wait(Duration),
+    Connected,
     Sent,
     Head(StatusCode, HeaderMap),
     Body(Bytes),
@@ -177,6 +178,11 @@ impl Course {
     /// Waits.
     pub fn wait(self, time: Duration) -> Self {
         self.step(Step::Wait(time))
+    }
+
+    /// Tells the client that there is a connection. The request's having been sent tells so too.
+    pub fn connected(self) -> Self {
+        self.step(Step::Connected)
     }
 
     /// Tells the client that its request has been sent. A head tells so too.
@@ -245,6 +251,7 @@ impl Course {
         while let Some(step) = self.steps.pop_front() {
             match step {
                 Step::Wait(time) => sleep(time).await,
+                Step::Connected => sent.connected(),
                 Step::Sent => sent.sent(),
                 Step::Head(status, headers) => {
                     sent.sent();
@@ -266,7 +273,7 @@ impl Course {
                     Step::Body(piece) => return Some((Ok(piece), steps)),
                     Step::Fail(kind) => return Some((Err(failure(kind)), VecDeque::new())),
                     Step::Hang => pending().await,
-                    Step::Sent | Step::Head(..) => {}
+                    Step::Connected | Step::Sent | Step::Head(..) => {}
                 }
             }
         });

@@ -1,13 +1,18 @@
 //! Test an LLM agent without a network and without a model.
 //!
 //! * [`server`]: a scripted Responses server on loopback, with faults at chosen bytes and a log of what came.
+//! * [`raw`]: a server of single bytes, for what no server should send.
+//! * [`token`]: a scripted token endpoint with rotating refresh tokens.
+//! * `tls` (feature `tls`): certificates made in the test.
 //! * [`sse`]: the events of a response, as the server would stream them.
 //! * [`model`]: a scripted model in process, behind the same seam as a server's client.
 //! * [`exchange`]: scripted HTTP exchanges for virtual time.
 //! * [`strategies`]: items and conversations for property tests, sound and broken.
 //! * [`check`]: do the calls and outputs of a request pair up?
 //!
-//! Out of scope: judging a model's answers, other APIs than Responses, TLS.
+//! Features, none on by default: `http2` and `tls`, for the scripted server.
+//!
+//! Out of scope: judging a model's answers, other APIs than Responses.
 //!
 //! ```
 //! use longhaul_testkit::server::{Reply, Script, Server};
@@ -54,9 +59,13 @@
 pub mod check;
 pub mod exchange;
 pub mod model;
+pub mod raw;
 pub mod server;
 pub mod sse;
 pub mod strategies;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub mod token;
 
 pub use exchange::ScriptedExchange;
 pub use model::ScriptedModel;

@@ -2,27 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
-use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::WriteHalf;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::inbound::{Broken, Inbound, wants_close};
+use super::listen::Control;
 use super::outbound::Outbound;
 use super::reply::{Ending, Framing};
 use super::state::{Entry, Shared, refusal};
 use super::{Cut, Reply, ReplyOutcome};
 
 /// Serves a connection until either side closes it.
-pub(super) async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>) {
-    let _closing = Closing { shared: Arc::clone(&shared), connection };
-    let mut stream = stream; // Declared after `_closing`, so that it is closed before that is told.
-    // Best effort: without it writes come late, not wrong.
-    let _ = stream.set_nodelay(true);
-    let (read, mut write) = stream.split();
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: usize,
+    control: Control,
+    shared: Arc<Shared>,
+) {
+    let (read, mut write) = tokio::io::split(stream);
     let mut inbound = Inbound::new(read, connection);
     loop {
         let (request, keep_alive) = match inbound.request(&mut write).await {
@@ -33,7 +31,8 @@ pub(super) async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shar
             }
         };
         let (entry, reply) = shared.take(request);
-        if !exchange(&reply, &entry, &mut inbound, &mut write).await || !keep_alive {
+        let exchanged = exchange(&reply, &entry, &mut inbound, &mut write, &control);
+        if !exchanged.await || !keep_alive {
             return;
         }
     }
@@ -43,11 +42,12 @@ pub(super) async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shar
 async fn exchange(
     reply: &Reply,
     entry: &Entry,
-    inbound: &mut Inbound<'_>,
-    write: &mut WriteHalf<'_>,
+    inbound: &mut Inbound<impl AsyncRead + Unpin>,
+    write: &mut (impl AsyncWrite + Unpin),
+    control: &Control,
 ) -> bool {
-    let sent = AtomicUsize::new(0);
-    let outbound = Outbound { reply, write, entry: Some(entry), sent: &sent };
+    let sent = &entry.sent;
+    let outbound = Outbound { reply, write, entry: Some(entry), sent };
     let ending = tokio::select! {
         biased;
         () = inbound.closed() => None,
@@ -67,49 +67,43 @@ async fn exchange(
         }
         Some(Ending::Cut(how)) => {
             entry.set(ReplyOutcome::Cut);
-            cut(how, inbound, write).await;
+            cut(how, inbound, write, control).await;
         }
     }
     false
 }
 
 /// Breaks the connection off; the caller closes it.
-async fn cut(how: Cut, inbound: &mut Inbound<'_>, write: &mut WriteHalf<'_>) {
+async fn cut(
+    how: Cut,
+    inbound: &mut Inbound<impl AsyncRead + Unpin>,
+    write: &mut (impl AsyncWrite + Unpin),
+    control: &Control,
+) {
     // A client that is gone already needs no cut, so errors do not matter.
     match how {
-        Cut::Fin => {
+        Cut::Fin | Cut::Stream(_) | Cut::GoAway(_) => {
             let _ = write.shutdown().await;
         }
+        Cut::Truncate => control.fin(),
         Cut::HalfClose => {
             let _ = write.shutdown().await;
             inbound.closed().await;
         }
-        // Lingering for no time makes the close a reset.
-        Cut::Rst => {
-            let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
-        }
+        Cut::Rst => control.reset_on_close(),
     }
 }
 
 /// Answers what is no HTTP request, and remembers it.
-async fn refuse(why: &str, connection: usize, write: &mut WriteHalf<'_>, shared: &Shared) {
+async fn refuse(
+    why: &str,
+    connection: usize,
+    write: &mut (impl AsyncWrite + Unpin),
+    shared: &Shared,
+) {
     shared.fault(format!("Connection {connection} sent no valid HTTP request: {why}."));
     let reply = refusal(400, "invalid_request_error", &Value::Null, why);
     let outbound = Outbound { reply: &reply, write, entry: None, sent: &AtomicUsize::new(0) };
     // The client may be gone; the fault is noted all the same.
     let _ = outbound.run().await;
-}
-
-/// Tells that the connection is closed, however its task ends.
-struct Closing {
-    shared: Arc<Shared>,
-    connection: usize,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.shared.log.send_modify(|log| {
-            log.closed.insert(self.connection);
-        });
-    }
 }

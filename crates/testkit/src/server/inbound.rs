@@ -4,8 +4,7 @@ use std::future::pending;
 
 use bytes::{Bytes, BytesMut};
 use httparse::Status;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{RecordedRequest, ReplyOutcome};
 
@@ -16,8 +15,8 @@ const READ_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 128;
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 
-pub(super) struct Inbound<'a> {
-    read: ReadHalf<'a>,
+pub(super) struct Inbound<R> {
+    read: R,
     buffer: BytesMut,
     connection: usize,
 }
@@ -36,15 +35,15 @@ struct Head {
     request: RecordedRequest,
 }
 
-impl<'a> Inbound<'a> {
-    pub(super) fn new(read: ReadHalf<'a>, connection: usize) -> Self {
+impl<R: AsyncRead + Unpin> Inbound<R> {
+    pub(super) fn new(read: R, connection: usize) -> Self {
         Self { read, buffer: BytesMut::with_capacity(READ_BYTES), connection }
     }
 
     /// The next request, and whether the client wants to go on after it.
     pub(super) async fn request(
         &mut self,
-        write: &mut WriteHalf<'_>,
+        write: &mut (impl AsyncWrite + Unpin),
     ) -> Result<(RecordedRequest, bool), Broken> {
         let Head { bytes, http_1_1, mut request } = self.head().await?;
         let _ = self.buffer.split_to(bytes);

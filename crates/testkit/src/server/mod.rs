@@ -8,7 +8,9 @@
 //! Every scripted request is checked for the pairing of calls and outputs ([`crate::check`]). A broken one is
 //! answered with HTTP 400, as a strict server would, and fails the test even if the client gets over it.
 //!
-//! HTTP/1.1 only, without TLS, on 127.0.0.1 only. All requests are kept in memory until the server is dropped.
+//! HTTP/1.1 without TLS by default; [`Server::builder`] chooses HTTP/2 (feature `http2`) and TLS (feature `tls`).
+//! On 127.0.0.1 only. All requests are kept in memory until the server is dropped. What no such server would send is
+//! the part of [`crate::raw`].
 //!
 //! # Example
 //!
@@ -43,7 +45,10 @@
 mod connection;
 mod form;
 mod gate;
+#[cfg(feature = "http2")]
+mod http2;
 mod inbound;
+mod listen;
 mod outbound;
 mod record;
 mod reply;
@@ -52,14 +57,15 @@ mod state;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 pub use gate::Gate;
+pub use listen::Builder;
 pub use record::{RecordedRequest, ReplyOutcome};
 pub use reply::{Cut, Framing, Reply};
 pub use script::Script;
@@ -76,6 +82,7 @@ use crate::check::Violation;
 #[must_use = "dropping the server stops it"]
 pub struct Server {
     addr: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     /// Dropped to stop the listener and its connections.
     stop: Option<oneshot::Sender<()>>,
@@ -95,12 +102,12 @@ impl Server {
     ///
     /// Cancel safe: before it returns, nothing runs.
     pub async fn start(script: impl Into<Script>) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(script.into()));
-        let (stop, stopped) = oneshot::channel();
-        let listener = tokio::spawn(accept(listener, stopped, Arc::clone(&shared)));
-        Ok(Self { addr, shared, stop: Some(stop), listener: Some(listener) })
+        Self::builder().start(script).await
+    }
+
+    /// A server that speaks something else than HTTP/1.1 without TLS.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 
     /// The address to connect to.
@@ -108,9 +115,9 @@ impl Server {
         self.addr
     }
 
-    /// `http://127.0.0.1:PORT/v1`, which clients extend by `/responses`.
+    /// `http://127.0.0.1:PORT/v1`, which clients extend by `/responses`; over TLS with `https`.
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.addr)
+        format!("{}://{}/v1", self.scheme, self.addr)
     }
 
     /// The scripted requests so far, in order of arrival; the n-th got the script's n-th reply.
@@ -121,6 +128,24 @@ impl Server {
     /// Requests for other methods or paths than the script's, each answered with 404. They fail nothing.
     pub fn other_requests(&self) -> Vec<RecordedRequest> {
         self.shared.log.borrow().others.clone()
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.log.borrow().connections
+    }
+
+    /// Why connections failed before HTTP began, one sentence each: TLS handshakes.
+    pub fn failed_handshakes(&self) -> Vec<String> {
+        self.shared.log.borrow().failed_handshakes.clone()
+    }
+
+    /// Body bytes of the reply to request `order` (from 0) that are sent so far; 0 if there is no such request.
+    /// Over HTTP/2 those that the client's flow-control window had room for, else those that the operating system
+    /// took.
+    pub fn sent_body_bytes(&self, order: usize) -> usize {
+        let log = self.shared.log.borrow();
+        log.sent.get(order).map_or(0, |sent| sent.load(Ordering::Relaxed))
     }
 
     /// What broke the pairing of calls and outputs: the request's order number, and how.
@@ -147,6 +172,18 @@ impl Server {
     pub async fn wait_until_reply_ended(&self, order: usize) -> ReplyOutcome {
         let ended = |log: &Log| log.requests.get(order).map(|request| request.reply_outcome);
         self.shared.wait_for(|log| ended(log).filter(|outcome| outcome.is_end())).await
+    }
+
+    /// Waits until the reply to request `order` (from 0) has to wait for room in the client's window (HTTP/2), or
+    /// has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it only looks.
+    pub async fn wait_until_reply_blocked(&self, order: usize) -> ReplyOutcome {
+        let outcome = |log: &Log| log.requests.get(order).map(|request| request.reply_outcome);
+        let waits = |outcome: &ReplyOutcome| outcome.is_end() || *outcome == ReplyOutcome::Blocked;
+        self.shared.wait_for(|log| outcome(log).filter(waits)).await
     }
 
     /// Waits until connection `connection` (from 0, see [`RecordedRequest::connection`]) is closed, by either side.
@@ -208,24 +245,4 @@ impl Drop for Server {
 #[track_caller]
 fn fail_unless_empty(problems: &[String]) {
     assert!(problems.is_empty(), "the testkit server saw problems:\n  {}", problems.join("\n  "));
-}
-
-/// Owns the connections: they end with it, and it ends when the server is dropped.
-async fn accept(listener: TcpListener, mut stopped: oneshot::Receiver<()>, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    let mut count = 0;
-    loop {
-        tokio::select! {
-            _ = &mut stopped => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection::serve(stream, count, Arc::clone(&shared)));
-                    count += 1;
-                }
-                Err(error) => break shared.fault(format!("The server cannot accept connections: {error}.")),
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    connections.shutdown().await;
 }

@@ -6,23 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::WriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::reply::{Ending, Framing, Head, Reply, Step};
 use super::state::Entry;
 use super::{Gate, ReplyOutcome};
 
-pub(super) struct Outbound<'a, 's> {
+pub(super) struct Outbound<'a, W> {
     pub(super) reply: &'a Reply,
-    pub(super) write: &'a mut WriteHalf<'s>,
+    pub(super) write: &'a mut W,
     /// Where to note that the reply waits; none for a reply to what was no request.
     pub(super) entry: Option<&'a Entry>,
     /// Body bytes written so far, also for whoever drops this future.
     pub(super) sent: &'a AtomicUsize,
 }
 
-impl Outbound<'_, '_> {
+impl<W: AsyncWrite + Unpin> Outbound<'_, W> {
     /// Writes everything up to the ending, and says which ending that is.
     pub(super) async fn run(mut self) -> io::Result<Ending> {
         self.head().await?;
@@ -32,6 +31,8 @@ impl Outbound<'_, '_> {
             match step {
                 Step::Gate(gate) => self.wait(gate).await,
                 Step::Pause(pause) => tokio::time::sleep(*pause).await,
+                // HTTP/1.1 has no such word.
+                Step::GoAway => {}
                 Step::Write(bytes) => {
                     // The end goes out with the last bytes: a client that then closes has had it all.
                     ended = reply.ending == Ending::Complete && index + 1 == reply.steps.len();

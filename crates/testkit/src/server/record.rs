@@ -21,7 +21,8 @@ pub struct RecordedRequest {
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
-    /// Names and values in the order and case sent; bytes that are not UTF-8 are replaced.
+    /// Names and values in the order and case sent; bytes that are not UTF-8 are replaced. Over HTTP/2 the order is
+    /// not kept, and `:authority` is among them.
     pub headers: Vec<(String, String)>,
     /// The body, without its chunked encoding.
     pub body: Bytes,
@@ -37,6 +38,8 @@ pub enum ReplyOutcome {
     Pending,
     /// It waits: at a gate, or after its last byte because it keeps the connection open.
     Held,
+    /// Over HTTP/2: it waits for room in the client's flow-control window.
+    Blocked,
     /// It was written to its end.
     Complete,
     /// The client closed the connection, or its sending half, before the end.
@@ -51,7 +54,7 @@ pub enum ReplyOutcome {
 impl ReplyOutcome {
     /// Whether nothing more will happen to the reply.
     pub fn is_end(self) -> bool {
-        !matches!(self, Self::Pending | Self::Held)
+        !matches!(self, Self::Pending | Self::Held | Self::Blocked)
     }
 }
 

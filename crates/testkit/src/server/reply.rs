@@ -47,7 +47,8 @@ pub enum Framing {
     Close,
 }
 
-/// How the server breaks a connection off.
+/// How the server breaks a connection off. Over HTTP/2 [`Fin`](Self::Fin), [`HalfClose`](Self::HalfClose) and
+/// [`Truncate`](Self::Truncate) are the same: the TCP connection is closed, without a `GOAWAY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
@@ -57,6 +58,14 @@ pub enum Cut {
     Rst,
     /// Closes the server's sending half only, and goes on reading until the client closes.
     HalfClose,
+    /// Closes it without the end that TLS asks for (`close_notify`). Without TLS the same as [`Fin`](Self::Fin).
+    Truncate,
+    /// Over HTTP/2 ends the stream only, by `RST_STREAM` with an error code of RFC 9113, section 7; the connection
+    /// goes on. Over HTTP/1.1 the same as [`Fin`](Self::Fin).
+    Stream(u32),
+    /// Over HTTP/2 ends the connection by `GOAWAY` with an error code, which covers all streams so far, and closes
+    /// it. Over HTTP/1.1 the same as [`Fin`](Self::Fin).
+    GoAway(u32),
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +80,7 @@ pub(super) enum Step {
     Write(Bytes),
     Gate(Gate),
     Pause(Duration),
+    GoAway,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +249,13 @@ impl Reply {
             }
         }
         self.steps = steps;
+        self
+    }
+
+    /// Over HTTP/2 announces the end of the connection, in order (`GOAWAY` without an error), and goes on with the
+    /// reply. Over HTTP/1.1 nothing happens.
+    pub fn go_away(mut self) -> Self {
+        self.steps.push(Step::GoAway);
         self
     }
 

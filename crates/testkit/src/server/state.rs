@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -22,6 +23,12 @@ pub(super) struct Log {
     pub(super) violations: Vec<(usize, Violation)>,
     /// Numbers of the connections that have ended.
     pub(super) closed: BTreeSet<usize>,
+    /// How many connections were accepted.
+    pub(super) connections: usize,
+    /// Why connections never got as far as HTTP.
+    pub(super) failed_handshakes: Vec<String>,
+    /// Body bytes sent so far, by order number of the scripted request.
+    pub(super) sent: Vec<Arc<AtomicUsize>>,
     faults: Vec<String>,
 }
 
@@ -30,6 +37,8 @@ pub(super) struct Entry {
     shared: Arc<Shared>,
     order: usize,
     scripted: bool,
+    /// Body bytes of the reply that were sent so far.
+    pub(super) sent: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -52,7 +61,11 @@ impl Shared {
     /// Notes a request and decides its reply.
     pub(super) fn take(self: &Arc<Self>, mut request: RecordedRequest) -> (Entry, Reply) {
         let scripted = self.script.covers(&request);
+        let sent = Arc::new(AtomicUsize::new(0));
         self.log.send_modify(|log| {
+            if scripted {
+                log.sent.push(Arc::clone(&sent));
+            }
             let list = log.list(scripted);
             request.order = list.len();
             list.push(request.clone());
@@ -60,7 +73,7 @@ impl Shared {
         let _watch = PanicWatch(self);
         self.script.notify(&request);
         let reply = if scripted { self.answer(&request) } else { not_found(&request) };
-        (Entry { shared: Arc::clone(self), order: request.order, scripted }, reply)
+        (Entry { shared: Arc::clone(self), order: request.order, scripted, sent }, reply)
     }
 
     pub(super) fn fault(&self, sentence: String) {

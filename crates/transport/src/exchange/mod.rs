@@ -1,6 +1,8 @@
 //! One HTTP exchange: the seam between the client and the network.
 
 #[cfg(feature = "http")]
+mod pump;
+#[cfg(feature = "http")]
 mod reqwest;
 
 use std::error::Error;
@@ -43,23 +45,42 @@ pub struct HttpRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// To be told when the body has been handed to the network.
+    /// To be told when there is a connection, and when the body has been handed to the network.
     pub sent: SentSignal,
 }
 
-/// Tells the caller of an exchange that its request is on its way.
+/// Tells the caller of an exchange how far its request has come. Each step is told once or more
+/// often, and a later one includes the earlier.
 #[derive(Clone, Default)]
-pub struct SentSignal(Arc<Notify>);
+pub struct SentSignal(Arc<Progress>);
+
+#[derive(Default)]
+struct Progress {
+    connected: Notify,
+    sent: Notify,
+}
 
 impl SentSignal {
-    /// The whole body has been handed over.
-    pub fn sent(&self) {
-        self.0.notify_one();
+    /// There is a connection, and the body is asked for. An exchange that cannot tell leaves this
+    /// out.
+    pub fn connected(&self) {
+        self.0.connected.notify_one();
     }
 
-    /// Waits for [`sent`](Self::sent).
-    pub(crate) async fn wait(&self) {
-        self.0.notified().await;
+    /// The whole body has been handed over.
+    pub fn sent(&self) {
+        self.connected();
+        self.0.sent.notify_one();
+    }
+
+    /// Waits for [`connected`](Self::connected). For one waiter.
+    pub(crate) async fn until_connected(&self) {
+        self.0.connected.notified().await;
+    }
+
+    /// Waits for [`sent`](Self::sent). For one waiter.
+    pub(crate) async fn until_sent(&self) {
+        self.0.sent.notified().await;
     }
 }
 
@@ -126,18 +147,35 @@ pub enum ExchangeErrorKind {
 #[derive(Debug, Clone)]
 pub struct ExchangeError {
     kind: ExchangeErrorKind,
+    words: Option<String>,
     source: Arc<dyn Error + Send + Sync>,
 }
 
 impl ExchangeError {
     /// A failure of `kind`, caused by `source`, which must not hold a secret.
     pub fn new(kind: ExchangeErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind, source: Arc::from(source.into()) }
+        Self { kind, words: None, source: Arc::from(source.into()) }
+    }
+
+    /// The same failure with its reason in these words, or none, in place of the source's own.
+    #[must_use]
+    pub fn because(mut self, words: impl Into<String>) -> Self {
+        self.words = Some(words.into());
+        self
     }
 
     /// What failed.
     pub fn kind(&self) -> ExchangeErrorKind {
         self.kind
+    }
+
+    /// The innermost cause, which says most (`Connection refused`); the layers between repeat it.
+    fn innermost(&self) -> &dyn Error {
+        let mut cause: &dyn Error = &*self.source;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        cause
     }
 }
 
@@ -147,15 +185,14 @@ impl fmt::Display for ExchangeError {
             ExchangeErrorKind::Connect => "could not connect to the server",
             ExchangeErrorKind::ConnectTimeout => "could not connect to the server in time",
             ExchangeErrorKind::Tls => "the server's TLS is not acceptable",
-            ExchangeErrorKind::NotProcessed => "the server closed before it saw the request",
+            ExchangeErrorKind::NotProcessed => "the server did not take the request",
             ExchangeErrorKind::Broken => "the connection to the server broke",
         })?;
-        // The innermost cause says most (`Connection refused`); the layers between repeat it.
-        let mut cause: &dyn Error = &*self.source;
-        while let Some(inner) = cause.source() {
-            cause = inner;
+        match self.words.as_deref() {
+            Some("") => Ok(()),
+            Some(words) => write!(f, ": {words}"),
+            None => write!(f, ": {}", self.innermost()),
         }
-        write!(f, ": {cause}")
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use url::{Host, Url};
 
 use crate::RetryPolicy;
 use crate::auth::{Anonymous, ApiKey, Auth, Secret};
@@ -43,6 +43,10 @@ pub struct Provider {
     pub auth: Arc<dyn Auth>,
     /// Whether it may get the stored login of a user. Only the profiles `openai` and `chatgpt` do.
     pub takes_login: bool,
+    /// Whether credentials, and headers marked sensitive, are sent over `http://` to another
+    /// machine, where everybody on the way can read them. Over `https://`, and over `http://` to
+    /// this machine (`localhost`, 127.0.0.0/8, `::1`), they always are. Default: no.
+    pub allow_plain_http: bool,
     /// Whether the server stores responses; it then gets item ids back.
     pub stores_responses: bool,
     /// Whether the headers of OpenAI's own clients are sent (`originator`, `OpenAI-Beta`,
@@ -80,15 +84,24 @@ impl Default for Features {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// Opening a connection. Default: 10 s.
+    /// Opening a new connection: finding the server's address, TCP and TLS together. A connection
+    /// that is there already costs none of it. A client of the caller's has its own deadline in
+    /// its place. Default: 10 s.
     pub connect: Duration,
-    /// Sending the request, once connected. Default: 60 s.
+    /// Sending the request: from the moment at which a connection asks for its body to that at
+    /// which it has taken the last of it. The operating system may still hold the end of it then.
+    /// Until a connection asks, `connect` and this together are the limit, and so for an exchange
+    /// that does not tell when it has one. Default: 60 s.
     pub send: Duration,
-    /// From the sent request to the response's head. Default: 60 s.
+    /// From the sent request to the head of the response, whole. Servers that queue requests send
+    /// it when the request's turn comes, so for a local server with a long queue make it longer.
+    /// Default: 60 s.
     pub headers: Duration,
-    /// From the head to the first event. Default: 300 s.
+    /// From the head to the end of the first event; comments and `[DONE]` are no events.
+    /// Default: 300 s.
     pub first_event: Duration,
-    /// The longest gap between two events; comments do not fill it. Default: 300 s.
+    /// From the caller's asking for the next event to that event's end: what the caller does
+    /// between is its own time. Comments do not fill the gap. Default: 300 s.
     pub idle: Duration,
 }
 
@@ -235,6 +248,7 @@ impl Provider {
             headers: HeaderMap::new(),
             auth: Arc::new(Anonymous),
             takes_login: false,
+            allow_plain_http: false,
             vendor_headers: false,
             features: Features::default(),
             retry: RetryPolicy::default(),
@@ -267,6 +281,11 @@ impl Provider {
         value.set_sensitive(secret);
         self.headers.insert(header, value);
         Ok(())
+    }
+
+    /// Whether what is sent to the base URL stays between the two ends, or need not.
+    pub(crate) fn may_carry_secrets(&self) -> bool {
+        self.allow_plain_http || self.base_url.scheme() == "https" || is_loopback(&self.base_url)
     }
 
     /// The address of `/responses`, with the query.
@@ -328,6 +347,19 @@ fn parse_base_url(text: &str) -> Result<Url, ProviderError> {
 fn without_secrets(url: &str) -> &str {
     let shown = url.split(['?', '#']).next().unwrap_or_default();
     shown.rsplit_once('@').map_or(shown, |(_, host)| host)
+}
+
+/// Whether an address is this machine's own, by its name or number, without asking anybody.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    }
 }
 
 fn is_azure(base_url: &Url) -> bool {

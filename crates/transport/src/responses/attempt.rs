@@ -1,7 +1,7 @@
 //! One request, up to the head of its response.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -18,7 +18,7 @@ use crate::exchange::{
     Exchange, ExchangeError, ExchangeErrorKind, HttpRequest, HttpResponse, SentSignal,
 };
 use crate::retry::advised_wait;
-use crate::{ErrorCode, Provider, RateLimits, Request, ResponseStream, Secret, encode};
+use crate::{Deadlines, ErrorCode, Provider, RateLimits, Request, ResponseStream, Secret, encode};
 
 /// What a client calls itself.
 const CLIENT: &str = concat!("longhaul/", env!("CARGO_PKG_VERSION"));
@@ -57,32 +57,26 @@ impl Attempt {
         Ok(reader::read(self.clone(), response, request_id))
     }
 
-    /// Waits for the head, first until the request is sent, then for the answer.
+    /// Waits for the head: until there is a connection, until the request is sent, until the
+    /// answer begins. Whichever step the exchange does not tell of is part of the next.
     async fn in_time(
         &self,
         response: impl Future<Output = Result<HttpResponse, ExchangeError>>,
         sent: &SentSignal,
     ) -> Result<HttpResponse, ModelError> {
-        let deadlines = &self.provider.deadlines;
+        let Deadlines { connect, send, headers, .. } = self.provider.deadlines;
         let mut response = std::pin::pin!(response);
-        let sending = async {
-            tokio::select! {
-                biased;
-                response = &mut response => Some(response),
-                () = sent.wait() => None,
-            }
-        };
-        // The connection has a deadline of its own within the exchange.
-        let limit = deadlines.connect.saturating_add(deadlines.send);
-        let early =
-            timeout(limit, sending).await.map_err(|_| ModelError::timeout(Phase::Send, limit))?;
-        let response = match early {
-            Some(response) => response,
-            None => timeout(deadlines.headers, response)
-                .await
-                .map_err(|_| ModelError::timeout(Phase::Headers, deadlines.headers))?,
-        };
-        response.map_err(|error| self.broken(error))
+        // A new connection has its deadline within the exchange. Here waits too who shares one, for
+        // a free stream on it, or whose exchange has none.
+        let connecting = before(&mut response, sent.until_connected());
+        if let Some(early) = within(connect.saturating_add(send), Phase::Send, connecting).await? {
+            return early.map_err(|error| self.broken(error));
+        }
+        let sending = before(&mut response, sent.until_sent());
+        if let Some(early) = within(send, Phase::Send, sending).await? {
+            return early.map_err(|error| self.broken(error));
+        }
+        within(headers, Phase::Headers, response).await?.map_err(|error| self.broken(error))
     }
 
     fn broken(&self, error: ExchangeError) -> ModelError {
@@ -105,7 +99,19 @@ impl Attempt {
         .with_source(error)
     }
 
+    /// All headers.
     fn headers(&self, request: &Request) -> Result<HeaderMap, ModelError> {
+        let headers = self.all_headers(request)?;
+        let is_secret = headers.values().any(HeaderValue::is_sensitive);
+        if is_secret && !self.provider.may_carry_secrets() {
+            let message = "the credential was not sent: the base URL is plain http to another \
+                           machine, where others can read it; use https, or allow plain http";
+            return Err(ModelError::new(ErrorCode::Unauthorized, message).not_processed());
+        }
+        Ok(headers)
+    }
+
+    fn all_headers(&self, request: &Request) -> Result<HeaderMap, ModelError> {
         let mut headers = self.provider.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -195,6 +201,26 @@ impl Attempt {
         let secrets = bearer.into_iter().chain(texts.map(Secret::new));
         secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
+}
+
+/// What comes of `response`, if that is before `signal`.
+async fn before<T>(
+    response: &mut (impl Future<Output = T> + Unpin),
+    signal: impl Future<Output = ()>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        response = response => Some(response),
+        () = signal => None,
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    what: impl Future<Output = T>,
+) -> Result<T, ModelError> {
+    timeout(limit, what).await.map_err(|_| ModelError::timeout(phase, limit))
 }
 
 /// Where a redirect leads, without what may be secret.

@@ -35,6 +35,14 @@ impl ResponsesClient {
         Ok(Self::with_exchange(provider, Arc::new(exchange)))
     }
 
+    /// A client of `provider` over an HTTP client of the caller's, with its proxies, roots and pool;
+    /// see [`ReqwestExchange::with_client`](crate::exchange::ReqwestExchange::with_client).
+    #[cfg(feature = "http")]
+    pub fn with_client(provider: Provider, client: reqwest::Client) -> Self {
+        let exchange = crate::exchange::ReqwestExchange::with_client(client);
+        Self::with_exchange(provider, Arc::new(exchange))
+    }
+
     /// A client of `provider` over an exchange of the caller's.
     pub fn with_exchange(provider: Provider, exchange: Arc<dyn Exchange>) -> Self {
         Self { provider: Arc::new(provider), exchange }

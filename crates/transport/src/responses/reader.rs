@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::attempt::Attempt;
 use crate::error::{ModelError, Phase};
 use crate::event::{self, ResponseEvent};
-use crate::exchange::{ExchangeError, HttpResponse};
+use crate::exchange::{DoneSignal, ExchangeError, HttpResponse};
 use crate::sse::{self, SseError};
 use crate::{ErrorCode, RateLimits, ResponseStream};
 
@@ -21,8 +21,9 @@ pub(super) fn read(
 ) -> ResponseStream {
     let limits = RateLimits::from_headers(&response.headers);
     let head = stream::iter(limits.map(|limits| Ok(ResponseEvent::RateLimits(limits))));
-    let data = sse::events(response.body, attempt.provider.max_event_bytes);
-    let reader = Reader { waiting: Phase::FirstEvent, attempt, data: data.boxed() };
+    let data = sse::events(response.body, attempt.provider.max_event_bytes).boxed();
+    let done = response.done;
+    let reader = Reader { waiting: Phase::FirstEvent, attempt, data, done };
     let events = stream::unfold(Some(reader), move |reader| {
         let request_id = request_id.clone();
         async move {
@@ -44,6 +45,7 @@ struct Reader {
     attempt: Attempt,
     waiting: Phase,
     data: BoxStream<'static, Result<String, SseError<ExchangeError>>>,
+    done: DoneSignal,
 }
 
 impl Reader {
@@ -58,6 +60,9 @@ impl Reader {
             None => event.await,
         };
         self.waiting = Phase::Idle;
+        if is_last(&event) {
+            self.done.done();
+        }
         event.map_err(End::explain)
     }
 
@@ -93,6 +98,15 @@ impl End {
                 ModelError::new(ErrorCode::StreamIncomplete, message)
             }
         }
+    }
+}
+
+/// Whether the server has said all that it will.
+fn is_last(event: &Result<ResponseEvent, End>) -> bool {
+    match event {
+        Ok(event) => event.is_terminal(),
+        Err(End::Reported(error)) => error.code() != ErrorCode::Protocol,
+        Err(_) => false,
     }
 }
 

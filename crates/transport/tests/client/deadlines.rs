@@ -36,6 +36,10 @@ async fn a_passed_deadline_is_named_and_typed() {
         (Course::new().wait(3 * SECOND).fail(ExchangeErrorKind::ConnectTimeout), Phase::Connect, 3),
         // The exchange watches over the connection by itself; the client waits for both.
         (Course::new().hang(), Phase::Send, 3 + 5),
+        // Once it tells that it is connected, the time for sending begins.
+        (Course::new().connected().hang(), Phase::Send, 5),
+        (Course::new().wait(7 * SECOND).connected().hang(), Phase::Send, 7 + 5),
+        (Course::new().connected().wait(4 * SECOND).sent().hang(), Phase::Headers, 4 + 7),
         (Course::new().wait(2 * SECOND).sent().hang(), Phase::Headers, 2 + 7),
         (Course::new().wait(Duration::from_millis(7_500)).sent().hang(), Phase::Headers, 7 + 7),
         (stream().hang(), Phase::FirstEvent, 11),

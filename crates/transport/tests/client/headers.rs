@@ -121,6 +121,60 @@ async fn a_credential_that_cannot_be_sent_ends_the_attempt_before_it_begins() {
     assert_eq!(exchange.requests().len(), 0);
 }
 
+/// Over plain http a secret goes to this machine only, unless the provider says otherwise; what is
+/// no secret goes anywhere.
+#[tokio::test]
+async fn a_secret_is_not_sent_in_the_clear_to_another_machine() {
+    type Set = fn(&mut Provider);
+    let none: Set = |_| {};
+    let key: Set = |provider| *provider = provider.clone().with_auth(ApiKey(Secret::new("sk-1")));
+    let header: Set = |provider| provider.add_header("x-api-key", "v", true).unwrap();
+    let plain: Set = |provider| provider.add_header("x-team", "t", false).unwrap();
+    let allowed: Set = |provider| {
+        *provider = provider.clone().with_auth(ApiKey(Secret::new("sk-1")));
+        provider.allow_plain_http = true;
+    };
+    let here = [
+        "http://localhost:1/v1",
+        "http://LocalHost./v1",
+        "http://api.localhost/v1",
+        "http://127.0.0.1:8080/v1",
+        "http://127.9.9.9/v1",
+        "http://[::1]/v1",
+        "http://[::ffff:127.0.0.1]/v1",
+        "https://example.com/v1",
+    ];
+    let elsewhere = [
+        "http://example.com/v1",
+        "http://localhost.example.com/v1",
+        "http://notlocalhost/v1",
+        "http://127.0.0.1.example.com/v1",
+        "http://10.0.0.1/v1",
+        "http://128.0.0.1/v1",
+        "http://0.0.0.0/v1",
+        "http://[::2]/v1",
+    ];
+    for (url, is_here) in
+        here.map(|url| (url, true)).into_iter().chain(elsewhere.map(|url| (url, false)))
+    {
+        for (set, is_secret) in
+            [(none, false), (plain, false), (allowed, false), (key, true), (header, true)]
+        {
+            let mut provider = Provider::custom(url).unwrap();
+            set(&mut provider);
+            let (client, exchange) = client(provider, [Course::sse(HELLO)]);
+            let refused = client.stream(&request()).await.err();
+            assert_eq!(exchange.requests().len(), usize::from(refused.is_none()));
+            assert_eq!(refused.is_some(), is_secret && !is_here, "{url}");
+            if let Some(error) = refused {
+                assert_eq!((error.code(), error.is_retryable()), (ErrorCode::Unauthorized, false));
+                assert!(!error.may_have_been_processed());
+                assert!(error.to_string().contains("plain http"), "{error}");
+            }
+        }
+    }
+}
+
 /// G9 (secrets): what a server echoes is redacted, whole or cut, wherever an error holds it.
 #[tokio::test]
 async fn an_echoed_credential_is_redacted() {

@@ -61,6 +61,51 @@ async fn dropping_the_stream_closes_the_connection() {
     server.connection_closed(0).await;
 }
 
+/// Lets every task do all that it can with what has arrived. On one thread, and within one process,
+/// what a server has written has arrived.
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A response that is complete leaves a connection behind that can be used again, though the end of
+/// its body comes later than its terminal event.
+#[tokio::test]
+async fn a_connection_is_used_again_after_a_complete_response() {
+    const ROUNDS: usize = 50;
+    let endings = [hello().completed(), hello().failed("server_error", "sorry")];
+    for ending in endings {
+        let gates: Vec<Gate> = (0..ROUNDS).map(|_| Gate::new("before the end")).collect();
+        let reply = |gate| Reply::sse().events(ending.clone()).gate(gate).done_marker();
+        let server = Server::start(gates.iter().map(reply).collect::<Script>()).await.unwrap();
+        let client = live(&server);
+        for (round, gate) in gates.iter().enumerate() {
+            attempt(&client).await;
+            gate.reached().await;
+            gate.open();
+            assert_eq!(server.wait_until_reply_ended(round).await, ReplyOutcome::Complete);
+            settle().await;
+        }
+        let connections = server.requests().iter().map(|request| request.connection).max();
+        assert_eq!(connections, Some(0));
+        server.assert_complete();
+    }
+}
+
+/// What is no end of a response by the server's own word closes the connection at once.
+#[tokio::test]
+async fn a_connection_is_not_used_again_after_a_broken_response() {
+    let gate = Gate::new("never opened");
+    let broken = Reply::sse().bytes("data: {\n\n").gate(&gate);
+    let server = Server::start([broken, Reply::text("hello")]).await.unwrap();
+    let client = live(&server);
+    assert_eq!(attempt(&client).await.1.unwrap().code(), ErrorCode::Protocol);
+    server.connection_closed(0).await;
+    assert!(attempt(&client).await.1.is_none());
+    assert_eq!(server.requests()[1].connection, 1);
+}
+
 #[tokio::test]
 async fn dropping_the_call_before_the_head_closes_the_connection() {
     let gate = Gate::new("before the head");

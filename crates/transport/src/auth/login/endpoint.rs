@@ -52,7 +52,7 @@ impl Endpoint<'_> {
                     "the token endpoint gave no answer within {limit} ms"
                 )))
             }
-            Ok(Err(error)) => broken(&error, sent.wait().now_or_never().is_some()),
+            Ok(Err(error)) => broken(&error, sent.until_connected().now_or_never().is_some()),
             Ok(Ok((status, _, body))) if status.is_success() => {
                 Reply::read(&body).map_or_else(|| Answer::Lost(no_reply(status)), Answer::Renewed)
             }
@@ -88,7 +88,7 @@ impl Endpoint<'_> {
     }
 }
 
-/// `sent`: the whole request had been handed to the network.
+/// `sent`: a connection had asked for the body.
 fn broken(error: &ExchangeError, sent: bool) -> Answer {
     let message = format!("the login could not be refreshed: {error}");
     let failed = transient(message).with_source(error.clone());

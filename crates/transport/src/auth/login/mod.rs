@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use url::{Host, Origin, Url};
+use url::{Origin, Url};
 use zeroize::Zeroizing;
 
 pub use self::error::LoginError;
@@ -36,6 +36,7 @@ use self::state::Inner;
 use self::store::Store;
 use super::{Auth, Credential};
 use crate::exchange::Exchange;
+use crate::provider::is_loopback;
 use crate::{ModelError, Provider, Secret};
 
 /// The login of a user who signed in, kept in a file. Cloning shares it.
@@ -243,14 +244,5 @@ impl fmt::Debug for Login {
             .field("path", &self.inner.store.path())
             .field("origin", &self.origin.ascii_serialization())
             .finish_non_exhaustive()
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }

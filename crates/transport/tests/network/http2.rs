@@ -1,0 +1,182 @@
+//! What only HTTP/2 has: refused streams, announced ends, windows, and streams that share a connection.
+
+use futures_util::StreamExt;
+use longhaul_testkit::raw::{Course, RawServer, http2};
+use longhaul_testkit::server::{Cut, Gate, Reply, ReplyOutcome, Script, Server};
+use longhaul_transport::exchange::ExchangeErrorKind;
+use longhaul_transport::{Model, ResponseEvent};
+
+use super::child::{peak_memory, with_own_roots};
+use super::support::{
+    MAYBE_SENT, NOT_SENT, Protocol, TRUNCATED, client, fail, hello, http2 as http2_client, kind,
+    request, sampled, succeed, verdict,
+};
+
+const MIB: usize = 1024 * 1024;
+
+fn refused(code: Cut) -> Reply {
+    Reply::sse().without_head().cut(code)
+}
+
+#[tokio::test]
+async fn f022_a_refused_stream_was_not_processed_and_is_retried() {
+    let (server, client) =
+        Protocol::Http2.pair([refused(Cut::Stream(7)), Reply::text("hello")]).await;
+    let ended = sampled(&client).await;
+    assert!(ended.error.is_none(), "{:?}", ended.error);
+    assert_eq!(ended.retried.iter().map(verdict).collect::<Vec<_>>(), [NOT_SENT]);
+    assert_eq!(kind(&ended.retried[0]), Some(ExchangeErrorKind::NotProcessed));
+    assert_eq!(server.connections(), 1);
+    server.assert_complete();
+}
+
+#[tokio::test]
+async fn f022_a_stream_beyond_the_goaway_was_not_processed_and_is_retried() {
+    let body = Reply::sse().events(hello().completed()).body();
+    let last = http2::frame(http2::DATA, http2::END_STREAM, 1, &body);
+    let begin = || Course::new().write(http2::settings(&[])).read_http2_request();
+    // NO_ERROR, and ENHANCE_YOUR_CALM.
+    for code in [0, 11] {
+        let courses = [
+            begin().write(http2::goaway(0, code)),
+            begin().write(http2::event_stream(1)).write(last.clone()).drain(),
+        ];
+        let server = RawServer::start(courses).await.unwrap();
+        let ended = sampled(&http2_client(&server.base_url())).await;
+        assert!(ended.error.is_none(), "{:?}", ended.error);
+        assert_eq!(ended.retried.iter().map(verdict).collect::<Vec<_>>(), [NOT_SENT], "{code}");
+        assert_eq!(server.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn f022_other_ends_before_the_head_may_have_been_processed() {
+    // INTERNAL_ERROR, CANCEL; and a GOAWAY that covers the stream.
+    for cut in [Cut::Stream(2), Cut::Stream(8), Cut::GoAway(0), Cut::GoAway(2), Cut::Fin] {
+        let (server, client) = Protocol::Http2.pair([refused(cut), Reply::text("hello")]).await;
+        let ended = sampled(&client).await;
+        assert!(ended.error.is_none(), "{cut:?}: {:?}", ended.error);
+        let verdicts: Vec<_> = ended.retried.iter().map(verdict).collect();
+        assert_eq!(verdicts, [MAYBE_SENT], "{cut:?}");
+        server.assert_complete();
+    }
+}
+
+/// What has begun was processed, whatever the code says.
+#[tokio::test]
+async fn f022_any_end_within_the_stream_is_truncated() {
+    for cut in [Cut::Stream(7), Cut::Stream(8), Cut::Stream(2), Cut::GoAway(0), Cut::GoAway(2)] {
+        let reply = Reply::sse().events(hello().unfinished()).cut(cut);
+        let (_server, client) = Protocol::Http2.pair(reply).await;
+        assert_eq!(verdict(&fail(&client).await), TRUNCATED, "{cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn f022_an_announced_end_lets_the_stream_finish_and_the_next_one_connect() {
+    let announced = Gate::new("announced");
+    let events = hello().completed();
+    let (first, rest) = events.split_at(2);
+    let reply =
+        Reply::sse().events(first.to_vec()).go_away().gate(&announced).events(rest.to_vec());
+    let (server, client) = Protocol::Http2.pair([reply, Reply::text("hello")]).await;
+    let mut stream = client.stream(&request()).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Ok(ResponseEvent::Created { .. }))));
+    announced.reached().await;
+    succeed(&client).await;
+    assert_eq!(server.connections(), 2);
+    announced.open();
+    let last = stream.collect::<Vec<_>>().await.pop();
+    assert!(matches!(last, Some(Ok(ResponseEvent::Completed(_)))), "{last:?}");
+}
+
+/// A response of so many deltas, in frames of 20 bytes.
+fn tiny_frames(deltas: usize) -> Reply {
+    let delta = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"0123456789 0123456789 ab\"}\n\n";
+    assert_eq!(delta.len(), 80);
+    let begin = format!(
+        "data: {{\"type\":\"response.created\",\"response\":{{\"id\":\"r\"}}}}{}",
+        "\n".repeat(2)
+    );
+    let end = "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\"}}\n\n";
+    let body = [begin, delta.repeat(deltas), end.to_owned()].concat();
+    let offsets: Vec<usize> = (0..body.len()).step_by(20).collect();
+    Reply::sse().bytes(body).split_at(&offsets)
+}
+
+/// The default client, its reader standing still; the server's own windows and limits are those of the client.
+#[test]
+fn f023_a_paused_consumer_bounds_the_server_and_resumes_whole() {
+    let name = "http2::f023_a_paused_consumer_bounds_the_server_and_resumes_whole";
+    with_own_roots(name, |authority| async move {
+        let identity = authority.valid().unwrap();
+        // 100,000 frames, and more than all windows together hold.
+        for deltas in [25_000, 60_000] {
+            let script = Script::new()
+                .reply(tiny_frames(deltas))
+                .reply(Reply::text("meanwhile"))
+                .repeat_last();
+            let server = Server::builder().http2().tls(&identity).start(script).await.unwrap();
+            let client = client(&server.base_url());
+            let mut stream = client.stream(&request()).await.unwrap();
+            assert!(matches!(stream.next().await, Some(Ok(ResponseEvent::Created { .. }))));
+            let is_bounded = deltas > 25_000;
+            let outcome = if is_bounded {
+                server.wait_until_reply_blocked(0).await
+            } else {
+                ReplyOutcome::Complete
+            };
+            // Whatever else goes over the connection in the meantime.
+            for _ in 0..100 {
+                succeed(&client).await;
+            }
+            assert_eq!(server.connections(), 1);
+            let sent = server.sent_body_bytes(0);
+            if is_bounded {
+                assert_eq!(outcome, ReplyOutcome::Blocked);
+                assert!(
+                    sent <= 2 * MIB + 64 * 1024,
+                    "{sent} bytes sent to a reader that stands still"
+                );
+                assert!(!server.requests()[0].reply_outcome.is_end());
+            }
+            let rest: Vec<_> = stream.collect().await;
+            let error = rest.iter().find_map(|event| event.as_ref().err());
+            assert!(error.is_none(), "{error:?}");
+            assert_eq!(rest.len(), deltas + 1);
+            assert_eq!(server.wait_until_reply_ended(0).await, ReplyOutcome::Complete);
+        }
+        let peak = peak_memory().unwrap_or_default();
+        assert!(peak < 200 * MIB as u64, "{peak} bytes");
+    });
+}
+
+#[test]
+fn f024_stalled_streams_starve_no_other_on_their_connection() {
+    let name = "http2::f024_stalled_streams_starve_no_other_on_their_connection";
+    with_own_roots(name, |authority| async move {
+        let stalled = 16;
+        let large = (0..256)
+            .fold(Reply::sse(), |reply, _| reply.bytes(format!(": {}\n", "x".repeat(16_381))));
+        let script = Script::new().reply(Reply::text("first")).repeat(stalled, large.keep_open());
+        let script = script.reply(Reply::text("others")).repeat_last();
+        let identity = authority.valid().unwrap();
+        let server = Server::builder().http2().tls(&identity).start(script).await.unwrap();
+        let client = client(&server.base_url());
+        succeed(&client).await;
+        let mut streams = Vec::new();
+        for order in 1..=stalled {
+            streams.push(client.stream(&request()).await.unwrap());
+            assert_eq!(server.wait_until_reply_blocked(order).await, ReplyOutcome::Blocked);
+        }
+        for _ in 0..20 {
+            succeed(&client).await;
+        }
+        for order in 1..=stalled {
+            assert!(!server.requests()[order].reply_outcome.is_end(), "{order}");
+            let sent = server.sent_body_bytes(order);
+            assert!(sent <= 2 * MIB + 64 * 1024, "{sent}");
+        }
+        assert_eq!(server.connections(), 1);
+    });
+}
