@@ -1,75 +1,15 @@
 //! Credentials: one type that prints nothing, one door to the wire.
 
-use std::fmt;
+mod login;
+mod secret;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use url::Url;
-use zeroize::Zeroizing;
 
-use crate::{ErrorCode, ModelError};
-
-const REDACTED: &str = "[redacted]";
-
-/// What is shorter guards nothing, and taking it out would garble the text around it.
-const MIN_SECRET_BYTES: usize = 6;
-
-/// A credential. It prints as `Secret`, has no way to be serialised, and is wiped when dropped.
-///
-/// ```
-/// use longhaul_transport::Secret;
-///
-/// let key = Secret::new("sk-very-private");
-/// assert_eq!(format!("{key:?}"), "Secret");
-/// ```
-#[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes a credential; white space around it is removed.
-    pub fn new(secret: impl Into<String>) -> Self {
-        let secret = Zeroizing::new(secret.into());
-        Self(Zeroizing::new(secret.trim().to_owned()))
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The only way out: a header marked sensitive.
-    pub(crate) fn bearer_header(&self) -> Result<HeaderValue, ModelError> {
-        let text = Zeroizing::new(format!("Bearer {}", &*self.0));
-        let mut value = HeaderValue::from_str(&text).map_err(|_| {
-            let message = "the credential holds a character that an HTTP header cannot carry";
-            ModelError::new(ErrorCode::Unauthorized, message)
-        })?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
-
-    /// `text` with every occurrence of the secret taken out, also of its beginning where the text
-    /// was cut (marked by `…`).
-    pub(crate) fn redact(&self, text: &str) -> String {
-        if self.0.len() < MIN_SECRET_BYTES {
-            return text.to_owned();
-        }
-        let whole = text.replace(&**self.0, REDACTED);
-        if !whole.contains('…') {
-            return whole;
-        }
-        let ends = self.0.char_indices().rev().map(|(end, _)| end);
-        let beginnings = ends.filter(|end| *end > 0).map(|end| &self.0[..end]);
-        beginnings
-            .fold(whole, |text, part| text.replace(&format!("{part}…"), &format!("{REDACTED}…")))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
+pub use self::login::{Account, Login, LoginError, LoginOptions};
+pub use self::secret::Secret;
+use crate::ModelError;
 
 /// What a request proves itself with.
 #[derive(Debug, Clone)]
@@ -113,7 +53,7 @@ pub trait Auth: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::RefreshFailed`] with the cause; it ends the attempts.
+    /// [`ErrorCode::RefreshFailed`](crate::ErrorCode::RefreshFailed) with the cause; it ends the attempts.
     ///
     /// # Cancel safety
     ///
@@ -143,33 +83,5 @@ pub struct Anonymous;
 impl Auth for Anonymous {
     async fn credential(&self, _: &Url) -> Result<Option<Credential>, ModelError> {
         Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_shows_nowhere() {
-        let secret = Secret::new(" sk-canary\n");
-        assert_eq!(format!("{secret:?}"), "Secret");
-        assert_eq!(format!("{:?}", ApiKey(secret.clone())), "ApiKey(Secret)");
-        let header = secret.bearer_header().unwrap();
-        assert!(header.is_sensitive());
-        assert_eq!(header, "Bearer sk-canary");
-        assert_eq!(format!("{header:?}"), "Sensitive");
-        assert_eq!(secret.redact("key sk-canary is bad"), "key [redacted] is bad");
-        for cut in ["key sk-cana… (HTTP 400)", "key s… (HTTP 400)"] {
-            assert_eq!(secret.redact(cut), "key [redacted]… (HTTP 400)");
-        }
-        assert_eq!(secret.redact("key sk-cana"), "key sk-cana");
-    }
-
-    #[test]
-    fn a_secret_that_no_header_can_carry_is_refused_without_showing_it() {
-        let error = Secret::new("sk-can\nary").bearer_header().unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Unauthorized);
-        assert!(!format!("{error} {error:?}").contains("ary"));
     }
 }

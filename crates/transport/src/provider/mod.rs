@@ -34,6 +34,7 @@ const AZURE_HOSTS: [&str; 5] =
 /// A server and how it wants to be spoken to.
 #[derive(Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a server")]
 pub struct Provider {
     /// A label.
     pub name: String,
@@ -45,6 +46,8 @@ pub struct Provider {
     pub headers: HeaderMap,
     /// The credential. A request may bring one of its own.
     pub auth: Arc<dyn Auth>,
+    /// Whether it may get the stored login of a user. Only the profiles `openai` and `chatgpt` do.
+    pub takes_login: bool,
     /// Whether credentials, and headers marked sensitive, are sent over `http://` to another
     /// machine, where everybody on the way can read them. Over `https://`, and over `http://` to
     /// this machine (`localhost`, 127.0.0.0/8, `::1`), they always are. Default: no.
@@ -163,7 +166,12 @@ impl Provider {
     }
 
     fn at_openai(base_url: &str) -> Self {
-        Self { name: "openai".into(), vendor_headers: true, ..Self::at(known_url(base_url)) }
+        Self {
+            name: "openai".into(),
+            takes_login: true,
+            vendor_headers: true,
+            ..Self::at(known_url(base_url))
+        }
     }
 
     /// Any server, without a credential.
@@ -228,6 +236,7 @@ impl Provider {
         };
         let mut provider = Self::custom(url)?;
         provider.name = name.into();
+        provider.takes_login = profile_url.is_some();
         provider.vendor_headers = profile_url.is_some();
         provider.stores_responses |= name.eq_ignore_ascii_case("azure");
         Ok(provider)
@@ -246,6 +255,7 @@ impl Provider {
             query: Vec::new(),
             headers: HeaderMap::new(),
             auth: Arc::new(Anonymous),
+            takes_login: false,
             allow_plain_http: false,
             vendor_headers: false,
             features: Features::default(),
@@ -314,7 +324,7 @@ fn env(variable: &str) -> Option<String> {
 }
 
 /// An address that is part of this program.
-fn known_url(url: &str) -> Url {
+pub(crate) fn known_url(url: &str) -> Url {
     #[expect(clippy::expect_used, reason = "the addresses are constants, and tests parse each")]
     Url::parse(url).expect("a constant address is valid")
 }
@@ -349,7 +359,7 @@ fn without_secrets(url: &str) -> &str {
 }
 
 /// Whether an address is this machine's own, by its name or number, without asking anybody.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
             let name = name.strip_suffix('.').unwrap_or(name);

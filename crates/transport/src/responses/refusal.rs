@@ -78,9 +78,8 @@ impl Attempt {
 /// benefit of the doubt.
 pub(super) fn is_event_stream(status: StatusCode, headers: &HeaderMap) -> bool {
     let is_named = headers.get(CONTENT_TYPE).is_none_or(|value| {
-        let value = value.as_bytes();
-        let wanted = b"text/event-stream";
-        value.len() >= wanted.len() && value[..wanted.len()].eq_ignore_ascii_case(wanted)
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     });
     is_named && !is_partial(status)
 }

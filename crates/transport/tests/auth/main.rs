@@ -1,0 +1,8 @@
+//! The stored login: faults F059 to F077, with real files, real loopback HTTP and real processes.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
+mod files;
+mod refresh;
+mod support;
