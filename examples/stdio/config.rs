@@ -11,6 +11,8 @@ use longhaul::transport::provider::Profile;
 use longhaul::transport::{Deadlines, Provider, ProviderError, RetryPolicy, Secret};
 use longhaul::{Agent, AgentBuilder};
 
+use crate::json::repeated_key;
+
 const USAGE: &str = "usage: stdio --config FILE";
 
 /// The agent that the command line asks for.
@@ -55,6 +57,9 @@ fn config_path(mut arguments: impl Iterator<Item = OsString>) -> Result<PathBuf,
 
 /// The configuration in `text`; the error names the key.
 fn parse(text: &str) -> Result<Config, String> {
+    if let Some(key) = repeated_key(text.as_bytes()) {
+        return Err(format!("`{key}` is there twice: keep one"));
+    }
     // Serde would take the elements of a list for the keys' values, in order.
     if !text.trim_start().starts_with('{') {
         return Err("it must be one JSON object".into());
@@ -94,6 +99,9 @@ fn set_up(config: Config) -> Result<Setup, String> {
     }
     if let Some(tokens) = config.context_window {
         agent = agent.context_window(tokens);
+    }
+    if let Some(tokens) = config.auto_compact_token_limit {
+        agent = agent.auto_compact_token_limit(tokens);
     }
     if let Some(limit) = config.provider.timeouts_ms.turn {
         agent = agent.turn_deadline(Duration::from_millis(limit));
