@@ -7,8 +7,11 @@ use std::time::Duration;
 use longhaul::coding::{CodingContext, INSTRUCTIONS, default_reasoning};
 use longhaul::state::protocol::{Config, ProviderConfig, TimeoutsMs};
 use longhaul::transport::auth::ApiKey;
-use longhaul::transport::{Deadlines, Provider, RetryPolicy, Secret};
+use longhaul::transport::provider::Profile;
+use longhaul::transport::{Deadlines, Provider, ProviderError, RetryPolicy, Secret};
 use longhaul::{Agent, AgentBuilder};
+
+use crate::json::repeated_key;
 
 const USAGE: &str = "usage: stdio --config FILE";
 
@@ -54,6 +57,9 @@ fn config_path(mut arguments: impl Iterator<Item = OsString>) -> Result<PathBuf,
 
 /// The configuration in `text`; the error names the key.
 fn parse(text: &str) -> Result<Config, String> {
+    if let Some(key) = repeated_key(text.as_bytes()) {
+        return Err(format!("`{key}` is there twice: keep one"));
+    }
     // Serde would take the elements of a list for the keys' values, in order.
     if !text.trim_start().starts_with('{') {
         return Err("it must be one JSON object".into());
@@ -93,6 +99,9 @@ fn set_up(config: Config) -> Result<Setup, String> {
     }
     if let Some(tokens) = config.context_window {
         agent = agent.context_window(tokens);
+    }
+    if let Some(tokens) = config.auto_compact_token_limit {
+        agent = agent.auto_compact_token_limit(tokens);
     }
     if let Some(limit) = config.provider.timeouts_ms.turn {
         agent = agent.turn_deadline(Duration::from_millis(limit));
@@ -161,22 +170,11 @@ fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider,
     let name = config.name.as_deref().unwrap_or("openai");
     let url = config.base_url.as_deref();
     let mut provider = Provider::named(name, url).map_err(|e| format!("`provider`: {e}"))?;
-    if let Some(key) = api_key(config, name)? {
+    if let Some(key) = api_key(config, Profile::of(name))? {
         provider = provider.with_auth(ApiKey(key));
     }
-    if name.eq_ignore_ascii_case("openai") {
-        provider.add_openai_env_headers().map_err(|e| format!("`provider`: {e}"))?;
-    }
-    provider.query = config.query_params.clone().into_iter().collect();
-    for (name, value) in &config.http_headers {
-        provider.add_header(name, value, true).map_err(|e| format!("`provider`: {e}"))?;
-    }
-    for (name, variable) in &config.env_http_headers {
-        let value = std::env::var(variable).unwrap_or_default();
-        if !value.trim().is_empty() {
-            provider.add_header(name, &value, true).map_err(|e| format!("`provider`: {e}"))?;
-        }
-    }
+    provider.query.clone_from(&config.query_params);
+    add_headers(config, &mut provider).map_err(|e| format!("`provider`: {e}"))?;
     let retry = RetryPolicy::default();
     provider.retry = RetryPolicy::new(
         config.request_max_retries.unwrap_or(retry.request_max_retries),
@@ -187,14 +185,22 @@ fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider,
     Ok(provider)
 }
 
+fn add_headers(config: &ProviderConfig, provider: &mut Provider) -> Result<(), ProviderError> {
+    provider.add_profile_env_headers()?;
+    for (name, value) in &config.http_headers {
+        provider.add_header(name, value, true)?;
+    }
+    for (name, variable) in &config.env_http_headers {
+        provider.add_env_header(name, variable)?;
+    }
+    Ok(())
+}
+
 /// The key: from the variable that is named, which must hold one; else from the profile's, which
 /// a server of one's own may do without.
-fn api_key(config: &ProviderConfig, profile: &str) -> Result<Option<Secret>, String> {
-    let variable = match (&config.api_key_env, profile.to_ascii_lowercase().as_str()) {
-        (Some(variable), _) => variable,
-        (None, "openai") => "OPENAI_API_KEY",
-        (None, "azure") => "AZURE_OPENAI_API_KEY",
-        (None, _) => return Ok(None),
+fn api_key(config: &ProviderConfig, profile: &Profile) -> Result<Option<Secret>, String> {
+    let Some(variable) = config.api_key_env.as_deref().or(profile.key_variable) else {
+        return Ok(None);
     };
     let key = std::env::var(variable).ok().map(Secret::new).filter(|key| !key.is_empty());
     let may_be_missing = config.api_key_env.is_none() && config.base_url.is_some();

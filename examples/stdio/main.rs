@@ -5,6 +5,7 @@
 //! filtered by `RUST_LOG`.
 
 mod config;
+mod json;
 mod output;
 mod session;
 mod submission;

@@ -4,6 +4,8 @@ use longhaul::state::protocol::Op;
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
+use crate::json::repeated_key;
+
 /// The longest line, in bytes: room for some images.
 const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -57,7 +59,8 @@ fn parse(line: &[u8]) -> Line {
     if line.trim_ascii().is_empty() {
         return Line::Blank;
     }
-    let mut line: Value = match serde_json::from_slice(line) {
+    let bytes = line;
+    let mut line: Value = match serde_json::from_slice(bytes) {
         Ok(line) => line,
         Err(error) => return invalid("", format!("the line is not JSON: {error}")),
     };
@@ -65,6 +68,11 @@ fn parse(line: &[u8]) -> Line {
     let Some(fields) = line.as_object_mut() else {
         return invalid("", "the line is not a JSON object");
     };
+    if let Some(key) = repeated_key(bytes) {
+        // Of two ids neither is the client's.
+        let id = if key == "id" { "" } else { &id };
+        return invalid(id, format!("`{key}` is there twice"));
+    }
     if let Some(key) = fields.keys().find(|key| !matches!(key.as_str(), "id" | "op")) {
         return invalid(&id, format!("unknown field `{key}`, expected `id` and `op`"));
     }
@@ -107,6 +115,18 @@ mod tests {
             (r#"{"id":"1","op":{"type":"user_input","items":[],"x":1}}"#, "1", "`x`"),
             (r#"{"id":"1","op":{"type":"user_turn","items":[],"modle":"m"}}"#, "1", "`modle`"),
             (r#"{"id":"1","op":{"type":"interrupt"},"x":1}"#, "1", "`x`"),
+            (r#"{"id":"1","id":"2","op":{"type":"interrupt"}}"#, "", "`id` is there twice"),
+            (r#"{"id":"1","op":{"type":"interrupt"},"op":{}}"#, "1", "`op` is there twice"),
+            (
+                r#"{"id":"1","op":{"type":"interrupt","type":"shutdown"}}"#,
+                "1",
+                "`op.type` is there twice",
+            ),
+            (
+                r#"{"id":"1","op":{"type":"user_input","items":[{"type":"text","text":"a","text":"b"}]}}"#,
+                "1",
+                "`op.items[0].text` is there twice",
+            ),
         ];
         for (line, id, part) in table {
             let (seen_id, problem) = problem(line).await;

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul_state::ContextMessages;
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
+use longhaul_state::{ContextMessages, DefaultReasoning};
 use longhaul_transport::Model;
-use longhaul_transport::request::{Reasoning, RequestOptions, Verbosity};
+use longhaul_transport::models::{ModelTable, WindowConfig};
+use longhaul_transport::request::{
+    Instructions, OptionsError, Reasoning, RequestOptions, Verbosity,
+};
+use serde_json::Value;
 
 use crate::SessionBuilder;
 use crate::tool::{Tool, ToolSet};
@@ -29,18 +33,20 @@ pub struct Agent {
 #[derive(Clone)]
 pub(crate) struct Defaults {
     pub(crate) settings: Settings,
-    pub(crate) instructions: Option<Arc<str>>,
+    pub(crate) instructions: Option<Instructions>,
     pub(crate) tools: Vec<Arc<dyn Tool>>,
+    pub(crate) hosted_tools: Vec<Value>,
     pub(crate) options: RequestOptions,
     pub(crate) context: Arc<dyn ContextMessages>,
-    pub(crate) default_reasoning: fn(&str) -> Option<Reasoning>,
+    pub(crate) default_reasoning: DefaultReasoning,
+    pub(crate) models: ModelTable,
+    pub(crate) window: WindowConfig,
     pub(crate) bounds: Bounds,
 }
 
 /// The bounds of a session's turns.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
-    pub(crate) context_window: Option<u64>,
     pub(crate) max_model_calls: u32,
     pub(crate) max_tool_output_bytes: usize,
     pub(crate) turn_deadline: Option<Duration>,
@@ -55,11 +61,13 @@ impl Agent {
                 settings: Settings::new(model),
                 instructions: None,
                 tools: Vec::new(),
+                hosted_tools: Vec::new(),
                 options: RequestOptions::default(),
                 context: Arc::new(()),
-                default_reasoning: |_| None,
+                default_reasoning: |_, _| None,
+                models: ModelTable::builtin(),
+                window: WindowConfig::default(),
                 bounds: Bounds {
-                    context_window: None,
                     max_model_calls: DEFAULT_MAX_MODEL_CALLS,
                     max_tool_output_bytes: DEFAULT_MAX_TOOL_OUTPUT_BYTES,
                     turn_deadline: None,
@@ -116,8 +124,16 @@ impl AgentBuilder {
         self
     }
 
+    /// Adds a tool that the server runs, as the server wants it written, such as
+    /// `{"type": "web_search"}`. The model is shown it behind the others. Tools that a session or
+    /// [`set_tools`](crate::Session::set_tools) brings in their place leave it as it is.
+    pub fn hosted_tool(mut self, tool: Value) -> Self {
+        self.defaults.hosted_tools.push(tool);
+        self
+    }
+
     /// Base instructions. Default: none.
-    pub fn instructions(mut self, instructions: impl Into<Arc<str>>) -> Self {
+    pub fn instructions(mut self, instructions: impl Into<Instructions>) -> Self {
         self.defaults.instructions = Some(instructions.into());
         self
     }
@@ -128,20 +144,23 @@ impl AgentBuilder {
         self
     }
 
-    /// How much the model is to reason. Default: its own.
+    /// How much the model is to reason. Default: its own. A model that does not know the field, by
+    /// the [model table](Self::models), is not sent it.
     pub fn reasoning(mut self, reasoning: Reasoning) -> Self {
         self.defaults.settings.reasoning = Some(reasoning);
         self
     }
 
     /// How much a model is to reason where neither [`reasoning`](Self::reasoning) nor a later
-    /// setting says so, by its slug. Default: nothing is said.
-    pub fn default_reasoning(mut self, default: fn(&str) -> Option<Reasoning>) -> Self {
+    /// setting says so, by its slug and what the [model table](Self::models) knows of it. Default:
+    /// nothing is said.
+    pub fn default_reasoning(mut self, default: DefaultReasoning) -> Self {
         self.defaults.default_reasoning = default;
         self
     }
 
-    /// How much the model is to say. Default: its own.
+    /// How much the model is to say. Default: its own. A model that does not know the field, by the
+    /// [model table](Self::models), is not sent it.
     pub fn verbosity(mut self, verbosity: Verbosity) -> Self {
         self.defaults.settings.verbosity = Some(verbosity);
         self
@@ -165,9 +184,28 @@ impl AgentBuilder {
         self
     }
 
-    /// The model's raw context window in tokens. Default: what the model table says.
+    /// What is known of models. Default: [`ModelTable::builtin`]. Whatever a session does not
+    /// configure is taken from here, for each turn anew: it may have changed the model.
+    pub fn models(mut self, models: ModelTable) -> Self {
+        self.defaults.models = models;
+        self
+    }
+
+    /// The raw context window in tokens, of whatever model a session uses. Default: what the server
+    /// said in an error, else what the [model table](Self::models) says, else
+    /// [`DEFAULT_CONTEXT_WINDOW`](longhaul_transport::models::DEFAULT_CONTEXT_WINDOW), with a
+    /// warning.
     pub fn context_window(mut self, tokens: u64) -> Self {
-        self.defaults.bounds.context_window = Some(tokens);
+        self.defaults.window.context_window = Some(tokens);
+        self
+    }
+
+    /// From how many tokens on a conversation is to be compacted, with whatever model; larger than
+    /// the window: never. Default: what the [model table](Self::models) says, else 90 % of the raw
+    /// window. This version says so in [`Session::context_window`](crate::Session::context_window)
+    /// and does not compact.
+    pub fn auto_compact_token_limit(mut self, tokens: u64) -> Self {
+        self.defaults.window.auto_compact_token_limit = Some(tokens);
         self
     }
 
@@ -197,25 +235,26 @@ impl AgentBuilder {
     /// [`BuildError`], which says what to change.
     pub fn build(self) -> Result<Agent, BuildError> {
         let Self { source, defaults } = self;
-        defaults.check()?;
         let model = source.0?;
+        defaults.check(&*model)?;
         Ok(Agent { model, defaults })
     }
 }
 
 impl Defaults {
-    /// Whether sessions can be opened with these.
-    pub(crate) fn check(&self) -> Result<ToolSet, BuildError> {
+    /// Whether sessions with `model` can be opened with these.
+    pub(crate) fn check(&self, model: &dyn Model) -> Result<ToolSet, BuildError> {
         if self.settings.model.trim().is_empty() {
             return Err(BuildError::NoModel);
         }
         if let Some(cwd) = self.settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
             return Err(BuildError::RelativeCwd(cwd.clone()));
         }
-        if let Some(key) = self.options.collision() {
-            return Err(BuildError::ExtraField(key.to_owned()));
-        }
-        ToolSet::new(&self.tools, self.settings.approval_policy)
+        self.options.check()?;
+        let tools = ToolSet::new(&self.tools, self.settings.approval_policy)?;
+        let tools = tools.with_hosted(&self.hosted_tools)?;
+        tools.check_features(model.features())?;
+        Ok(tools)
     }
 }
 
@@ -230,9 +269,9 @@ pub enum BuildError {
     /// The working folder is relative.
     #[error("the working folder `{0}` is relative: give an absolute path")]
     RelativeCwd(std::path::PathBuf),
-    /// A further parameter collides with a field of the request.
-    #[error("request option `extra.{0}`: the request has a field of that name; use it instead")]
-    ExtraField(String),
+    /// A parameter of requests cannot be sent.
+    #[error("request option {0}")]
+    Options(#[from] OptionsError),
     /// A tool's name is not allowed.
     #[error("tool name `{0}`: use 1 to 64 letters, digits, `_` or `-`")]
     ToolName(String),
@@ -242,6 +281,20 @@ pub enum BuildError {
     /// A tool's schema is not one of an object.
     #[error("tool `{0}`: its parameters must be a JSON schema of type `object`")]
     ToolSchema(String),
+    /// A tool that the server runs is not an object with a `type` of its own.
+    #[error("hosted tool {position}: {problem}")]
+    HostedTool {
+        /// Which of them, from 1.
+        position: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A tool takes free text, and the provider does not know such tools.
+    #[error(
+        "tool `{0}` takes free text, which the provider does not know: \
+         give the tool JSON arguments, or use another provider"
+    )]
+    CustomTool(String),
     /// A tool may ask for approval, and nobody answers.
     #[error(
         "tool `{0}` may ask for approval, which this version cannot answer: \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longhaul_history::{Item, Prompt};
 use longhaul_transport::Request;
-use longhaul_transport::request::{RequestOptions, TaskKind, ToolList};
+use longhaul_transport::request::{Instructions, RequestOptions, TaskKind, ToolList};
 use serde_json::Value;
 
 use crate::protocol::Settings;
@@ -37,15 +37,13 @@ pub struct TurnContext {
     /// The settings when it began.
     pub settings: Settings,
     /// Base instructions.
-    pub instructions: Option<Arc<str>>,
+    pub instructions: Option<Instructions>,
     /// The tools as the model is told of them.
     pub tools: ToolList,
     /// A JSON schema that its final message has to follow.
     pub output_schema: Option<Arc<Value>>,
     /// Further parameters of its requests.
     pub options: RequestOptions,
-    /// The effective context window of its model in tokens, if known.
-    pub model_context_window: Option<u64>,
     /// Its bounds.
     pub limits: TurnLimits,
 }
@@ -54,6 +52,7 @@ impl TurnContext {
     /// The request that carries `input`.
     pub fn request(&self, input: Prompt, services: &crate::SessionServices) -> Request {
         let mut request = Request::new(self.settings.model.clone(), input);
+        request.model_info = Some(services.models.find(&self.settings.model));
         request.instructions.clone_from(&self.instructions);
         request.tools = self.tools.clone();
         request.reasoning = services.reasoning(&self.settings);

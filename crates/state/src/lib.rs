@@ -41,6 +41,6 @@ pub mod turn;
 
 pub use context::{ContextMessages, TurnContext};
 pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Steered, TurnQueue, TurnState};
-pub use services::SessionServices;
-pub use session::SessionState;
+pub use services::{DefaultReasoning, SessionServices};
+pub use session::{MAX_REMEMBERED_MODELS, SessionState};
 pub use turn::Turn;

@@ -1,5 +1,6 @@
 //! What a session knows, for as long as it lives.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
@@ -8,6 +9,10 @@ use longhaul_transport::RateLimits;
 
 use crate::ContextMessages;
 use crate::protocol::{Settings, SettingsUpdate};
+
+/// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
+/// that many: it bounds what a slug made at random for each turn could cost.
+pub const MAX_REMEMBERED_MODELS: usize = 256;
 
 /// The conversation of a session and what is known of it.
 ///
@@ -22,12 +27,29 @@ struct Inner {
     told: Option<Settings>,
     usage: Option<TokenUsageInfo>,
     rate_limits: Option<RateLimits>,
+    models: BTreeMap<String, Remembered>,
+}
+
+/// What a session met with at a model.
+#[derive(Clone, Copy, Default)]
+struct Remembered {
+    /// The raw context window in tokens, as the server named it.
+    window: Option<u64>,
+    /// The user was told that the window is assumed.
+    told: bool,
 }
 
 impl SessionState {
     /// A session that begins with `history`.
     pub fn new(history: History, settings: Settings) -> Self {
-        Self(Mutex::new(Inner { history, settings, told: None, usage: None, rate_limits: None }))
+        Self(Mutex::new(Inner {
+            history,
+            settings,
+            told: None,
+            usage: None,
+            rate_limits: None,
+            models: BTreeMap::new(),
+        }))
     }
 
     /// Nothing that is done under the lock can leave a value half changed.
@@ -104,6 +126,29 @@ impl SessionState {
         info.last_token_usage = TokenUsage { total: tokens, ..TokenUsage::default() };
     }
 
+    /// The server says how large the raw context window of `model` is, in tokens. A window of 0 says
+    /// nothing.
+    pub fn learn_window(&self, model: &str, tokens: u64) {
+        if tokens == 0 {
+            return;
+        }
+        if let Some(remembered) = self.lock().remember(model) {
+            remembered.window = Some(tokens);
+        }
+    }
+
+    /// How large the raw context window of `model` is, in tokens, if its server ever said so.
+    pub fn learned_window(&self, model: &str) -> Option<u64> {
+        self.lock().models.get(model)?.window
+    }
+
+    /// Whether the user is still to be told that the context window of `model` is assumed. Only the
+    /// first answer is yes.
+    pub fn take_window_warning(&self, model: &str) -> bool {
+        let mut inner = self.lock();
+        inner.remember(model).is_some_and(|it| !std::mem::replace(&mut it.told, true))
+    }
+
     /// Takes note of limits that the server states; those that it leaves out stay known.
     pub fn record_rate_limits(&self, rate_limits: RateLimits) {
         self.lock().rate_limits.get_or_insert_default().update(rate_limits);
@@ -113,5 +158,50 @@ impl SessionState {
     pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
         let inner = self.lock();
         (inner.usage, inner.rate_limits)
+    }
+}
+
+impl Inner {
+    /// What is remembered of `model`, to be changed.
+    fn remember(&mut self, model: &str) -> Option<&mut Remembered> {
+        if !self.models.contains_key(model) && self.models.len() >= MAX_REMEMBERED_MODELS {
+            return None;
+        }
+        Some(self.models.entry(model.to_owned()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_learned_per_model_and_warnings_come_once() {
+        let state = SessionState::new(History::default(), Settings::new("a"));
+        state.learn_window("a", 5);
+        assert!(state.take_window_warning("b"));
+        let fork = state.fork();
+        state.learn_window("b", 6);
+        state.learn_window("b", 0);
+        state.learn_window("a", 7);
+        let learned = |state: &SessionState| ["a", "b", "c"].map(|m| state.learned_window(m));
+        assert_eq!(learned(&state), [Some(7), Some(6), None]);
+        assert_eq!(learned(&fork), [Some(5), None, None]);
+        let warnings = ["a", "b", "c", "c"].map(|model| state.take_window_warning(model));
+        assert_eq!(warnings, [true, false, true, false]);
+    }
+
+    #[test]
+    fn models_without_end_take_no_memory_without_end() {
+        let state = SessionState::new(History::default(), Settings::new("a"));
+        for number in 0..MAX_REMEMBERED_MODELS + 10 {
+            let model = number.to_string();
+            let is_new = number < MAX_REMEMBERED_MODELS;
+            assert_eq!(state.take_window_warning(&model), is_new);
+            state.learn_window(&model, 1);
+            assert_eq!(state.learned_window(&model).is_some(), is_new);
+        }
+        state.learn_window("0", 2);
+        assert_eq!(state.learned_window("0"), Some(2), "known ones still change");
     }
 }

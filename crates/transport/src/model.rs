@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use longhaul_history::WireFormat;
 
+use crate::provider::Features;
 use crate::{ModelError, Provider, Request, ResponseEvent, RetryPolicy, encode};
 
 /// The events of one response. It ends after [`ResponseEvent::Completed`] or after an error.
@@ -49,8 +50,7 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::InvalidRequest`](crate::ErrorCode::InvalidRequest) if the request contradicts
-    /// itself.
+    /// As [`encode`](crate::encode).
     fn encode(&self, request: &Request) -> Result<Bytes, ModelError> {
         encode(request, &Provider::neutral())
     }
@@ -58,6 +58,11 @@ pub trait Model: Send + Sync {
     /// How items are to be written for it. Default: [`WireFormat::default`].
     fn wire_format(&self) -> WireFormat {
         WireFormat::default()
+    }
+
+    /// What its server knows. Default: everything.
+    fn features(&self) -> Features {
+        Features::default()
     }
 
     /// How often and when failed attempts are repeated. Default: [`RetryPolicy::default`].

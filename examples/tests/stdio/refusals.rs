@@ -96,6 +96,12 @@ fn a_bad_configuration_is_refused_by_the_name_of_its_key() {
         (with("/provider/http_headers", json!({"a b": "c"})), &["header `a b`"]),
         (with("/provider/http_headers", json!({"a": "b\nc"})), &["header `a`", "value"]),
         (with("/request", json!({"extra": {"model": "x"}})), &["`extra.model`"]),
+        (with("/request", json!({"tool_choice": "often"})), &["`request.tool_choice`", "`auto`"]),
+        (
+            r#"{"model":"m","provider":{"http_headers":{"a":"1","a":"2"}}}"#.into(),
+            &["`provider.http_headers.a` is there twice"],
+        ),
+        (r#"{"model":"m","model":"n"}"#.into(), &["`model` is there twice"]),
         (with("/request", json!({"seed": 1})), &["`request.seed`", "unknown field `seed`"]),
         (with("/reasoning", json!({"x": 1})), &["`reasoning.x`"]),
         (with("/auth_file", json!("x")), &["`auth_file`"]),

@@ -53,6 +53,7 @@ impl Drop for Folder {
 /// A configuration for `server`, without waits worth the name.
 pub(crate) fn config(server: &Server, folder: &Folder) -> Value {
     json!({"model": "test-model", "cwd": folder.0, "instructions": "Be brief.",
+        "context_window": 100_000,
         "provider": {"name": "test", "base_url": server.base_url()}})
 }
 

@@ -366,8 +366,8 @@ async fn what_the_provider_is_told_is_what_the_configuration_says() {
     settings["provider"]["query_params"] = json!({"api-version": "1 2"});
     settings["provider"]["http_headers"] = json!({"x-a": "a"});
     settings["provider"]["env_http_headers"] = json!({"x-b": "A_HEADER", "x-c": "NOT_SET"});
-    settings["request"] =
-        json!({"max_output_tokens": 7, "metadata": {"k": "v"}, "extra": {"seed": 1}});
+    settings["request"] = json!({"max_output_tokens": 7, "metadata": {"k": "v"}, "extra": {"seed": 1},
+            "safety_identifier": "u", "tool_choice": {"type": "function", "name": "ls"}});
     settings["reasoning"] = json!({"effort": "low"});
     settings["verbosity"] = json!("low");
     settings["user_instructions"] = json!("British spelling.");
@@ -381,17 +381,41 @@ async fn what_the_provider_is_told_is_what_the_configuration_says() {
     assert_eq!(header("authorization"), Some("Bearer sk-canary"));
     assert_eq!((header("x-a"), header("x-b"), header("x-c")), (Some("a"), Some("from-env"), None));
     assert_eq!(header("user-agent").unwrap(), format!("longhaul/{}", env!("CARGO_PKG_VERSION")));
-    assert!(request.target.ends_with("/v1/responses?api-version=1+2"), "{}", request.target);
+    assert!(request.target.ends_with("/v1/responses?api-version=1%202"), "{}", request.target);
     let body = request.json();
     assert_eq!(body["prompt_cache_key"], session_id.as_str());
     let facts = json!([
         body["max_output_tokens"],
         body["metadata"],
         body["seed"],
+        body["safety_identifier"],
+        body["tool_choice"],
         body["reasoning"],
         body["text"]["verbosity"]
     ]);
-    assert_eq!(facts, json!([7, {"k": "v"}, 1, {"effort": "low"}, "low"]));
+    assert_eq!(
+        facts,
+        json!([7, {"k": "v"}, 1, "u", {"type": "function", "name": "ls"}, {"effort": "low"}, "low"])
+    );
     let first = text(&body["input"][0]["content"][0]["text"]).to_owned();
     assert!(first.starts_with("<user_instructions>") && first.contains("British"), "{first}");
+}
+
+#[tokio::test]
+async fn an_assumed_window_is_told_once_and_not_passed_off_as_known() {
+    let server = Server::start(["one", "two"].map(Reply::text)).await.unwrap();
+    let folder = Folder::new();
+    let mut settings = config(&server, &folder);
+    settings.as_object_mut().unwrap().remove("context_window");
+    let mut program = Program::start(&settings, &folder).await;
+    program.say("1", "go").await;
+    let events = program.until("task_complete").await;
+    assert_eq!(events[0], json!({"id": "1", "msg": {"type": "task_started"}}));
+    let warning = "1 background_event the context window of `test-model` is not known; \
+        128000 tokens are assumed: set `context_window`";
+    assert_eq!(shorts(&events)[1], warning);
+    program.say("2", "go").await;
+    let events = program.until("task_complete").await;
+    assert!(!shorts(&events).iter().any(|event| event.contains("background_event")));
+    program.shut_down().await;
 }

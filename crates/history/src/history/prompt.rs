@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::History;
-use super::segment::Segment;
+use super::segment::{Segment, Segments};
+use crate::{Item, WireFormat};
 
 /// Which reasoning items are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -46,6 +47,27 @@ impl Prompt {
     pub fn byte_len(&self) -> usize {
         // Two brackets; the last item's comma is not written.
         self.run_bytes.saturating_sub(1) + 2
+    }
+
+    /// Puts an item behind the others, in this prompt alone. What it answers or leaves open is not
+    /// looked at.
+    pub fn push(&mut self, item: Item, format: WireFormat) {
+        let mut tail = Segments::default();
+        tail.push(item, format);
+        for placed in tail.placed() {
+            self.push_runs(&placed.segment, 0);
+        }
+    }
+
+    /// Puts the items of a segment behind the others, but for the reasoning among the first
+    /// `reasoning_from`.
+    fn push_runs(&mut self, segment: &Arc<Segment>, reasoning_from: usize) {
+        let (ranges, items) = segment.without_reasoning(reasoning_from);
+        self.items += items;
+        for range in ranges {
+            self.run_bytes += range.len();
+            self.runs.push(Run { segment: Arc::clone(segment), range });
+        }
     }
 
     /// Appends the items as a JSON array.
@@ -93,14 +115,7 @@ pub(super) fn view(history: &History, filter: ReasoningFilter) -> Prompt {
     };
     let mut prompt = Prompt::default();
     for placed in history.segments.placed() {
-        let before = reasoning_from.saturating_sub(placed.first);
-        let (ranges, items) = placed.segment.without_reasoning(before);
-        prompt.items += items;
-        for range in ranges {
-            prompt.run_bytes += range.len();
-            let segment = Arc::clone(&placed.segment);
-            prompt.runs.push(Run { segment, range });
-        }
+        prompt.push_runs(&placed.segment, reasoning_from.saturating_sub(placed.first));
     }
     prompt
 }

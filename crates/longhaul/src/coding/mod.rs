@@ -21,15 +21,16 @@ use std::fmt::Write;
 use longhaul_history::Item;
 use longhaul_state::ContextMessages;
 use longhaul_state::protocol::Settings;
-use longhaul_transport::models::lookup;
+use longhaul_transport::models::ModelInfo;
 use longhaul_transport::request::Reasoning;
 
 /// Instructions that say what a coding agent is to do.
 pub const INSTRUCTIONS: &str = include_str!("instructions.md");
 
 /// How much a model reasons if nobody says: its own effort, and a summary, where it reasons at all.
-pub fn default_reasoning(model: &str) -> Option<Reasoning> {
-    lookup(model).reasoning.then(|| Reasoning { effort: None, summary: Some("auto".into()) })
+pub fn default_reasoning(_slug: &str, model: &ModelInfo) -> Option<Reasoning> {
+    let reasons = model.reasoning == Some(true);
+    reasons.then(|| Reasoning { effort: None, summary: Some("auto".into()) })
 }
 
 /// Tells the model of its folder and policy, and what its user always wants.

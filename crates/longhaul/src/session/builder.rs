@@ -9,6 +9,7 @@ use longhaul_state::protocol::SettingsUpdate;
 use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
+use longhaul_transport::request::Instructions;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, Session, runner};
@@ -43,7 +44,7 @@ impl SessionBuilder {
     }
 
     /// Instructions in place of the agent's.
-    pub fn instructions(mut self, instructions: impl Into<Arc<str>>) -> Self {
+    pub fn instructions(mut self, instructions: impl Into<Instructions>) -> Self {
         self.begin.instructions = Some(instructions.into());
         self
     }
@@ -54,7 +55,7 @@ impl SessionBuilder {
         self
     }
 
-    /// Tools in place of the agent's.
+    /// Tools in place of the agent's, but for those that the server runs.
     pub fn tools(mut self, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
         self.begin.tools = tools.into_iter().collect();
         self
@@ -95,7 +96,7 @@ impl SessionBuilder {
     /// Dropping the future opens nothing.
     #[expect(clippy::unused_async, reason = "opening will wait for a session log")]
     pub async fn start(self) -> Result<Session, BuildError> {
-        let tools = self.begin.check()?;
+        let tools = self.begin.check(&*self.model)?;
         let history = History::new(self.model.wire_format());
         let inner = Arc::new(Inner {
             id: uuid::Uuid::now_v7().to_string().into(),
@@ -106,8 +107,11 @@ impl SessionBuilder {
                 auth: self.auth,
                 context: self.begin.context,
                 default_reasoning: self.begin.default_reasoning,
+                models: self.begin.models,
+                window: self.begin.window,
             },
             tools: Mutex::new(tools),
+            hosted_tools: self.begin.hosted_tools,
             instructions: self.begin.instructions,
             options: self.begin.options,
             bounds: self.begin.bounds,

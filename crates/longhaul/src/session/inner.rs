@@ -9,8 +9,8 @@ use longhaul_state::turn::TurnLimits;
 use longhaul_state::{
     MAX_WAITING, QueueError, SessionServices, SessionState, TurnContext, TurnQueue,
 };
-use longhaul_transport::models::{effective_window, lookup};
-use longhaul_transport::request::RequestOptions;
+use longhaul_transport::models::ContextWindow;
+use longhaul_transport::request::{Instructions, RequestOptions};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,9 @@ pub(crate) struct Inner {
     pub(crate) queue: TurnQueue<Submission>,
     pub(crate) services: SessionServices,
     pub(crate) tools: Mutex<ToolSet>,
-    pub(crate) instructions: Option<Arc<str>>,
+    /// Tools that the server runs; they stay when others come.
+    pub(crate) hosted_tools: Vec<Value>,
+    pub(crate) instructions: Option<Instructions>,
     pub(crate) options: RequestOptions,
     pub(crate) bounds: Bounds,
     pub(crate) data: Option<Arc<dyn std::any::Any + Send + Sync>>,
@@ -86,6 +88,8 @@ impl Inner {
 
     pub(super) fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
         let tools = ToolSet::new(tools, self.state.settings().approval_policy)?;
+        let tools = tools.with_hosted(&self.hosted_tools)?;
+        tools.check_features(self.services.model.features())?;
         *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = tools;
         Ok(())
     }
@@ -108,7 +112,6 @@ impl Inner {
         output_schema: Option<Arc<Value>>,
     ) -> TurnContext {
         let settings = state.settings();
-        let raw_window = self.bounds.context_window.or(lookup(&settings.model).context_window);
         TurnContext {
             session_id: Arc::clone(&self.id),
             turn_id: Arc::clone(turn_id),
@@ -116,10 +119,14 @@ impl Inner {
             tools: tools.list(),
             output_schema,
             options: self.options.clone(),
-            model_context_window: raw_window.map(effective_window),
             limits: TurnLimits::new(self.bounds.max_model_calls, tools.effects()),
             settings,
         }
+    }
+
+    /// The context window of `model` as far as it is known now.
+    pub(crate) fn window(&self, model: &str) -> ContextWindow {
+        self.services.window(model, &self.state)
     }
 
     pub(super) async fn preview(&self, input: Input) -> Result<Bytes, TurnError> {

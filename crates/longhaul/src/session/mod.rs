@@ -13,6 +13,7 @@ use longhaul_history::usage::TokenUsageInfo;
 use longhaul_state::Steered;
 use longhaul_state::protocol::{Op, SettingsUpdate, TurnError};
 use longhaul_transport::RateLimits;
+use longhaul_transport::models::ContextWindow;
 
 use crate::events::SessionEvents;
 use crate::tool::Tool;
@@ -134,6 +135,11 @@ impl Session {
     /// What the session has used, and the newest limits that the server stated.
     pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
         self.inner.state.token_count()
+    }
+
+    /// The context window of the model that the next turn uses, and on whose word it is that large.
+    pub fn context_window(&self) -> ContextWindow {
+        self.inner.window(&self.inner.state.settings().model)
     }
 
     /// The exact bytes that [`prompt`](Self::prompt) would send first for `input`, if the session

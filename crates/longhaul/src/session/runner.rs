@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul_state::Begun;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
+use longhaul_transport::models::WindowSource;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -72,7 +73,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let tools = inner.tools();
     let context = inner.turn_context(&turn_id, &tools, input.output_schema.clone());
     tracing::debug!("a turn begins");
-    emitter.emit(Event::TurnStarted { model_context_window: context.model_context_window });
+    tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;
     inputs.push(input);
     let scope = TaskScope::new(Arc::clone(inner), context, tools, emitter.clone(), cancel.clone());
@@ -85,6 +86,20 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     tell_end(&emitter, &result);
     for reply in replies.take() {
         reply.settle(result.clone());
+    }
+}
+
+/// Tells that a turn begins, and once per model that its context window is assumed.
+fn tell_start(inner: &Inner, model: &str, emitter: &Emitter) {
+    let window = inner.window(model);
+    emitter.emit(Event::TurnStarted { model_context_window: window.known_tokens() });
+    if window.source == WindowSource::Assumed && inner.state.take_window_warning(model) {
+        let tokens = window.raw_tokens;
+        tracing::info!(model, tokens, "the context window is assumed");
+        emitter.emit(Event::Background(format!(
+            "the context window of `{model}` is not known; {tokens} tokens are assumed: \
+             set `context_window`"
+        )));
     }
 }
 

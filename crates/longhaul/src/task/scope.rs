@@ -7,6 +7,7 @@ use longhaul_history::turn_item::TurnItem;
 use longhaul_history::{Item, ReasoningFilter};
 use longhaul_state::TurnContext;
 use longhaul_state::protocol::Event;
+use longhaul_transport::models::ContextWindow;
 use longhaul_transport::{Model, Request};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -118,6 +119,12 @@ impl TaskScope {
     /// What the turn is run with.
     pub fn context(&self) -> &TurnContext {
         &self.context
+    }
+
+    /// The context window of the turn's model as far as it is known now: a server may name it in an
+    /// error.
+    pub fn context_window(&self) -> ContextWindow {
+        self.inner.window(&self.context.settings.model)
     }
 
     /// The session's model.

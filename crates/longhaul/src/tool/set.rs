@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longhaul_state::protocol::ApprovalPolicy;
+use longhaul_transport::provider::Features;
 use longhaul_transport::request::ToolList;
+use serde_json::Value;
 
 use super::{Effect, Tool, ToolForm, ToolSpec};
 use crate::BuildError;
@@ -16,6 +18,7 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Clone, Default)]
 pub struct ToolSet {
     by_name: Arc<BTreeMap<String, Entry>>,
+    specs: Arc<[ToolSpec]>,
     list: ToolList,
 }
 
@@ -47,7 +50,36 @@ impl ToolSet {
             }
             specs.push(spec);
         }
-        Ok(Self { by_name: Arc::new(by_name), list: ToolList::new(&specs) })
+        let list = ToolList::new(&specs);
+        Ok(Self { by_name: Arc::new(by_name), specs: specs.into(), list })
+    }
+
+    /// The same set with tools that the server runs, shown behind the others as the server wants
+    /// them written.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::HostedTool`] if one is no object with a `type`, or of a type whose calls the
+    /// server leaves to the client.
+    pub fn with_hosted(mut self, hosted: &[Value]) -> Result<Self, BuildError> {
+        let mut specs = self.specs.to_vec();
+        for (index, tool) in hosted.iter().enumerate() {
+            check_hosted(tool)
+                .map_err(|problem| BuildError::HostedTool { position: index + 1, problem })?;
+            let form = ToolForm::Hosted(tool.clone());
+            specs.push(ToolSpec { name: String::new(), description: String::new(), form });
+        }
+        self.list = ToolList::new(&specs);
+        self.specs = specs.into();
+        Ok(self)
+    }
+
+    /// Whether a server with these features knows the tools.
+    pub(crate) fn check_features(&self, features: Features) -> Result<(), BuildError> {
+        match self.list.custom() {
+            Some(name) if !features.custom_tools => Err(BuildError::CustomTool(name.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
@@ -67,6 +99,16 @@ impl ToolSet {
     pub(crate) fn effects(&self) -> BTreeMap<String, Effect> {
         let effect = |(name, entry): (&String, &Entry)| (name.clone(), entry.tool.effect());
         self.by_name.iter().map(effect).collect()
+    }
+}
+
+fn check_hosted(tool: &Value) -> Result<(), &'static str> {
+    match tool["type"].as_str() {
+        None | Some("") => Err("it must be a JSON object with a `type`"),
+        Some("function" | "custom") => {
+            Err("its calls are answered by the client: implement `Tool` for it")
+        }
+        Some(_) => Ok(()),
     }
 }
 

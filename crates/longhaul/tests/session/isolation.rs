@@ -177,6 +177,8 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
     };
     let mut options = longhaul::transport::RequestOptions::default();
     options.extra.insert("model".into(), json!("other"));
+    let mut nan = longhaul::transport::RequestOptions::default();
+    nan.temperature = Some(f64::NAN);
     let table = [
         (
             longhaul::Agent::builder(" ", Arc::new(ScriptedModel::new())).build().err().unwrap(),
@@ -186,6 +188,18 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
         (
             build(|a| a.request_options(options)),
             "request option `extra.model`: the request has a field of that name; use it instead",
+        ),
+        (
+            build(|a| a.request_options(nan)),
+            "request option `temperature` is not a finite number: set one, or leave it out",
+        ),
+        (
+            build(|a| a.hosted_tool(json!({"type": "web_search"})).hosted_tool(json!("web"))),
+            "hosted tool 2: it must be a JSON object with a `type`",
+        ),
+        (
+            build(|a| a.hosted_tool(json!({"type": "function", "name": "ls"}))),
+            "hosted tool 1: its calls are answered by the client: implement `Tool` for it",
         ),
         (
             build(|a| a.tool(Probe::echo("two words"))),

@@ -15,6 +15,7 @@ mod command;
 mod errors;
 mod interrupt;
 mod isolation;
+mod models;
 mod preview;
 mod retry;
 mod shutdown;

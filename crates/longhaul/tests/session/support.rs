@@ -17,14 +17,17 @@ use longhaul_testkit::server::Server;
 use longhaul_transport::ModelError;
 use serde_json::{Value, json};
 
+/// No table knows the test's model: what is not configured would be assumed, with a warning.
+pub(crate) const WINDOW: u64 = 100_000;
+
 /// An agent over a scripted model.
 pub(crate) fn scripted(model: &ScriptedModel) -> AgentBuilder {
-    Agent::builder("test-model", Arc::new(model.clone()))
+    Agent::builder("test-model", Arc::new(model.clone())).context_window(WINDOW)
 }
 
 /// An agent over real HTTP.
 pub(crate) fn over_http(server: &Server) -> AgentBuilder {
-    Agent::builder("test-model", provider(server))
+    Agent::builder("test-model", provider(server)).context_window(WINDOW)
 }
 
 pub(crate) fn provider(server: &Server) -> Provider {

@@ -1,10 +1,12 @@
 //! The configuration file of an agent, as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use longhaul_transport::request::{Reasoning, RequestOptions, Verbosity};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::ApprovalPolicy;
@@ -49,7 +51,8 @@ pub struct Config {
     /// The folder that tools work in; absolute. Default: the current one.
     #[serde(default)]
     pub cwd: Option<PathBuf>,
-    /// The raw context window in tokens. Default: the model table's.
+    /// The raw context window in tokens, of whatever model. Default: the model table's, else what
+    /// the server says in an error, else 128,000 with a warning.
     #[serde(default)]
     pub context_window: Option<u64>,
     /// From how many tokens on the conversation is compacted. Default: 90 % of the raw window.
@@ -113,8 +116,9 @@ pub struct ProviderConfig {
     pub base_url: Option<String>,
     /// The variable that holds the key. Default: the profile's.
     pub api_key_env: Option<String>,
-    /// Query parameters.
-    pub query_params: BTreeMap<String, String>,
+    /// Query parameters, in their order.
+    #[serde(deserialize_with = "pairs")]
+    pub query_params: Vec<(String, String)>,
     /// Headers.
     pub http_headers: BTreeMap<String, String>,
     /// Headers whose values variables hold; one that is not set or blank is left out.
@@ -125,6 +129,29 @@ pub struct ProviderConfig {
     pub stream_max_retries: Option<u32>,
     /// Deadlines.
     pub timeouts_ms: TimeoutsMs,
+}
+
+/// The fields of a JSON object in their order.
+fn pairs<'de, D: Deserializer<'de>>(object: D) -> Result<Vec<(String, String)>, D::Error> {
+    object.deserialize_map(Pairs)
+}
+
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(String, String)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
 }
 
 /// Deadlines in milliseconds; what is missing has its default.

@@ -1,6 +1,6 @@
 //! The forms of operations and settings.
 
-use longhaul_transport::request::Reasoning;
+use longhaul_transport::request::{Reasoning, ToolChoice};
 
 use super::*;
 
@@ -53,7 +53,23 @@ fn a_configuration_has_its_defaults_and_refuses_what_it_does_not_know() {
     assert_eq!((config.max_model_calls, config.max_event_bytes), (200, 64 * 1024 * 1024));
     assert_eq!(config.approval_policy, ApprovalPolicy::OnRequest);
     assert_eq!(config.fsync, FsyncPolicy::Commit);
-    for bad in [r#"{"model":"m","modle":1}"#, r#"{"model":"m","provider":{"url":""}}"#, "{}"] {
+    let query = r#"{"model":"m","provider":{"query_params":{"z":"1","a":"","m":"2"}}}"#;
+    let config: Config = serde_json::from_str(query).unwrap();
+    let pairs = [("z", "1"), ("a", ""), ("m", "2")];
+    let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(config.provider.query_params, pairs, "in their order");
+    let options = r#"{"model":"m","request":{"safety_identifier":"u","tool_choice":"none"}}"#;
+    let options = serde_json::from_str::<Config>(options).unwrap().request;
+    assert_eq!(options.tool_choice, Some(ToolChoice::None));
+    assert_eq!(options.safety_identifier.as_deref(), Some("u"));
+    for bad in [
+        r#"{"model":"m","modle":1}"#,
+        r#"{"model":"m","provider":{"url":""}}"#,
+        r#"{"model":"m","provider":{"query_params":["a"]}}"#,
+        r#"{"model":"m","provider":{"query_params":{"a":1}}}"#,
+        r#"{"model":"m","request":{"tool_choice":"sometimes"}}"#,
+        "{}",
+    ] {
         assert!(serde_json::from_str::<Config>(bad).is_err(), "{bad}");
     }
 }

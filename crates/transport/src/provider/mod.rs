@@ -1,5 +1,6 @@
 //! A server that speaks the Responses API, as data.
 
+mod profile;
 #[cfg(test)]
 mod tests;
 
@@ -13,23 +14,14 @@ use url::{Host, Url};
 use crate::RetryPolicy;
 use crate::auth::{Anonymous, ApiKey, Auth, Secret};
 
+pub use profile::Profile;
+
 /// The default bound on one event of a stream, in bytes.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The default bound on the body of one response, in bytes: far above what a model writes in one
 /// go, far below what a disk or a bill would feel.
 pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 1024 * 1024 * 1024;
-
-const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
-const CHATGPT_BASE_URL: &str = "https://chatgpt.com/backend-api/codex";
-
-/// Headers of OpenAI's servers, and the variables that hold their values.
-const OPENAI_ENV_HEADERS: [(&str, &str); 2] =
-    [("openai-organization", "OPENAI_ORGANIZATION"), ("openai-project", "OPENAI_PROJECT")];
-
-/// Parts of a host that belong to Azure's servers.
-const AZURE_HOSTS: [&str; 5] =
-    ["openai.azure.", "cognitiveservices.azure.", "aoai.azure.", "azure-api.", "azurefd."];
 
 /// A server and how it wants to be spoken to.
 #[derive(Clone)]
@@ -40,7 +32,7 @@ pub struct Provider {
     pub name: String,
     /// The address up to and including `/v1`. The credential goes to this origin and no other.
     pub base_url: Url,
-    /// Query parameters of every request, escaped when sent.
+    /// Query parameters of every request, in this order, escaped when sent.
     pub query: Vec<(String, String)>,
     /// Further headers of every request. Mark those that hold a secret as sensitive.
     pub headers: HeaderMap,
@@ -72,6 +64,7 @@ pub struct Provider {
 
 /// What a server knows. Default: everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "servers mix them as they like")]
 #[non_exhaustive]
 pub struct Features {
     /// `reasoning`, and reasoning in `include`.
@@ -80,11 +73,19 @@ pub struct Features {
     pub verbosity: bool,
     /// Several calls in one response.
     pub parallel_calls: bool,
+    /// Tools that take free text. A request with one to a server that does not know them is
+    /// [`Unsupported`](crate::ErrorCode::Unsupported): it would be another request without.
+    pub custom_tools: bool,
+}
+
+impl Features {
+    pub(crate) const ALL: Self =
+        Self { reasoning: true, verbosity: true, parallel_calls: true, custom_tools: true };
 }
 
 impl Default for Features {
     fn default() -> Self {
-        Self { reasoning: true, verbosity: true, parallel_calls: true }
+        Self::ALL
     }
 }
 
@@ -162,16 +163,9 @@ pub enum ProviderError {
 impl Provider {
     /// OpenAI, with an API key.
     pub fn openai(key: Secret) -> Self {
-        Self::at_openai(OPENAI_BASE_URL).with_auth(ApiKey(key))
-    }
-
-    fn at_openai(base_url: &str) -> Self {
-        Self {
-            name: "openai".into(),
-            takes_login: true,
-            vendor_headers: true,
-            ..Self::at(known_url(base_url))
-        }
+        let profile = &profile::OPENAI;
+        let base_url = known_url(profile.base_url.unwrap_or_default());
+        Self::at(base_url).with_profile(profile.name, profile).with_auth(ApiKey(key))
     }
 
     /// Any server, without a credential.
@@ -184,62 +178,54 @@ impl Provider {
     }
 
     /// The server that the environment names: `OPENAI_BASE_URL` with the key `OPENAI_API_KEY`,
-    /// which may be missing where the address is given; else OpenAI, with
-    /// [its own variables](Self::add_openai_env_headers). A variable that is blank counts as not set.
+    /// which may be missing where the address is given; else OpenAI, with the headers that the
+    /// environment holds for it. A variable that is blank counts as not set.
     ///
     /// # Errors
     ///
-    /// [`ProviderError::MissingKey`] or [`ProviderError::BaseUrl`].
+    /// [`ProviderError::MissingKey`], [`ProviderError::BaseUrl`] or [`ProviderError::Header`].
     pub fn from_env() -> Result<Self, ProviderError> {
-        let key = env("OPENAI_API_KEY").map(Secret::new);
+        let variable = profile::OPENAI.key_variable.unwrap_or_default();
+        let key = env(variable).map(Secret::new);
         match (env("OPENAI_BASE_URL"), key) {
             (Some(base_url), None) => Self::custom(&base_url),
             (Some(base_url), Some(key)) => Ok(Self::custom(&base_url)?.with_auth(ApiKey(key))),
             (None, Some(key)) => {
                 let mut provider = Self::openai(key);
-                provider.add_openai_env_headers()?;
+                provider.add_profile_env_headers()?;
                 Ok(provider)
             }
-            (None, None) => Err(ProviderError::MissingKey { variable: "OPENAI_API_KEY".into() }),
+            (None, None) => Err(ProviderError::MissingKey { variable: variable.into() }),
         }
     }
 
-    /// Adds the headers `OpenAI-Organization` and `OpenAI-Project` from `OPENAI_ORGANIZATION` and
-    /// `OPENAI_PROJECT`, where those are set.
-    ///
-    /// # Errors
-    ///
-    /// [`ProviderError::Header`] if HTTP does not allow a value.
-    pub fn add_openai_env_headers(&mut self) -> Result<(), ProviderError> {
-        for (header, variable) in OPENAI_ENV_HEADERS {
-            if let Some(value) = env(variable) {
-                self.add_header(header, value.trim(), true)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A built-in profile (`openai`, `chatgpt`, `azure`), or any other server under its own name.
-    /// `base_url` overrides the profile's. The key is not set.
+    /// A server of the [profile](Profile) of this name (`openai`, `chatgpt`, `azure`), or any other
+    /// under its own. `base_url` overrides the profile's. Neither the key nor anything else is taken
+    /// from the environment.
     ///
     /// # Errors
     ///
     /// [`ProviderError::NoBaseUrl`] or [`ProviderError::BaseUrl`].
     pub fn named(name: &str, base_url: Option<&str>) -> Result<Self, ProviderError> {
-        let profile_url = match name.to_ascii_lowercase().as_str() {
-            "openai" => Some(OPENAI_BASE_URL),
-            "chatgpt" => Some(CHATGPT_BASE_URL),
-            _ => None,
-        };
-        let Some(url) = base_url.or(profile_url) else {
+        let profile = Profile::of(name);
+        let Some(url) = base_url.or(profile.base_url) else {
             return Err(ProviderError::NoBaseUrl { name: name.into() });
         };
-        let mut provider = Self::custom(url)?;
-        provider.name = name.into();
-        provider.takes_login = profile_url.is_some();
-        provider.vendor_headers = profile_url.is_some();
-        provider.stores_responses |= name.eq_ignore_ascii_case("azure");
-        Ok(provider)
+        Ok(Self::at(parse_base_url(url)?).with_profile(name, profile))
+    }
+
+    fn with_profile(mut self, name: &str, profile: &Profile) -> Self {
+        self.name = name.into();
+        self.takes_login = profile.takes_login;
+        self.vendor_headers = profile.vendor_headers;
+        self.stores_responses = profile.stores_responses_at(&self.base_url);
+        self.features = profile.features;
+        let headers = profile
+            .headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        self.headers.extend(headers);
+        self
     }
 
     /// A provider without an address, for encoding alone: what models that are no server get.
@@ -250,7 +236,7 @@ impl Provider {
     fn at(base_url: Url) -> Self {
         Self {
             name: "custom".into(),
-            stores_responses: is_azure(&base_url),
+            stores_responses: Profile::of("custom").stores_responses_at(&base_url),
             base_url,
             query: Vec::new(),
             headers: HeaderMap::new(),
@@ -297,13 +283,41 @@ impl Provider {
         self.allow_plain_http || self.base_url.scheme() == "https" || is_loopback(&self.base_url)
     }
 
+    /// Adds a header with the value of an environment variable, without white space around it, as a
+    /// secret. A variable that is not set, or blank, adds none.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Header`] if HTTP does not allow it.
+    pub fn add_env_header(&mut self, name: &str, variable: &str) -> Result<(), ProviderError> {
+        match env(variable) {
+            Some(value) => self.add_header(name, value.trim(), true),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the headers whose values the environment holds for [profiles](Profile) of this
+    /// provider's name: for `openai`, `OpenAI-Organization` and `OpenAI-Project`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Header`] if HTTP does not allow a value.
+    pub fn add_profile_env_headers(&mut self) -> Result<(), ProviderError> {
+        let headers = Profile::of(&self.name).env_headers;
+        headers.iter().try_for_each(|(name, variable)| self.add_env_header(name, variable))
+    }
+
     /// The address of `/responses`, with the query.
     pub(crate) fn responses_url(&self) -> Url {
         let mut url = self.base_url.clone();
         let path = format!("{}/responses", url.path().trim_end_matches('/'));
         url.set_path(&path);
         if !self.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.query);
+            let begun = url.query().unwrap_or_default().to_owned();
+            let pairs =
+                url::form_urlencoded::Serializer::new(begun).extend_pairs(&self.query).finish();
+            // `+` is a space to those alone who read a form; `%20` is one to everybody.
+            url.set_query(Some(&pairs.replace('+', "%20")));
         }
         url
     }
@@ -369,9 +383,4 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
         None => false,
     }
-}
-
-fn is_azure(base_url: &Url) -> bool {
-    let host = base_url.host_str().unwrap_or_default().to_ascii_lowercase();
-    AZURE_HOSTS.iter().any(|part| host.contains(part))
 }

@@ -1,10 +1,14 @@
 //! The body of a request.
 
-use bytes::Bytes;
-use serde::Serialize;
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use super::{Reasoning, Request, RequestOptions, ToolChoice, ToolList, Verbosity};
+use bytes::Bytes;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::{Instructions, Reasoning, Request, RequestOptions, ToolChoice, ToolList, Verbosity};
+use crate::models::ModelInfo;
 use crate::{ErrorCode, ModelError, Provider};
 
 /// The fields that a request has of its own, and that `extra` must leave alone.
@@ -25,20 +29,27 @@ pub const OWN_FIELDS: &[&str] = &[
     "temperature",
     "top_p",
     "service_tier",
+    "safety_identifier",
     "metadata",
 ];
 
 /// Asks the server for reasoning in a form that can be sent back, since it stores nothing.
 const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
+/// The name of the schema of a final message, unless the options say otherwise.
+const OUTPUT_SCHEMA_NAME: &str = "codex_output_schema";
+
+/// Room for the fields of a body that are none of its large parts, in bytes.
+const SMALL_FIELDS_BYTES: usize = 1024;
+
 /// Everything but the conversation.
 #[derive(Serialize)]
 struct Head<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    instructions: Option<&'a str>,
+    instructions: Option<&'a Instructions>,
     tools: &'a ToolList,
-    tool_choice: ToolChoice,
+    tool_choice: &'a ToolChoice,
     parallel_tool_calls: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a Reasoning>,
@@ -66,7 +77,7 @@ struct Format<'a> {
     r#type: &'static str,
     strict: bool,
     schema: &'a Value,
-    name: &'static str,
+    name: &'a str,
 }
 
 /// [`RequestOptions`] with `extra` on the level of the others.
@@ -81,9 +92,24 @@ struct FlatOptions<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a std::collections::BTreeMap<String, String>>,
+    safety_identifier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a BTreeMap<String, String>>,
     #[serde(flatten)]
-    extra: &'a serde_json::Map<String, Value>,
+    extra: Extra<'a>,
+}
+
+/// Further fields that are not null.
+struct Extra<'a>(&'a Map<String, Value>);
+
+impl Serialize for Extra<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.0.iter().filter(|(_, value)| !value.is_null()) {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
 }
 
 impl<'a> From<&'a RequestOptions> for FlatOptions<'a> {
@@ -93,27 +119,28 @@ impl<'a> From<&'a RequestOptions> for FlatOptions<'a> {
             temperature: options.temperature,
             top_p: options.top_p,
             service_tier: options.service_tier.as_deref(),
+            safety_identifier: options.safety_identifier.as_deref(),
             metadata: Some(&options.metadata).filter(|labels| !labels.is_empty()),
-            extra: &options.extra,
+            extra: Extra(&options.extra),
         }
     }
 }
 
-/// The body that `provider` is sent for `request`: everything else encoded, the conversation's
-/// bytes copied. The same request always gives the same bytes.
+/// The body that `provider` is sent for `request`: everything else encoded, the bytes of the
+/// instructions, the tools and the conversation copied. The same request always gives the same
+/// bytes.
 ///
 /// # Errors
 ///
-/// [`ErrorCode::InvalidRequest`] if `extra` holds a field that a request has of its own.
+/// [`ErrorCode::InvalidRequest`] if its options [cannot be sent](RequestOptions::check),
+/// [`ErrorCode::Unsupported`] if it has a tool of a kind that the provider does not know.
 pub fn encode(request: &Request, provider: &Provider) -> Result<Bytes, ModelError> {
-    if let Some(key) = request.options.collision() {
-        let message = format!("`extra` may not set `{key}`: the request has a field for it");
-        return Err(ModelError::new(ErrorCode::InvalidRequest, message));
-    }
-    let head = serde_json::to_vec(&head(request, provider))
-        .map_err(|e| ModelError::new(ErrorCode::InvalidRequest, e.to_string()))?;
-    let mut body = Vec::with_capacity(head.len() + request.input.byte_len() + 16);
-    body.extend_from_slice(&head);
+    let invalid = |problem: String| ModelError::new(ErrorCode::InvalidRequest, problem);
+    request.options.check().map_err(|error| invalid(format!("request option {error}")))?;
+    check_tools(request, provider)?;
+    let mut body = Vec::with_capacity(byte_len(request));
+    serde_json::to_writer(&mut body, &head(request, provider))
+        .map_err(|error| invalid(error.to_string()))?;
     body.pop();
     body.extend_from_slice(b",\"input\":");
     request.input.write_json(&mut body);
@@ -121,40 +148,64 @@ pub fn encode(request: &Request, provider: &Provider) -> Result<Bytes, ModelErro
     Ok(body.into())
 }
 
+/// About as long is the body of `request`.
+fn byte_len(request: &Request) -> usize {
+    let instructions = request.instructions.as_ref().map_or(0, |text| text.as_json().len());
+    let tools = request.tools.as_json().len();
+    instructions + tools + request.input.byte_len() + SMALL_FIELDS_BYTES
+}
+
+fn check_tools(request: &Request, provider: &Provider) -> Result<(), ModelError> {
+    match request.tools.custom() {
+        Some(name) if !provider.features.custom_tools => {
+            let message = format!(
+                "tool `{name}` takes free text, which provider `{}` does not know: \
+                 give the tool JSON arguments, or use another provider",
+                provider.name
+            );
+            Err(ModelError::new(ErrorCode::Unsupported, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn head<'a>(request: &'a Request, provider: &Provider) -> Head<'a> {
-    let features = &provider.features;
-    let reasoning = request.reasoning.as_ref().filter(|_| features.reasoning);
+    let (features, info, options) = (&provider.features, request.info(), &request.options);
+    let knows_reasoning = features.reasoning && info.reasoning != Some(false);
     Head {
         model: &request.model,
-        instructions: request.instructions.as_deref(),
+        instructions: request.instructions.as_ref(),
         tools: &request.tools,
-        tool_choice: request.tool_choice,
-        parallel_tool_calls: features.parallel_calls && !request.tools.is_empty(),
-        reasoning,
+        tool_choice: options.tool_choice.as_ref().unwrap_or(&ToolChoice::Auto),
+        parallel_tool_calls: features.parallel_calls
+            && info.parallel_calls != Some(false)
+            && !request.tools.is_empty(),
+        reasoning: request.reasoning.as_ref().filter(|_| knows_reasoning),
         store: provider.stores_responses,
         stream: true,
-        include: include(request, provider),
-        prompt_cache_key: &request.session_id,
-        text: text(request, provider),
-        options: (&request.options).into(),
+        include: include(request, knows_reasoning, info),
+        prompt_cache_key: options.prompt_cache_key.as_deref().unwrap_or(&request.session_id),
+        text: text(request, features.verbosity && info.verbosity != Some(false)),
+        options: options.into(),
     }
 }
 
 /// Reasoning is asked for wherever the model may reason: without it the next request of the turn
 /// would lack what its calls rest on.
-fn include(request: &Request, provider: &Provider) -> &'static [&'static str] {
-    let reasons = request.reasoning.is_some() || crate::models::lookup(&request.model).reasoning;
-    if provider.features.reasoning && reasons { &[ENCRYPTED_REASONING] } else { &[] }
+fn include(request: &Request, knows_reasoning: bool, info: ModelInfo) -> &'static [&'static str] {
+    let reasons = request.reasoning.is_some() || info.reasoning == Some(true);
+    if knows_reasoning && reasons { &[ENCRYPTED_REASONING] } else { &[] }
 }
 
-fn text<'a>(request: &'a Request, provider: &Provider) -> Option<Text<'a>> {
+fn text(request: &Request, knows_verbosity: bool) -> Option<Text<'_>> {
+    let name = request.options.output_schema_name.as_deref();
     let text = Text {
-        verbosity: request.verbosity.filter(|_| provider.features.verbosity),
+        verbosity: request.verbosity.filter(|_| knows_verbosity),
         format: request.output_schema.as_deref().map(|schema| Format {
             r#type: "json_schema",
             strict: true,
             schema,
-            name: "codex_output_schema",
+            name: name.unwrap_or(OUTPUT_SCHEMA_NAME),
         }),
     };
     (text.verbosity.is_some() || text.format.is_some()).then_some(text)

@@ -1,20 +1,26 @@
 //! What is asked of a model.
 
+mod choice;
 mod encode;
+mod instructions;
+mod options;
 #[cfg(test)]
 mod tests;
 mod tools;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longhaul_history::Prompt;
+use longhaul_history::{Item, Prompt, WireFormat};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::auth::Auth;
+use crate::models::ModelInfo;
 
+pub use choice::ToolChoice;
 pub use encode::{OWN_FIELDS, encode};
+pub use instructions::Instructions;
+pub use options::{OptionsError, RequestOptions};
 pub use tools::{ToolForm, ToolList, ToolSpec};
 
 /// One request to a model. What is not set is not sent.
@@ -23,24 +29,25 @@ pub use tools::{ToolForm, ToolList, ToolSpec};
 pub struct Request {
     /// The model's slug.
     pub model: String,
+    /// What is known of the model, which decides what is sent to it. Default: what the built-in
+    /// table knows.
+    pub model_info: Option<ModelInfo>,
     /// Base instructions.
-    pub instructions: Option<Arc<str>>,
+    pub instructions: Option<Instructions>,
     /// The conversation.
     pub input: Prompt,
     /// The tools that the model may call.
     pub tools: ToolList,
-    /// Whether it may call them. Default: as it likes.
-    pub tool_choice: ToolChoice,
-    /// How much the model is to reason.
+    /// How much the model is to reason. Sent unless the model or the provider does not know it.
     pub reasoning: Option<Reasoning>,
-    /// How much the model is to say.
+    /// How much the model is to say. Sent unless the model or the provider does not know it.
     pub verbosity: Option<Verbosity>,
     /// A JSON schema that the final message has to follow.
     pub output_schema: Option<Arc<Value>>,
     /// Further parameters.
     pub options: RequestOptions,
-    /// The session: sent as prompt cache key, and in headers that identify the conversation where
-    /// the provider knows them. Empty: not sent.
+    /// The session: sent as prompt cache key unless the options name another, and in headers that
+    /// identify the conversation where the provider knows them. Empty: not sent.
     pub session_id: String,
     /// What the request is for.
     pub task_kind: TaskKind,
@@ -53,10 +60,10 @@ impl Request {
     pub fn new(model: impl Into<String>, input: Prompt) -> Self {
         Self {
             model: model.into(),
+            model_info: None,
             instructions: None,
             input,
             tools: ToolList::default(),
-            tool_choice: ToolChoice::default(),
             reasoning: None,
             verbosity: None,
             output_schema: None,
@@ -66,20 +73,25 @@ impl Request {
             auth: None,
         }
     }
-}
 
-/// Whether the model may call tools.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ToolChoice {
-    /// As it likes.
-    #[default]
-    Auto,
-    /// No.
-    None,
-    /// It must.
-    Required,
+    /// The request that has the model sum this conversation up: `prompt` is its last item, and no
+    /// tool may be called. Model, instructions, tools and the items before stay as they are, byte for
+    /// byte, so that the server's prompt cache still has them. A schema for the final message is left
+    /// out: a summary is not that message.
+    #[must_use]
+    pub fn compaction(&self, prompt: &str) -> Self {
+        let mut request = self.clone();
+        request.input.push(Item::user(prompt), WireFormat::default());
+        request.options.tool_choice = Some(ToolChoice::None);
+        request.output_schema = None;
+        request.task_kind = TaskKind::Compact;
+        request
+    }
+
+    /// What is known of the model.
+    fn info(&self) -> ModelInfo {
+        self.model_info.unwrap_or_else(|| crate::models::known(&self.model))
+    }
 }
 
 /// What a request is for.
@@ -129,39 +141,6 @@ pub enum Verbosity {
     Medium,
     /// Much.
     High,
-}
-
-/// Further parameters of a request, each sent only if it is set.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct RequestOptions {
-    /// The longest answer, in tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_output_tokens: Option<u64>,
-    /// Sampling temperature.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Nucleus sampling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f64>,
-    /// The server's class of service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_tier: Option<String>,
-    /// Labels that the server stores with the response.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
-    /// Any other fields, merged last. A field that a [`Request`] has of its own is refused.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub extra: Map<String, Value>,
-}
-
-impl RequestOptions {
-    /// The first key of `extra` that a request has of its own.
-    pub fn collision(&self) -> Option<&str> {
-        let mut keys = self.extra.keys().map(String::as_str);
-        keys.find(|key| OWN_FIELDS.contains(key))
-    }
 }
 
 impl std::fmt::Debug for Request {

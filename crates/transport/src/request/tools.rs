@@ -79,7 +79,13 @@ impl ToolSpec {
 
 /// The tools of a request as JSON, in order. Cloning shares.
 #[derive(Clone, Default)]
-pub struct ToolList(Option<Arc<RawValue>>);
+pub struct ToolList(Option<Arc<Encoded>>);
+
+struct Encoded {
+    json: Box<RawValue>,
+    /// The name of the first tool that takes free text.
+    custom: Option<String>,
+}
 
 impl ToolList {
     /// Encodes `tools`.
@@ -88,20 +94,33 @@ impl ToolList {
         if tools.is_empty() {
             return Self(None);
         }
+        let custom = tools.iter().find(|tool| tool["type"] == "custom");
+        let custom = custom.map(|tool| tool["name"].as_str().unwrap_or_default().to_owned());
         // A list of JSON values always serialises.
-        Self(serde_json::value::to_raw_value(&tools).ok().map(Arc::from))
+        let json = serde_json::value::to_raw_value(&tools).ok();
+        Self(json.map(|json| Arc::new(Encoded { json, custom })))
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
+
+    /// The list as JSON.
+    pub fn as_json(&self) -> &str {
+        self.0.as_ref().map_or("[]", |tools| tools.json.get())
+    }
+
+    /// The name of the first tool that takes free text, which not every server knows.
+    pub fn custom(&self) -> Option<&str> {
+        self.0.as_ref()?.custom.as_deref()
+    }
 }
 
 impl Serialize for ToolList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Some(tools) => tools.serialize(serializer),
+            Some(tools) => tools.json.serialize(serializer),
             None => serializer.collect_seq::<[(); 0]>([]),
         }
     }

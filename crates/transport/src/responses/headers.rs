@@ -89,8 +89,6 @@ fn add_vendor_headers(request: &Request, headers: &mut HeaderMap) {
     headers.insert(HeaderName::from_static("codex-task-type"), task_kind);
     let beta = HeaderValue::from_static("responses=experimental");
     headers.insert(HeaderName::from_static("openai-beta"), beta);
-    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-    headers.insert(HeaderName::from_static("version"), version);
     let originator = HeaderName::from_static("originator");
     headers.entry(originator).or_insert(HeaderValue::from_static("longhaul"));
     if request.session_id.is_empty() {

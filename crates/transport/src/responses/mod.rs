@@ -17,6 +17,7 @@ use crate::auth::Auth;
 use crate::exchange::Exchange;
 #[cfg(feature = "http")]
 use crate::exchange::ExchangeError;
+use crate::provider::Features;
 use crate::{Model, ModelError, Provider, Request, ResponseStream, RetryPolicy, encode};
 
 /// A client of one provider. Cloning shares the connections of its exchange.
@@ -83,6 +84,10 @@ impl Model for ResponsesClient {
         let mut format = WireFormat::default();
         format.item_ids = self.provider.stores_responses;
         format
+    }
+
+    fn features(&self) -> Features {
+        self.provider.features
     }
 
     fn retry_policy(&self) -> RetryPolicy {

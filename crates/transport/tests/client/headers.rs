@@ -31,49 +31,62 @@ const PLAIN: [(&str, &str); 3] = [
     ("user-agent", USER_AGENT),
 ];
 
-fn identified() -> Request {
-    let mut request = request();
-    request.session_id = "s-1".into();
-    request.task_kind = TaskKind::Compact;
-    request
-}
+/// The headers of OpenAI's own clients.
+const VENDOR: [(&str, &str); 3] = [
+    ("openai-beta", "responses=experimental"),
+    ("originator", "longhaul"),
+    ("version", env!("CARGO_PKG_VERSION")),
+];
 
+const SESSION: [(&str, &str); 2] = [("conversation_id", "s-1"), ("session_id", "s-1")];
+
+/// Every header of every profile, by what is set.
 #[tokio::test]
-async fn any_other_server_gets_no_header_of_a_vendor() {
-    let provider = Provider::custom("https://example.com/v1/").unwrap();
-    let sent = sent(provider, &identified()).await;
-    assert_eq!(headers(&sent), PLAIN.into());
-    assert_eq!(sent.url, "https://example.com/v1/responses");
-    assert_eq!(sent.json()["prompt_cache_key"], "s-1");
-
-    let azure = Provider::named("azure", Some("https://x.openai.azure.com/openai/v1")).unwrap();
-    let sent = self::sent(azure, &identified()).await;
-    assert_eq!(headers(&sent), PLAIN.into());
-    assert_eq!(sent.json()["store"], true);
-}
-
-#[tokio::test]
-async fn the_vendors_profiles_get_theirs() {
-    let vendor = [
-        ("codex-task-type", "compact"),
-        ("openai-beta", "responses=experimental"),
-        ("originator", "longhaul"),
-        ("conversation_id", "s-1"),
-        ("session_id", "s-1"),
-        ("version", env!("CARGO_PKG_VERSION")),
+async fn each_header_is_sent_where_it_belongs() {
+    let azure = "https://x.openai.azure.com/openai/v1";
+    let profiles = [
+        ("openai", None, "https://api.openai.com/v1/responses"),
+        ("openai", Some("https://example.com/v1"), "https://example.com/v1/responses"),
+        ("chatgpt", None, "https://chatgpt.com/backend-api/codex/responses"),
+        ("azure", Some(azure), "https://x.openai.azure.com/openai/v1/responses"),
+        ("mine", Some("https://example.com/v1/"), "https://example.com/v1/responses"),
     ];
-    let expected: BTreeMap<_, _> = PLAIN.into_iter().chain(vendor).collect();
-    for (name, url) in [
-        ("openai", "https://api.openai.com/v1/responses"),
-        ("chatgpt", "https://chatgpt.com/backend-api/codex/responses"),
-    ] {
-        let sent = sent(Provider::named(name, None).unwrap(), &identified()).await;
-        assert_eq!((headers(&sent), sent.url.as_str()), (expected.clone(), url));
-        assert_eq!(sent.json()["store"], false);
+    let kinds = [
+        (TaskKind::Standard, "standard"),
+        (TaskKind::Review, "review"),
+        (TaskKind::Compact, "compact"),
+    ];
+    for (name, url, target) in profiles {
+        let is_vendor = matches!(name, "openai" | "chatgpt");
+        for (task_kind, kind) in kinds {
+            for (has_session, has_key) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let mut provider = Provider::named(name, url).unwrap();
+                let mut request = request();
+                request.task_kind = task_kind;
+                let mut expected = BTreeMap::from(PLAIN);
+                if is_vendor {
+                    expected.extend(VENDOR);
+                    expected.insert("codex-task-type", kind);
+                }
+                if has_session {
+                    request.session_id = "s-1".into();
+                    expected.extend(SESSION.into_iter().filter(|_| is_vendor));
+                }
+                if has_key {
+                    provider = provider.with_auth(ApiKey(Secret::new("sk-1")));
+                    expected.insert("authorization", "Bearer sk-1");
+                }
+                let sent = sent(provider, &request).await;
+                assert_eq!(headers(&sent), expected, "{name} {kind}");
+                assert_eq!(sent.url, target);
+                let key = has_session.then_some("s-1");
+                assert_eq!(sent.json()["prompt_cache_key"].as_str(), key);
+                assert_eq!(sent.json()["store"], name == "azure");
+            }
+        }
     }
-    let anonymous = sent(Provider::named("openai", None).unwrap(), &request()).await;
-    assert!(!headers(&anonymous).contains_key("session_id"));
-    assert_eq!(headers(&anonymous)["codex-task-type"], "standard");
 }
 
 #[tokio::test]
@@ -95,7 +108,8 @@ async fn the_query_is_escaped() {
     let mut provider = Provider::custom("https://example.com/openai").unwrap();
     provider.query =
         vec![("api-version".into(), "2025-04-01 &=#é".into()), ("a/b".into(), String::new())];
-    let url = "https://example.com/openai/responses?api-version=2025-04-01+%26%3D%23%C3%A9&a%2Fb=";
+    let url =
+        "https://example.com/openai/responses?api-version=2025-04-01%20%26%3D%23%C3%A9&a%2Fb=";
     assert_eq!(sent(provider, &request()).await.url, url);
 }
 

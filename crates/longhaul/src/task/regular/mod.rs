@@ -134,7 +134,7 @@ impl<'a> Driver<'a> {
             self.scope.emit(Event::Background(message));
         }
         if let Some(usage) = response.usage {
-            let window = self.scope.context().model_context_window;
+            let window = self.scope.context_window().known_tokens();
             self.scope.state().record_usage(usage, window);
         }
         self.scope.emit_token_count();

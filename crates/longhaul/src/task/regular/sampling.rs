@@ -120,7 +120,10 @@ fn fail(error: ModelError, scope: &TaskScope) -> Fact {
         scope.state().record_rate_limits(*limits);
         scope.emit_token_count();
     }
-    let window = scope.context().model_context_window;
+    if let Some(tokens) = error.context_window() {
+        scope.state().learn_window(&scope.context().settings.model, tokens);
+    }
+    let window = scope.context_window().known_tokens();
     if let (ErrorCode::ContextWindowExceeded, Some(window)) = (error.code(), window) {
         scope.state().mark_window_full(window);
         scope.emit_token_count();
