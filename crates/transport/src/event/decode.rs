@@ -68,7 +68,7 @@ impl Decoder {
 
     /// Reads any event. What is special about deltas makes no difference here but to the time.
     pub(super) fn parse(&mut self, data: &str) -> Result<ResponseEvent, ModelError> {
-        let envelope: Envelope<'_> = serde_json::from_str(data).map_err(|e| not_json(&e))?;
+        let envelope = Envelope::parse(data)?;
         let kind = envelope.r#type.as_deref().unwrap_or_default();
         let item_id: Option<Cow<'_, str>> = read(envelope.item_id);
         match read(envelope.delta).and_then(|text| self.delta(kind, item_id.as_deref(), text)) {
@@ -101,11 +101,6 @@ pub fn decode(data: &str) -> Result<Option<ResponseEvent>, ModelError> {
     Decoder::default().decode(data)
 }
 
-fn not_json(error: &serde_json::Error) -> ModelError {
-    let message = format!("the server sent an event that is not JSON: {error}");
-    ModelError::new(ErrorCode::Protocol, message)
-}
-
 /// The kind of event that a type of delta is.
 fn delta(kind: &str) -> Option<fn(Delta) -> ResponseEvent> {
     Some(match kind {
@@ -119,7 +114,17 @@ fn delta(kind: &str) -> Option<fn(Delta) -> ResponseEvent> {
     })
 }
 
-impl Envelope<'_> {
+impl<'a> Envelope<'a> {
+    fn parse(data: &'a str) -> Result<Self, ModelError> {
+        let error = |what: String| ModelError::new(ErrorCode::Protocol, what);
+        // The parser would take a list for the fields in their order.
+        if data.trim_start().starts_with('[') {
+            return Err(error("the server sent an event that is no JSON object".into()));
+        }
+        serde_json::from_str(data)
+            .map_err(|e| error(format!("the server sent an event that is not JSON: {e}")))
+    }
+
     fn read(&self, data: &str) -> Result<ResponseEvent, ModelError> {
         let kind = self.r#type.as_deref();
         match kind {

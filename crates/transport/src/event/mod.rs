@@ -102,8 +102,13 @@ impl Completed {
     ///
     /// Those are the truth. What the server left out of them is taken from
     /// [`output`](Self::output) where that is safe: if none came, or if every one of them is found
-    /// there by its id, so that the others were plainly missed.
+    /// there by its id, so that the others were plainly missed. Where the two differ otherwise, a
+    /// trace event says so.
     pub fn reconcile(&self, done: Vec<Item>) -> Vec<Item> {
+        if !self.output.is_empty() && self.output != done {
+            let (streamed, at_end) = (done.len(), self.output.len());
+            tracing::debug!(streamed, at_end, "the end of a response repeats other items");
+        }
         let known = |item: &Item| done.iter().find(|d| d.id().is_some() && d.id() == item.id());
         let all_found =
             self.output.iter().filter(|item| known(item).is_some()).count() == done.len();

@@ -100,7 +100,7 @@ fn what_is_not_known_or_not_whole_is_passed_on_whole() {
     for nothing in ["", " ", "[DONE]", " [DONE] "] {
         assert_eq!(decode(nothing).unwrap(), None, "{nothing:?}");
     }
-    for broken in ["{", "[1]", "hello", r#"{"type":"#] {
+    for broken in ["{", "[1]", "[]", " []", "hello", r#"{"type":"#] {
         assert_eq!(decode(broken).unwrap_err().code(), ErrorCode::Protocol, "{broken}");
     }
 }

@@ -103,6 +103,9 @@ impl Reader {
                 return Ok(event);
             }
             let passed = self.wait.passed + start.elapsed();
+            if passed >= limit {
+                return Err(ModelError::timeout(self.wait.phase, limit));
+            }
             if passed.saturating_sub(self.wait.told) >= KEEP_ALIVE_INTERVAL {
                 self.wait.passed = passed;
                 self.wait.told = passed;
