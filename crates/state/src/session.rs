@@ -104,9 +104,9 @@ impl SessionState {
         info.last_token_usage = TokenUsage { total: tokens, ..TokenUsage::default() };
     }
 
-    /// Takes note of limits that the server states.
+    /// Takes note of limits that the server states; those that it leaves out stay known.
     pub fn record_rate_limits(&self, rate_limits: RateLimits) {
-        self.lock().rate_limits = Some(rate_limits);
+        self.lock().rate_limits.get_or_insert_default().update(rate_limits);
     }
 
     /// What the session has used, and the newest limits.

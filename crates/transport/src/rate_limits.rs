@@ -33,6 +33,12 @@ impl RateLimits {
         };
         (limits.primary.is_some() || limits.secondary.is_some()).then_some(limits)
     }
+
+    /// Takes over what `newer` states. A window that it does not state stays as it was known.
+    pub fn update(&mut self, newer: Self) {
+        self.primary = newer.primary.or(self.primary);
+        self.secondary = newer.secondary.or(self.secondary);
+    }
 }
 
 impl RateLimitWindow {
@@ -81,6 +87,23 @@ mod tests {
         };
         let expected = RateLimits { primary: Some(primary), secondary: None };
         assert_eq!(limits, Some(expected));
+    }
+
+    #[test]
+    fn a_window_that_is_not_stated_stays_known() {
+        let window =
+            |used_percent| RateLimitWindow { used_percent, window_minutes: None, resets_at: None };
+        let states = [None, Some(window(1.0))];
+        let news = [None, Some(window(2.0))];
+        for (primary, secondary) in states.into_iter().flat_map(|a| states.map(|b| (a, b))) {
+            for (newer, other) in news.into_iter().flat_map(|a| news.map(|b| (a, b))) {
+                let mut known = RateLimits { primary, secondary };
+                known.update(RateLimits { primary: newer, secondary: other });
+                let expected = |new: Option<_>, old| if new.is_some() { new } else { old };
+                assert_eq!(known.primary, expected(newer, primary));
+                assert_eq!(known.secondary, expected(other, secondary));
+            }
+        }
     }
 
     #[test]

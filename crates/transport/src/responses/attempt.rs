@@ -3,28 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use tokio::time::timeout;
 
 use super::reader;
+use super::refusal::is_event_stream;
 use crate::auth::Credential;
 use crate::error::{ModelError, Phase, clean};
-use crate::event;
 use crate::exchange::{
     Exchange, ExchangeError, ExchangeErrorKind, HttpRequest, HttpResponse, SentSignal,
 };
-use crate::retry::advised_wait;
-use crate::{Deadlines, ErrorCode, Provider, RateLimits, Request, ResponseStream, Secret, encode};
-
-/// What a client calls itself.
-const CLIENT: &str = concat!("longhaul/", env!("CARGO_PKG_VERSION"));
-
-/// As much of an error body is read.
-const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+use crate::{Deadlines, ErrorCode, Provider, Request, ResponseStream, encode};
 
 /// One request and its response.
 #[derive(Clone)]
@@ -51,7 +40,7 @@ impl Attempt {
         if !response.status.is_success() {
             return Err(self.refusal(response).await.with_request_id(request_id));
         }
-        if !is_event_stream(&response.headers) {
+        if !is_event_stream(response.status, &response.headers) {
             return Err(self.no_stream(response).await.with_request_id(request_id));
         }
         Ok(reader::read(self.clone(), response, request_id))
@@ -99,85 +88,6 @@ impl Attempt {
         .with_source(error)
     }
 
-    /// All headers.
-    fn headers(&self, request: &Request) -> Result<HeaderMap, ModelError> {
-        let headers = self.all_headers(request)?;
-        let is_secret = headers.values().any(HeaderValue::is_sensitive);
-        if is_secret && !self.provider.may_carry_secrets() {
-            let message = "the credential was not sent: the base URL is plain http to another \
-                           machine, where others can read it; use https, or allow plain http";
-            return Err(ModelError::new(ErrorCode::Unauthorized, message).not_processed());
-        }
-        Ok(headers)
-    }
-
-    fn all_headers(&self, request: &Request) -> Result<HeaderMap, ModelError> {
-        let mut headers = self.provider.headers.clone();
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(CLIENT));
-        let credential = self.credential.as_ref();
-        if let Some(credential) = credential.filter(|credential| !credential.bearer.is_empty()) {
-            headers.extend(credential.headers.clone());
-            headers.insert(AUTHORIZATION, credential.bearer.bearer_header()?);
-        }
-        if self.provider.vendor_headers {
-            add_vendor_headers(request, &mut headers);
-        }
-        Ok(headers)
-    }
-
-    /// The error in a response with an error status.
-    async fn refusal(&self, response: HttpResponse) -> ModelError {
-        let HttpResponse { status, headers, body, .. } = response;
-        let body = self.error_body(body).await;
-        let mut error = event::from_http(status.as_u16(), &body);
-        if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
-            error = error.map_message(|text| format!("{text} (to {})", target(location)));
-        }
-        error
-            .with_retry_after(advised_wait(&headers, SystemTime::now()))
-            .with_rate_limits(RateLimits::from_headers(&headers))
-    }
-
-    /// The error behind a success that is no event stream.
-    async fn no_stream(&self, response: HttpResponse) -> ModelError {
-        let content_type = response.headers.get(CONTENT_TYPE).cloned();
-        let body = self.error_body(response.body).await;
-        if let Some(error) = event::reported_in(&body) {
-            return error;
-        }
-        let content_type = content_type
-            .as_ref()
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("no content type");
-        let message = format!(
-            "the server answered with {} in place of an event stream; is the base URL right?",
-            clean(content_type)
-        );
-        ModelError::new(ErrorCode::Protocol, message).retryable(false)
-    }
-
-    /// The beginning of an error's body; what cannot be read in time is left out.
-    async fn error_body(
-        &self,
-        mut body: BoxStream<'static, Result<Bytes, ExchangeError>>,
-    ) -> String {
-        let mut text = Vec::new();
-        let read = async {
-            while let Some(Ok(piece)) = body.next().await {
-                let room = MAX_ERROR_BODY_BYTES - text.len();
-                text.extend_from_slice(&piece[..piece.len().min(room)]);
-                if text.len() == MAX_ERROR_BODY_BYTES {
-                    return;
-                }
-            }
-        };
-        // Too late is as good as the end: the status is known.
-        let _ = timeout(self.provider.deadlines.headers, read).await;
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
     /// `error` fit to be reported: without the credentials that the request carried, and with the
     /// time of the next attempt if that is too far away for a wait.
     pub(super) fn finish(&self, error: ModelError) -> ModelError {
@@ -191,15 +101,6 @@ impl Attempt {
             .map_texts(|text| self.redact(text))
             .with_retry_at(retry_at)
             .with_generation(generation)
-    }
-
-    fn redact(&self, text: &str) -> String {
-        let headers = self.provider.headers.values();
-        let sensitive = headers.filter(|value| value.is_sensitive());
-        let texts = sensitive.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let bearer = self.credential.as_ref().map(|credential| credential.bearer.clone());
-        let secrets = bearer.into_iter().chain(texts.map(Secret::new));
-        secrets.fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 }
 
@@ -223,41 +124,9 @@ async fn within<T>(
     timeout(limit, what).await.map_err(|_| ModelError::timeout(phase, limit))
 }
 
-/// Where a redirect leads, without what may be secret.
-fn target(location: &str) -> String {
-    clean(location.split(['?', '#']).next().unwrap_or_default())
-}
-
-fn add_vendor_headers(request: &Request, headers: &mut HeaderMap) {
-    let task_kind = HeaderValue::from_static(request.task_kind.as_str());
-    headers.insert(HeaderName::from_static("codex-task-type"), task_kind);
-    let beta = HeaderValue::from_static("responses=experimental");
-    headers.insert(HeaderName::from_static("openai-beta"), beta);
-    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-    headers.insert(HeaderName::from_static("version"), version);
-    let originator = HeaderName::from_static("originator");
-    headers.entry(originator).or_insert(HeaderValue::from_static("longhaul"));
-    if request.session_id.is_empty() {
-        return;
-    }
-    if let Ok(id) = HeaderValue::from_str(&request.session_id) {
-        headers.insert(HeaderName::from_static("conversation_id"), id.clone());
-        headers.insert(HeaderName::from_static("session_id"), id);
-    }
-}
-
 /// The server's name for the request, fit for a log.
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let names = ["x-request-id", "request-id", "apim-request-id", "cf-ray"];
     let value = names.iter().find_map(|name| headers.get(*name))?;
     value.to_str().ok().map(clean)
-}
-
-/// Servers that send events say so; those that say nothing get the benefit of the doubt.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_none_or(|value| {
-        let value = value.as_bytes();
-        let wanted = b"text/event-stream";
-        value.len() >= wanted.len() && value[..wanted.len()].eq_ignore_ascii_case(wanted)
-    })
 }

@@ -1,7 +1,9 @@
 //! The model behind a server that speaks the Responses API.
 
 mod attempt;
+mod headers;
 mod reader;
+mod refusal;
 
 use std::sync::Arc;
 

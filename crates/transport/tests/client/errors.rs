@@ -75,7 +75,23 @@ const STATUSES: &[(u16, &str, ErrorCode)] = &[
     (429, r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, Code::UsageLimitReached),
     (429, r#"{"error":{"type":"usage_not_included"}}"#, Code::UsageNotIncluded),
     (500, "", Code::ServerError),
-    (500, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, Code::ServerError),
+    (500, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, Code::InvalidRequest),
+    (502, r#"{"error":{"message":"m","code":"invalid_prompt"}}"#, Code::InvalidRequest),
+    (503, r#"{"error":{"message":"m","code":"insufficient_quota"}}"#, Code::UsageLimitReached),
+    (
+        500,
+        r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#,
+        Code::ContextWindowExceeded,
+    ),
+    (500, r#"{"error":{"message":"m","code":"unsupported_value"}}"#, Code::Unsupported),
+    (500, r#"{"error":{"message":"m","type":"authentication_error"}}"#, Code::Unauthorized),
+    (500, r#"{"error":{"message":"m","code":"something_new"}}"#, Code::ServerError),
+    (400, r#"{"error":{"message":"m","code":"unsupported_parameter"}}"#, Code::Unsupported),
+    (
+        413,
+        r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#,
+        Code::ContextWindowExceeded,
+    ),
     (500, r#"{"error":"text"}"#, Code::ServerError),
     (
         500,
@@ -91,11 +107,29 @@ const STATUSES: &[(u16, &str, ErrorCode)] = &[
     (504, "", Code::ServerError),
     (529, r#"{"error":{"type":"overloaded_error"}}"#, Code::ServerError),
     (301, "", Code::InvalidRequest),
-    (304, "", Code::InvalidRequest),
+    (101, "", Code::Protocol),
+    (304, "", Code::Protocol),
+    (402, "", Code::InvalidRequest),
+    (407, "", Code::InvalidRequest),
+    (418, "", Code::InvalidRequest),
+    (421, "", Code::InvalidRequest),
+    (451, "", Code::InvalidRequest),
+    (499, "", Code::InvalidRequest),
+    (501, "", Code::ServerError),
+    (520, "", Code::ServerError),
+    (521, "", Code::ServerError),
+    (522, "", Code::ServerError),
+    (523, "", Code::ServerError),
+    (524, "", Code::ServerError),
+    (525, "", Code::ServerError),
+    (526, "", Code::ServerError),
+    (527, "", Code::ServerError),
+    (530, "error code: 1016", Code::ServerError),
+    (599, "", Code::ServerError),
 ];
 
 #[tokio::test]
-async fn statuses_and_bodies() {
+async fn f034_statuses_and_bodies() {
     for &(status, body, code) in STATUSES {
         let error = refused(status, body).await;
         let seen = (error.code(), error.status(), error.is_retryable(), error.stage());
@@ -199,7 +233,7 @@ async fn a_redirect_is_an_error_that_says_where_to() {
 }
 
 #[tokio::test]
-async fn a_success_that_is_no_event_stream() {
+async fn f039_a_success_that_is_no_event_stream() {
     let page = Course::new().head(200).header("content-type", "text/html").body("<html>");
     let whole =
         Course::json(200, r#"{"id":"r","object":"response","status":"completed","error":null}"#);
@@ -225,6 +259,15 @@ async fn a_success_that_is_no_event_stream() {
             (code, text, retryable)
         );
         assert_eq!(error.status(), None);
+    }
+    for status in [204, 205, 206] {
+        let error = failure(Provider::neutral(), Course::new().head(status)).await;
+        let events = Course::new().head(status).header("content-type", "text/event-stream");
+        let with_events = failure(Provider::neutral(), events.body(super::support::HELLO)).await;
+        for error in [error, with_events] {
+            let seen = (error.code(), error.to_string(), error.is_retryable());
+            assert_eq!(seen, (Code::Protocol, place(&format!("status {status}")), false));
+        }
     }
 }
 

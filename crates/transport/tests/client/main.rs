@@ -7,5 +7,6 @@ mod deadlines;
 mod errors;
 mod headers;
 mod live;
+mod refusals;
 mod retries;
 mod support;
