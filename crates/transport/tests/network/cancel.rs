@@ -7,14 +7,16 @@ use longhaul_testkit::raw::{Course, RawServer};
 use longhaul_testkit::server::{Gate, Reply, ReplyOutcome, Server};
 use longhaul_transport::{Model, ResponseEvent, ResponsesClient};
 
-use super::support::{BOTH, Protocol, begun, client, request, succeed};
+use tokio::time::timeout;
+
+use super::support::{BOTH, NEVER, Protocol, begun, client, request, succeed};
 
 /// Over HTTP/1.1 the connection of the first request is closed; over HTTP/2 it serves the next one.
 async fn assert_let_go(protocol: Protocol, server: &Server, client: &ResponsesClient) {
-    let end = server.wait_until_reply_ended(0).await;
+    let end = timeout(NEVER, server.wait_until_reply_ended(0)).await.unwrap();
     assert!(matches!(end, ReplyOutcome::ClientClosed { .. }), "{protocol:?}: {end:?}");
     if protocol == Protocol::Http1 {
-        server.connection_closed(0).await;
+        timeout(NEVER, server.connection_closed(0)).await.unwrap();
     }
     succeed(client).await;
     let connections = if protocol == Protocol::Http1 { 2 } else { 1 };

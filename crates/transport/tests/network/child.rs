@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use longhaul_testkit::tls::Authority;
+use tokio::time::timeout;
+
+use super::support::NEVER;
 
 /// Names the test that a child is to run.
 const VARIABLE: &str = "LONGHAUL_TEST_CHILD";
@@ -21,7 +24,8 @@ pub(crate) fn with_own_roots<F: Future<Output = ()>>(
         let authority = Authority::new().unwrap();
         fs::write(env::var_os("SSL_CERT_FILE").unwrap(), authority.certificate_pem()).unwrap();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        return runtime.worker_threads(2).enable_all().build().unwrap().block_on(body(authority));
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        return runtime.block_on(async { timeout(NEVER, body(authority)).await.unwrap() });
     }
     let roots = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
         "{}-{}.pem",

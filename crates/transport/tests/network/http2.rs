@@ -134,8 +134,9 @@ fn f023_a_paused_consumer_bounds_the_server_and_resumes_whole() {
             let sent = server.sent_body_bytes(0);
             if is_bounded {
                 assert_eq!(outcome, ReplyOutcome::Blocked);
+                // One window on its way, one read ahead, and what the reader took for its first event.
                 assert!(
-                    sent <= 2 * MIB + 64 * 1024,
+                    sent <= 3 * MIB + 64 * 1024,
                     "{sent} bytes sent to a reader that stands still"
                 );
                 assert!(!server.requests()[0].reply_outcome.is_end());

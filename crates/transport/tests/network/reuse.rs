@@ -1,7 +1,7 @@
 //! Connections that are used again, and those that cannot be.
 
 use longhaul_testkit::raw::{Course, RawServer};
-use longhaul_testkit::server::{Framing, Gate, Reply, Server};
+use longhaul_testkit::server::{Framing, Gate, Reply, Script, Server};
 use longhaul_transport::{Phase, ResponsesClient};
 
 use super::support::{
@@ -31,8 +31,7 @@ async fn start(after: impl FnOnce(Course) -> Course) -> (RawServer, ResponsesCli
 async fn one_connection_serves_one_request_after_another() {
     for framing in [Framing::Chunked, Framing::ContentLength] {
         let reply = || Reply::text("hello").framing(framing);
-        let server =
-            Server::start((0..5).map(|_| reply()).collect::<longhaul_testkit::server::Script>());
+        let server = Server::start((0..5).map(|_| reply()).collect::<Script>());
         let server = server.await.unwrap();
         let client = client(&server.base_url());
         for _ in 0..5 {
@@ -40,6 +39,29 @@ async fn one_connection_serves_one_request_after_another() {
         }
         assert_eq!(server.connections(), 1, "{framing:?}");
     }
+}
+
+/// The end of the body comes after the terminal event was read and the stream dropped: the connection is kept for it.
+#[tokio::test]
+async fn a_connection_is_used_again_though_the_end_of_its_body_comes_late() {
+    const ROUNDS: usize = 20;
+    let gates: Vec<Gate> = (0..ROUNDS).map(|_| Gate::new("before the end")).collect();
+    let whole = || Reply::sse().events(hello().completed());
+    let replies = gates.iter().map(|gate| whole().gate(gate));
+    let server = Server::start(replies.collect::<Script>()).await.unwrap();
+    let client = client(&server.base_url());
+    for (order, gate) in gates.iter().enumerate() {
+        succeed(&client).await;
+        gate.reached().await;
+        gate.open();
+        server.wait_until_reply_ended(order).await;
+        for _ in 0..1000 {
+            // The client's task reads the end.
+            tokio::task::yield_now().await;
+        }
+    }
+    // A machine that stands still for long enough costs a connection; a client that does not wait costs all.
+    assert!(server.connections() < ROUNDS, "{} connections", server.connections());
 }
 
 /// The server closes before the second request is written: whether the client has noticed or not, it comes through.

@@ -17,6 +17,9 @@ use longhaul_transport::{
 /// A deadline in a test in which nothing but it can happen.
 pub(crate) const MOMENT: Duration = Duration::from_millis(50);
 
+/// Far more than anything here takes: what never comes shall fail its test, not hang it.
+pub(crate) const NEVER: Duration = Duration::from_secs(60);
+
 /// A provider that waits no longer than a millisecond between attempts.
 pub(crate) fn provider(base_url: &str) -> Provider {
     let mut provider = Provider::custom(base_url).unwrap();
