@@ -13,6 +13,10 @@ use crate::auth::Credential;
 
 const ACCOUNT_HEADER: HeaderName = HeaderName::from_static("chatgpt-account-id");
 
+/// The cool-down between refreshes of tokens that the server goes on refusing doubles so often, to
+/// about an hour.
+const MAX_DOUBLINGS: u32 = 6;
+
 /// One version of the login. It never changes; the next one takes its place.
 pub(super) struct Held {
     pub(super) stored: Arc<Stored>,
@@ -24,6 +28,8 @@ pub(super) struct Held {
     pub(super) unsaved_over: Option<Arc<Stored>>,
     /// Counts the bearers, from 1.
     pub(super) generation: u64,
+    /// How many refreshes in a row were made because the server had refused new tokens.
+    pub(super) strikes: u32,
 }
 
 impl Held {
@@ -35,6 +41,7 @@ impl Held {
             obtained: None,
             unsaved_over: None,
             generation: 1,
+            strikes: 0,
         }
     }
 
@@ -56,6 +63,7 @@ impl Held {
             obtained: self.obtained,
             unsaved_over: self.unsaved_over.clone(),
             generation: self.generation,
+            strikes: self.strikes,
         }
     }
 
@@ -84,6 +92,17 @@ impl Held {
     /// Whether it is so new that another refresh would not help.
     pub(super) fn is_fresh(&self, cool_down: Duration) -> bool {
         is_fresh(self.age(), self.stored.last_refresh, SystemTime::now(), cool_down)
+    }
+
+    /// The strikes of the next refresh, if the server refuses these tokens; `None` if they are so
+    /// new that another refresh would not help. The cool-down doubles with each strike.
+    pub(super) fn next_strikes(&self, cool_down: Duration) -> Option<u32> {
+        let wait = cool_down.saturating_mul(1 << self.strikes.min(MAX_DOUBLINGS));
+        if self.is_fresh(wait) {
+            return None;
+        }
+        let again = self.is_fresh(wait.saturating_mul(2));
+        Some(if again { self.strikes.saturating_add(1) } else { 0 })
     }
 
     fn age(&self) -> Option<Age> {

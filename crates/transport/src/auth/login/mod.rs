@@ -83,8 +83,9 @@ pub struct LoginOptions {
     /// How long to wait for another process that is refreshing. Longer than `request_timeout`, or
     /// a slow server looks like a hung process. Default: 60 s.
     pub lock_timeout: Duration,
-    /// After a failed refresh that may pass, none is tried for so long; and tokens refused by the
-    /// server when they are no older than this are not renewed again. Default: 60 s.
+    /// After a failed refresh that may pass, none is tried for so long. Tokens that the server
+    /// refuses though they are no older than this are not renewed again; if it goes on, that time
+    /// doubles with each refresh, to an hour at the default. Default: 60 s.
     pub cool_down: Duration,
 }
 
@@ -207,7 +208,7 @@ impl Login {
         if standing == Standing::Good || held.is_fresh(self.inner.options.cool_down) {
             return Ok(());
         }
-        match self.inner.renewed(held.generation).await {
+        match self.inner.renewed(held.generation, 0).await {
             Err(error) if standing == Standing::Expired => Err(error),
             _ => Ok(()),
         }
@@ -230,10 +231,13 @@ impl Auth for Login {
         if held.generation != generation {
             return Ok(true);
         }
-        if held.stored.tokens().is_none() || held.is_fresh(self.inner.options.cool_down) {
+        if held.stored.tokens().is_none() {
             return Ok(false);
         }
-        self.inner.renewed(generation).await?;
+        let Some(strikes) = held.next_strikes(self.inner.options.cool_down) else {
+            return Ok(false);
+        };
+        self.inner.renewed(generation, strikes).await?;
         Ok(self.inner.held().generation != generation)
     }
 }

@@ -219,7 +219,14 @@ impl Sending {
         let renewed = reply.access.is_some();
         let lifetime = reply.lifetime.or_else(|| lifetime_of(&tokens)).filter(|_| renewed);
         let obtained = Some((Instant::now(), lifetime));
-        let held = Held { stored: Arc::new(stored), seen, obtained, unsaved_over, generation: 1 };
+        let held = Held {
+            stored: Arc::new(stored),
+            seen,
+            obtained,
+            unsaved_over,
+            generation: 1,
+            strikes: 0,
+        };
         let result = match reply.bad_access {
             None => Ok(()),
             Some(bad) => Err(transient(format!("the token endpoint's access token {bad}"))),

@@ -138,7 +138,13 @@ impl Inner {
 
     /// Sees to a login newer than `generation`. All that ask meanwhile get the outcome of one
     /// refresh, which goes on if they stop waiting.
-    pub(super) async fn renewed(self: &Arc<Self>, generation: u64) -> Result<(), ModelError> {
+    ///
+    /// `strikes` is for the login that comes of it.
+    pub(super) async fn renewed(
+        self: &Arc<Self>,
+        generation: u64,
+        strikes: u32,
+    ) -> Result<(), ModelError> {
         let flight = {
             let mut state = self.lock();
             if state.held.generation != generation {
@@ -148,7 +154,7 @@ impl Inner {
                 flight
             } else {
                 state.may_try(self.options.cool_down)?;
-                let flight = self.start(Arc::clone(&state.held))?;
+                let flight = self.start(Arc::clone(&state.held), strikes)?;
                 state.flight = Some(flight.clone());
                 flight
             }
@@ -157,20 +163,20 @@ impl Inner {
     }
 
     /// Begins a refresh in a task of its own.
-    fn start(self: &Arc<Self>, held: Arc<Held>) -> Result<Flight, ModelError> {
+    fn start(self: &Arc<Self>, held: Arc<Held>, strikes: u32) -> Result<Flight, ModelError> {
         let Ok(runtime) = Handle::try_current() else {
             let message = "a login can be refreshed only within a tokio runtime".to_owned();
             return Err(transient(message).retryable(false));
         };
         let inner = Arc::clone(self);
-        let task = runtime.spawn(async move { inner.refresh(held).await });
+        let task = runtime.spawn(async move { inner.refresh(held, strikes).await });
         let ended = "the refresh of the login was given up: its runtime ended";
         let outcome =
             task.map(move |ended_as| ended_as.unwrap_or_else(|_| Err(transient(ended.to_owned()))));
         Ok(outcome.boxed().shared())
     }
 
-    async fn refresh(self: Arc<Self>, held: Arc<Held>) -> Result<(), ModelError> {
+    async fn refresh(self: Arc<Self>, held: Arc<Held>, strikes: u32) -> Result<(), ModelError> {
         let path = shown(self.store.path());
         tracing::debug!(path, generation = held.generation, "refreshing the stored login");
         let (store, exchange) = (self.store.clone(), Arc::clone(&self.exchange));
@@ -178,7 +184,7 @@ impl Inner {
         let mut state = self.lock();
         state.flight = None;
         if let Some(next) = renewed.held {
-            state.hold(next);
+            state.hold(Held { strikes, ..next });
         }
         if let Err(error) = &renewed.result {
             tracing::warn!(path, %error, "the stored login was not refreshed");
