@@ -28,6 +28,7 @@ const AZURE_HOSTS: [&str; 5] =
     ["openai.azure.", "cognitiveservices.azure.", "aoai.azure.", "azure-api.", "azurefd."];
 
 /// A server and how it wants to be spoken to.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the server")]
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Provider {
