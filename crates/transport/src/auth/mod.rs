@@ -30,7 +30,60 @@ impl Credential {
     }
 }
 
-/// Where the credential of a request comes from.
+/// Where the credential of a request comes from: [`ApiKey`], [`Login`], or a host's own.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use longhaul_transport::auth::{Auth, Credential};
+/// use longhaul_transport::{ErrorCode, ModelError, Secret};
+/// use url::Url;
+///
+/// /// Asks the host's vault for a token, and for another when the server refuses it.
+/// struct Vault {
+///     held: Mutex<(Secret, u64)>,
+/// }
+///
+/// impl Vault {
+///     async fn fetch(&self) -> Result<Secret, ModelError> {
+///         Ok(Secret::new("from the vault"))
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl Auth for Vault {
+///     async fn credential(&self, target: &Url) -> Result<Option<Credential>, ModelError> {
+///         if target.host_str() != Some("models.example.com") {
+///             let message = "the vault's token is for models.example.com alone";
+///             return Err(ModelError::new(ErrorCode::Unauthorized, message));
+///         }
+///         let (secret, generation) = self.held.lock().unwrap().clone();
+///         let mut credential = Credential::new(secret);
+///         credential.generation = generation;
+///         Ok(Some(credential))
+///     }
+///
+///     async fn refresh(&self, generation: u64) -> Result<bool, ModelError> {
+///         if self.held.lock().unwrap().1 != generation {
+///             return Ok(true); // Another caller was first.
+///         }
+///         let secret = self.fetch().await?;
+///         let mut held = self.held.lock().unwrap();
+///         if held.1 == generation {
+///             *held = (secret, generation + 1);
+///         }
+///         Ok(true)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let vault = Vault { held: Mutex::new((Secret::new("old"), 1)) };
+/// let target = "https://models.example.com/v1/responses".parse().unwrap();
+/// assert!(vault.refresh(1).await.unwrap());
+/// assert_eq!(vault.credential(&target).await.unwrap().unwrap().generation, 2);
+/// # }
+/// ```
 #[async_trait]
 pub trait Auth: Send + Sync {
     /// The credential of the next request, which goes to `target`; `None` sends none.

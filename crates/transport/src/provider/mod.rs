@@ -24,6 +24,7 @@ pub const DEFAULT_MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// A server and how it wants to be spoken to.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the server")]
 #[derive(Clone)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a server")]

@@ -3,6 +3,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
+mod answers;
+mod child;
 mod files;
+mod processes;
 mod refresh;
+mod storing;
 mod support;

@@ -137,7 +137,7 @@ fn client_of(folder: &Folder, server: &TokenServer) -> (ResponsesClient, Login) 
     (ResponsesClient::with_exchange(client, exchange()), login)
 }
 
-fn scripted(folder: &Folder, replies: Vec<Value>) -> (Login, ScriptedExchange) {
+fn scripted(folder: &Folder, replies: &[Value]) -> (Login, ScriptedExchange) {
     let courses = replies.iter().map(|reply| Course::json(200, reply.to_string()));
     let exchange = ScriptedExchange::new(courses);
     let options = LoginOptions::default();
@@ -149,7 +149,7 @@ fn scripted(folder: &Folder, replies: Vec<Value>) -> (Login, ScriptedExchange) {
 async fn f073_ten_minutes_of_refusals_make_a_few_refreshes_further_and_further_apart() {
     let folder = Folder::new();
     write_login(&folder.login(), &login_file("acc", &access(0, HOUR), 0));
-    let (login, network) = scripted(&folder, (1..20).map(|n| tokens(n, HOUR)).collect());
+    let (login, network) = scripted(&folder, &(1..20).map(|n| tokens(n, HOUR)).collect::<Vec<_>>());
     let mut made_at = Vec::new();
     for second in (0..=600).step_by(10) {
         let generation = ask(&login).await.unwrap().generation;
@@ -217,7 +217,7 @@ async fn f072_tokens_obtained_here_age_by_a_clock_that_nobody_sets() {
     let replies = (1..4).map(
         |n| json!({"access_token": lasting(n), "refresh_token": refresh(n), "expires_in": HOUR}),
     );
-    let (login, network) = scripted(&folder, replies.collect());
+    let (login, network) = scripted(&folder, &replies.collect::<Vec<_>>());
     assert_eq!(number(&bearer(&login).await), 1);
     tokio::time::advance(Duration::from_secs(54 * 60)).await;
     assert_eq!(number(&bearer(&login).await), 1);

@@ -1,7 +1,8 @@
 //! A login on disk, a token endpoint that rotates refresh tokens, and JSON web tokens.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -255,7 +256,7 @@ pub(crate) fn printed(error: &(dyn std::error::Error + 'static)) -> String {
     let mut all = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        all += &format!(" {error} {error:?}");
+        write!(all, " {error} {error:?}").unwrap();
         cause = error.source();
     }
     all
