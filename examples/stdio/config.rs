@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longhaul::coding::{CodingContext, INSTRUCTIONS, default_reasoning};
-use longhaul::state::protocol::{Config, ProviderConfig, TimeoutsMs};
-use longhaul::transport::auth::ApiKey;
-use longhaul::transport::provider::Profile;
-use longhaul::transport::{Deadlines, Provider, ProviderError, RetryPolicy, Secret};
+use longhaul::state::protocol::Config;
 use longhaul::{Agent, AgentBuilder};
 
 use crate::json::repeated_key;
+use crate::model;
 
 const USAGE: &str = "usage: stdio --config FILE";
 
@@ -19,7 +17,7 @@ const USAGE: &str = "usage: stdio --config FILE";
 pub(crate) struct Setup {
     pub(crate) agent: Agent,
     pub(crate) model: String,
-    /// What the configuration asks for and this version does not do.
+    /// What the configuration asks for and does not get.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -81,8 +79,8 @@ fn set_up(config: Config) -> Result<Setup, String> {
     check(&config)?;
     let cwd = working_folder(config.cwd.as_deref())?;
     let warnings = warnings(&config);
-    let provider = provider(&config.provider, config.max_event_bytes)?;
-    let mut agent = Agent::builder(config.model.clone(), provider)
+    let source = model::source(&config)?;
+    let mut agent = Agent::builder(config.model.clone(), source)
         .instructions(config.instructions.unwrap_or_else(|| INSTRUCTIONS.to_owned()))
         .context(CodingContext::new(config.user_instructions))
         .default_reasoning(default_reasoning)
@@ -116,13 +114,6 @@ fn check(config: &Config) -> Result<(), String> {
     if config.model.trim().is_empty() {
         return Err("`model` is empty: name one".into());
     }
-    let stored_login = [
-        ("auth_file", config.auth_file.is_some()),
-        ("token_endpoint", config.token_endpoint.is_some()),
-    ];
-    if let Some((key, _)) = stored_login.iter().find(|(_, is_set)| *is_set) {
-        return Err(format!("`{key}`: stored logins are not supported by this version"));
-    }
     let bounds = [
         ("max_model_calls", config.max_model_calls == 0),
         ("max_event_bytes", config.max_event_bytes == 0),
@@ -150,80 +141,28 @@ fn working_folder(configured: Option<&Path>) -> Result<PathBuf, String> {
     Ok(cwd.to_owned())
 }
 
-/// Keys that this version reads and does not act on.
+/// Keys that are read and not acted on.
 fn warnings(config: &Config) -> Vec<String> {
     let keys = [
-        ("home", config.home.is_some(), "nothing is stored"),
-        ("snapshots", config.snapshots, "no snapshot is taken"),
+        (
+            "auth_file",
+            config.auth_file.is_some() && !model::takes_login(&config.provider),
+            "its provider takes API keys only",
+        ),
+        (
+            "token_endpoint",
+            config.token_endpoint.is_some() && config.auth_file.is_none(),
+            "without `auth_file` there is nothing to refresh",
+        ),
+        ("home", config.home.is_some(), "this version stores nothing"),
+        ("snapshots", config.snapshots, "this version takes no snapshots"),
         (
             "auto_compact_token_limit",
             config.auto_compact_token_limit.is_some(),
-            "conversations are not compacted",
+            "this version does not compact conversations",
         ),
-        ("review_model", config.review_model.is_some(), "there are no reviews"),
+        ("review_model", config.review_model.is_some(), "this version has no reviews"),
     ];
     let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
-    set.map(|(key, _, effect)| format!("`{key}` has no effect in this version: {effect}")).collect()
-}
-
-fn provider(config: &ProviderConfig, max_event_bytes: usize) -> Result<Provider, String> {
-    let name = config.name.as_deref().unwrap_or("openai");
-    let url = config.base_url.as_deref();
-    let mut provider = Provider::named(name, url).map_err(|e| format!("`provider`: {e}"))?;
-    if let Some(key) = api_key(config, Profile::of(name))? {
-        provider = provider.with_auth(ApiKey(key));
-    }
-    provider.query.clone_from(&config.query_params);
-    add_headers(config, &mut provider).map_err(|e| format!("`provider`: {e}"))?;
-    let retry = RetryPolicy::default();
-    provider.retry = RetryPolicy::new(
-        config.request_max_retries.unwrap_or(retry.request_max_retries),
-        config.stream_max_retries.unwrap_or(retry.stream_max_retries),
-    );
-    provider.deadlines = deadlines(config.timeouts_ms);
-    provider.max_event_bytes = max_event_bytes;
-    Ok(provider)
-}
-
-fn add_headers(config: &ProviderConfig, provider: &mut Provider) -> Result<(), ProviderError> {
-    provider.add_profile_env_headers()?;
-    for (name, value) in &config.http_headers {
-        provider.add_header(name, value, true)?;
-    }
-    for (name, variable) in &config.env_http_headers {
-        provider.add_env_header(name, variable)?;
-    }
-    Ok(())
-}
-
-/// The key: from the variable that is named, which must hold one; else from the profile's, which
-/// a server of one's own may do without.
-fn api_key(config: &ProviderConfig, profile: &Profile) -> Result<Option<Secret>, String> {
-    let Some(variable) = config.api_key_env.as_deref().or(profile.key_variable) else {
-        return Ok(None);
-    };
-    let key = std::env::var(variable).ok().map(Secret::new).filter(|key| !key.is_empty());
-    let may_be_missing = config.api_key_env.is_none() && config.base_url.is_some();
-    if key.is_none() && !may_be_missing {
-        return Err(format!(
-            "environment variable {variable} is not set: put the API key into it, \
-             or name another in `provider.api_key_env`"
-        ));
-    }
-    Ok(key)
-}
-
-fn deadlines(config: TimeoutsMs) -> Deadlines {
-    let mut deadlines = Deadlines::default();
-    let set = |deadline: &mut Duration, limit: Option<u64>| {
-        if let Some(limit) = limit {
-            *deadline = Duration::from_millis(limit);
-        }
-    };
-    set(&mut deadlines.connect, config.connect);
-    set(&mut deadlines.send, config.send);
-    set(&mut deadlines.headers, config.headers);
-    set(&mut deadlines.first_event, config.first_event);
-    set(&mut deadlines.idle, config.idle);
-    deadlines
+    set.map(|(key, _, effect)| format!("`{key}` has no effect: {effect}")).collect()
 }

@@ -6,6 +6,7 @@
 
 mod config;
 mod json;
+mod model;
 mod output;
 mod session;
 mod submission;
