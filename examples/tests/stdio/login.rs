@@ -92,7 +92,6 @@ async fn a_login_that_cannot_be_refreshed_is_one_clear_error() {
     assert_eq!(error["msg"]["retryable"], false);
     assert!(text(&error["msg"]["message"]).contains("sign in again"), "{error}");
     assert!(!json!(events).to_string().contains("canary"), "{events:?}");
-    program.shut_down().await;
     assert_eq!(asked(&server).len(), 1);
 }
 
