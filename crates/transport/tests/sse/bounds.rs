@@ -1,6 +1,7 @@
 //! How much is held and how much is done, counted.
 
 use allocation_counter::measure;
+use longhaul_transport::event;
 use longhaul_transport::sse::{Decoder, SseError};
 
 use super::support::{NO_LIMIT, decode_within};
@@ -119,6 +120,36 @@ fn e23_the_work_grows_as_the_body_does() {
             assert!(twice.bytes_total <= 5 << 19, "{kind}, {piece}: {twice:?}");
             assert!(twice.count_total <= once.count_total + 2, "{kind}, {piece}: {twice:?}");
             assert!(twice.count_total < 30, "{kind}, {piece}: {twice:?}");
+        }
+    }
+}
+
+/// For the text alone; the id is shared. A text with escapes goes through a buffer of the JSON parser, which grows.
+#[test]
+fn a_delta_takes_memory_once() {
+    for (text, times) in [("hello", 1), ("hello \\\"you\\\"\\n", 4)] {
+        let delta = format!(
+            "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\
+             \"sequence_number\":7,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\
+             \"delta\":\"{text}\",\"logprobs\":[],\"obfuscation\":\"x\"}}\n\n"
+        );
+        let body = delta.repeat(1_000);
+        for piece in [100, 1_400, NO_LIMIT] {
+            let mut count = 0;
+            let info = measure(|| {
+                let mut lines = Decoder::new(NO_LIMIT);
+                let mut events = event::Decoder::default();
+                for mut piece in body.as_bytes().chunks(piece) {
+                    while let Some(data) = lines.next_event(&mut piece).unwrap() {
+                        count += usize::from(events.decode(data).unwrap().is_some());
+                    }
+                }
+            });
+            assert_eq!(count, 1_000);
+            assert!(
+                info.count_total <= times * 1_000 + 10,
+                "{text} in pieces of {piece}: {info:?}"
+            );
         }
     }
 }

@@ -26,6 +26,7 @@ fn e03_a_byte_order_mark_in_three_pieces() {
     }
     let empty: &[u8] = b"";
     assert_eq!(decode([empty, &body[..1], empty, &body[1..]]).0, ["1"]);
+    assert_events("\u{feff}data: 1\n\n", &["1"]);
     assert_events(b"\xEF\xBBdata:1\n\ndata:2\n\n", &["2"]);
     assert_events("\u{feff}\n\ndata\n\n", &[""]);
 }
