@@ -77,6 +77,8 @@ impl Program {
         let mut command = Command::new(example("stdio"));
         command.arg("--config").arg(path).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("OPENAI_API_KEY", "sk-openai").env("OPENAI_ORGANIZATION", " org ");
+        command.env("OPENAI_PROJECT", " ");
         command.env("SHELL", "/bin/sh").env("A_KEY", "sk-canary").env("A_HEADER", "from-env");
         let (stdout, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         stdout.set_nonblocking(true).unwrap();

@@ -419,3 +419,24 @@ async fn an_assumed_window_is_told_once_and_not_passed_off_as_known() {
     assert!(!shorts(&events).iter().any(|event| event.contains("background_event")));
     program.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_profile_brings_its_key_and_its_headers_and_others_bring_none() {
+    let server = Server::start(["one", "two"].map(Reply::text)).await.unwrap();
+    let folder = Folder::new();
+    let names = ["authorization", "openai-organization", "openai-project", "openai-beta"];
+    let beta = Some("responses=experimental");
+    for (name, expected) in [
+        ("OpenAI", [Some("Bearer sk-openai"), Some("org"), None, beta]),
+        ("test", [None, None, None, None]),
+    ] {
+        let mut settings = config(&server, &folder);
+        settings["provider"]["name"] = json!(name);
+        let mut program = Program::start(&settings, &folder).await;
+        program.say("1", "go").await;
+        program.until("task_complete").await;
+        program.shut_down().await;
+        let request = server.requests().pop().unwrap();
+        assert_eq!(names.map(|header| request.header(header)), expected, "{name}");
+    }
+}
