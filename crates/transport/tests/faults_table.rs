@@ -70,9 +70,7 @@ fn the_table_of_faults_names_tests_that_exist_and_all_of_them() {
     assert!(named.len() > 100, "the table was read");
     let further = table.lines().filter(|line| line.starts_with("* F0")).flat_map(quoted);
     named.extend(further.map(str::to_owned));
-    let missing: Vec<_> = functions
-        .iter()
-        .filter(|name| is_fault_test(name) && !named.contains(**name))
-        .collect();
+    let missing: Vec<_> =
+        functions.iter().filter(|name| is_fault_test(name) && !named.contains(**name)).collect();
     assert!(missing.is_empty(), "not in the table: {missing:?}");
 }

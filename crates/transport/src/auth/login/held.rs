@@ -26,6 +26,9 @@ pub(super) struct Held {
     pub(super) obtained: Option<(Instant, Option<Duration>)>,
     /// What is in the file as long as these tokens could not be stored.
     pub(super) unsaved_over: Option<Arc<Stored>>,
+    /// Whether the tokens took the place of others while this process ran. The date of those that
+    /// it began with says nothing: whoever signed in may have written any.
+    pub(super) is_replacement: bool,
     /// Counts the bearers, from 1.
     pub(super) generation: u64,
     /// How many refreshes in a row were made because the server had refused new tokens.
@@ -40,6 +43,7 @@ impl Held {
             seen: Some(seen),
             obtained: None,
             unsaved_over: None,
+            is_replacement: true,
             generation: 1,
             strikes: 0,
         }
@@ -51,6 +55,7 @@ impl Held {
         self.generation = before.generation + u64::from(!same);
         if same {
             self.obtained = self.obtained.or(before.obtained);
+            self.is_replacement = before.is_replacement;
         }
         self
     }
@@ -62,6 +67,7 @@ impl Held {
             seen: self.seen.clone(),
             obtained: self.obtained,
             unsaved_over: self.unsaved_over.clone(),
+            is_replacement: self.is_replacement,
             generation: self.generation,
             strikes: self.strikes,
         }
@@ -91,7 +97,8 @@ impl Held {
 
     /// Whether it is so new that another refresh would not help.
     pub(super) fn is_fresh(&self, cool_down: Duration) -> bool {
-        is_fresh(self.age(), self.stored.last_refresh, SystemTime::now(), cool_down)
+        let stored = self.stored.last_refresh.filter(|_| self.is_replacement);
+        is_fresh(self.age(), stored, SystemTime::now(), cool_down)
     }
 
     /// The strikes of the next refresh, if the server refuses these tokens; `None` if they are so

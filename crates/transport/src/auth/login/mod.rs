@@ -135,7 +135,7 @@ impl Login {
             }
         }
         let store = Store::at(path.as_ref());
-        let held = Held::read(store.read()?);
+        let held = Held { is_replacement: false, ..Held::read(store.read()?) };
         let inner = Arc::new(Inner::new(store, exchange, options, held));
         Ok(Self { inner, origin: provider.base_url.origin() })
     }

@@ -224,6 +224,7 @@ impl Sending {
             seen,
             obtained,
             unsaved_over,
+            is_replacement: true,
             generation: 1,
             strikes: 0,
         };
