@@ -121,6 +121,19 @@ async fn f065_a_refused_refresh_token_is_final_and_the_file_stays() {
     }
 }
 
+#[tokio::test]
+async fn f065_until_it_expires_the_access_token_of_a_refused_login_is_used() {
+    let folder = Folder::new();
+    stored(&folder, 200);
+    let server = endpoint([Reply::error(400, &json!({"error": "invalid_grant"}))]).await;
+    let login = open(&folder.login(), options(&server));
+    for _ in 0..3 {
+        assert_eq!(number(&bearer(&login).await), 0);
+    }
+    assert!(!may_pass(&login.refresh(1).await.unwrap_err()), "unless the server does not take it");
+    assert_eq!(sent(&server).len(), 1);
+}
+
 /// Another program refreshed without the lock while this one was asking.
 #[tokio::test]
 async fn f065_a_newer_login_on_disk_is_adopted_when_the_old_one_is_refused() {

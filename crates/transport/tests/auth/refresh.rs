@@ -252,10 +252,38 @@ async fn f076_a_refresh_goes_on_when_all_that_wait_for_it_are_gone() {
     gate.reached().await;
     leader.abort();
     assert!(leader.await.unwrap_err().is_cancelled());
+    // Nobody is waiting: the lock is free when the refresh has gone to its end all the same.
+    let lock = std::fs::File::open(folder.path().join("auth.json.lock")).unwrap();
+    let (done, freed) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let _ = done.send(());
+    });
+    gate.open();
+    tokio::time::timeout(Duration::from_secs(60), freed).await.unwrap().unwrap();
+    assert_eq!(read_login(&folder.login())["tokens"]["refresh_token"], json!(refresh(1)));
+    assert_eq!(number(&bearer(&login).await), 1);
+    assert_eq!(issuer.sent(), [refresh(0)]);
+}
+
+#[tokio::test]
+async fn f076_a_follower_gets_the_result_when_the_leader_is_gone() {
+    let folder = Folder::new();
+    write_login(&folder.login(), &login_file("acc", &access(0, -HOUR), 0));
+    let gate = Gate::new("answer");
+    let issuer = Issuer::held_at(HOUR, Some(gate.clone())).await;
+    let login = open(&folder.login(), issuer.options());
+    let leader = tokio::spawn({
+        let login = login.clone();
+        async move { ask(&login).await.map(drop) }
+    });
+    gate.reached().await;
     let follower = tokio::spawn({
         let login = login.clone();
         async move { bearer(&login).await }
     });
+    leader.abort();
+    assert!(leader.await.unwrap_err().is_cancelled());
     gate.open();
     assert_eq!(number(&follower.await.unwrap()), 1);
     assert_eq!(issuer.sent(), [refresh(0)]);

@@ -29,7 +29,7 @@ pub enum LoginError {
     Io {
         /// The file, or the lock file beside it.
         path: String,
-        /// `read`, `locked` or `written`.
+        /// `read`, `locked`, `written` or `deleted`.
         action: &'static str,
         /// The refusal.
         source: io::Error,

@@ -187,13 +187,14 @@ impl Inner {
         if let Some(next) = renewed.held {
             state.hold(Held { strikes, ..next });
         }
-        if let Err(error) = &renewed.result {
-            tracing::warn!(path, %error, "the stored login was not refreshed");
-            state.failure = Some((error.clone(), Instant::now()));
-        } else {
-            tracing::debug!(path, generation = state.held.generation, "the stored login is new");
-        }
+        let failure = renewed.result.as_ref().err().cloned();
+        state.failure = failure.map(|error| (error, Instant::now()));
+        let generation = state.held.generation;
         drop(state);
+        match &renewed.result {
+            Ok(()) => tracing::debug!(path, generation, "the stored login is new"),
+            Err(error) => tracing::warn!(path, %error, "the stored login was not refreshed"),
+        }
         renewed.result
     }
 }
