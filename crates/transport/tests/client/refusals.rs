@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use longhaul_testkit::exchange::Course;
 use longhaul_transport::auth::ApiKey;
 use longhaul_transport::{ErrorCode as Code, Provider, Secret};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::forms::{event, every_form, failed, in_stream, on_top, with_status};
 use super::support::{SECOND, attempt, client, failure, fixture, keyed};
@@ -122,6 +122,20 @@ async fn f030_a_used_up_quota_is_final_in_every_form() {
     }
     let quoted = failed(Course::json(429, fixture("litellm/quota-429.json"))).await;
     assert_eq!((quoted.code(), quoted.is_retryable()), (Code::UsageLimitReached, false));
+    // What a gateway quotes says more than its own code: that it is final, whose it is, when it ends.
+    let quoting = |error: Value| {
+        let message = format!("gateway: failed - {}\nno fallback", json!({ "error": error }));
+        json!({"code": "429", "type": "throttling_error", "message": message})
+    };
+    let limit =
+        json!({"type": "usage_limit_reached", "plan_type": "plus", "resets_at": 4_102_444_800_u64});
+    for course in every_form(&quoting(limit), &[429]) {
+        let error = failed(course).await;
+        assert_eq!((error.plan(), error.retry_at()), (Some("plus"), Some(at)));
+    }
+    for course in every_form(&quoting(json!({"type": "usage_not_included"})), &[429]) {
+        assert_eq!(failed(course).await.code(), Code::UsageNotIncluded);
+    }
     let plan = json!({"code": "usage_not_included", "message": "not in the plan"});
     for course in every_form(&plan, &[429, 403]) {
         let error = failed(course).await;
