@@ -3,8 +3,7 @@
 
 use longhaul_transport::{ErrorCode, ResponseEvent, event, sse};
 
-#[path = "../../crates/transport/tests/sse/reference.rs"]
-mod reference;
+use crate::reference;
 
 /// One event, or what ended the stream.
 type Outcome = Result<ResponseEvent, (ErrorCode, String)>;

@@ -12,5 +12,7 @@
 
 #[path = "../check/bytes_to_events.rs"]
 mod bytes_to_events;
+#[path = "../../crates/transport/tests/sse/reference.rs"]
+mod reference;
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| bytes_to_events::check(body));
