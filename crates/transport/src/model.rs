@@ -55,6 +55,11 @@ pub trait Model: Send + Sync {
         encode(request, &Provider::neutral())
     }
 
+    /// The server behind it, if it is one; for those who watch. Default: none.
+    fn server(&self) -> Option<&Provider> {
+        None
+    }
+
     /// How items are to be written for it. Default: [`WireFormat::default`].
     fn wire_format(&self) -> WireFormat {
         WireFormat::default()

@@ -20,8 +20,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 const KEY: &str = "sk-canary-5f1e9c";
 const HEADER_SECRET: &str = "hdr-canary-77aa";
+const QUERY_SECRET: &str = "qry-canary-31c4";
 
-/// The middle of both, so that a secret that was cut or changed in case is found too.
+/// The middle of all, so that a secret that was cut or changed in case is found too.
 const TRACE_OF_A_SECRET: &str = "canary";
 
 /// Everything that was traced.
@@ -64,6 +65,7 @@ fn traces() -> Traces {
 fn provider(server: &Server) -> Provider {
     let mut provider = Provider::named("openai", Some(&server.base_url())).unwrap();
     provider.add_header("x-gateway-key", HEADER_SECRET, true).unwrap();
+    provider.query.push(("key".into(), QUERY_SECRET.into()));
     provider.with_auth(ApiKey(Secret::new(KEY)))
 }
 
@@ -113,7 +115,7 @@ fn assert_secret(text: &str, of: &str) {
 
 /// Replies that hold both secrets wherever a server can put them, and broken connections.
 fn echoing_replies() -> Vec<(&'static str, Reply)> {
-    let echo = format!("Incorrect API key provided: {KEY}, {HEADER_SECRET}.");
+    let echo = format!("Incorrect API key provided: {KEY}, {HEADER_SECRET}, {QUERY_SECRET}.");
     let body = json!({"error": {"message": echo, "code": "invalid_api_key"}});
     let failed = || ResponseBuilder::new().text("x").failed("server_error", &echo);
     let incomplete = ResponseBuilder::new().incomplete(&echo);
@@ -142,24 +144,44 @@ fn echoing_replies() -> Vec<(&'static str, Reply)> {
     ]
 }
 
+/// A client of HTTP/2 for a server without TLS.
+fn http2(provider: Provider) -> ResponsesClient {
+    let provider_of_tls = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider_of_tls)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http2_prior_knowledge();
+    ResponsesClient::with_client(provider, client.no_proxy().build().unwrap())
+}
+
 /// Real exchanges of all kinds, with the server telling the secrets back; then everything that was said about them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_error_and_no_trace_of_any_crate_holds_a_credential() {
     let listener = traces();
-    for (what, reply) in echoing_replies() {
-        let server = Server::start(Script::new().reply(reply).repeat_last()).await.unwrap();
-        let mut provider = provider(&server);
-        provider.retry = longhaul_transport::RetryPolicy::new(1, 1);
-        let client = ResponsesClient::new(provider).unwrap();
-        let errors = errors(client).await;
-        assert_eq!(errors.is_empty(), what == "success", "{what}");
-        assert_secret(&errors, what);
-        let sent = server.requests();
-        assert_eq!(sent[0].header("authorization"), Some("Bearer sk-canary-5f1e9c"), "{what}");
-        assert_eq!(sent[0].header("x-gateway-key"), Some(HEADER_SECRET), "{what}");
+    for over_http2 in [false, true] {
+        for (what, reply) in echoing_replies() {
+            let what = format!("{what}, HTTP/2: {over_http2}");
+            let script = Script::new().reply(reply).repeat_last();
+            let builder = Server::builder();
+            let builder = if over_http2 { builder.http2() } else { builder };
+            let server = builder.start(script).await.unwrap();
+            let mut provider = provider(&server);
+            provider.retry = longhaul_transport::RetryPolicy::new(1, 1);
+            let client =
+                if over_http2 { http2(provider) } else { ResponsesClient::new(provider).unwrap() };
+            let errors = errors(client).await;
+            assert_eq!(errors.is_empty(), what.starts_with("success"), "{what}");
+            assert_secret(&errors, &what);
+            let sent = &server.requests()[0];
+            assert_eq!(sent.header("authorization"), Some("Bearer sk-canary-5f1e9c"), "{what}");
+            assert_eq!(sent.header("x-gateway-key"), Some(HEADER_SECRET), "{what}");
+            assert!(sent.target.ends_with("?key=qry-canary-31c4"), "{what}");
+        }
     }
     let traced = String::from_utf8_lossy(&listener.0.lock().unwrap()).into_owned();
-    for of_crate in ["hyper_util::", "reqwest::"] {
+    for of_crate in ["hyper_util::", "reqwest::", "h2::"] {
         assert!(traced.contains(of_crate), "nothing of {of_crate} was traced");
     }
     assert_secret(&traced, "traces");

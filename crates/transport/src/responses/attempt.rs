@@ -36,6 +36,7 @@ impl Attempt {
             sent: sent.clone(),
         });
         let response = self.in_time(response, &sent).await?;
+        tracing::Span::current().record("http.response.status_code", response.status.as_u16());
         let request_id = request_id(&response.headers);
         if !response.status.is_success() {
             return Err(self.refusal(response).await.with_request_id(request_id));

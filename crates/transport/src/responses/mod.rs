@@ -80,6 +80,10 @@ impl Model for ResponsesClient {
         encode(request, &self.provider)
     }
 
+    fn server(&self) -> Option<&Provider> {
+        Some(&self.provider)
+    }
+
     fn wire_format(&self) -> WireFormat {
         let mut format = WireFormat::default();
         format.item_ids = self.provider.stores_responses;

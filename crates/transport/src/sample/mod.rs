@@ -82,7 +82,7 @@ pub fn sample(
     if let Some(budget) = &policy.budget {
         budget.deposit();
     }
-    let trace = Trace::new(&request);
+    let trace = Trace::new(&request, model.server());
     let sampling = Sampling {
         model,
         request,

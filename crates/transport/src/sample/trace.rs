@@ -6,7 +6,16 @@
 use tracing::{Span, field};
 
 use crate::retry::Verdict;
-use crate::{ModelError, Request, ResponseEvent};
+use crate::{ModelError, Provider, Request, ResponseEvent};
+
+/// The name of a provider: that of the conventions, where they have one.
+fn provider_name(server: &Provider) -> &str {
+    match (server.vendor_headers, server.stores_responses) {
+        (true, _) => "openai",
+        (false, true) => "azure.ai.openai",
+        (false, false) => &server.name,
+    }
+}
 
 /// The span of a step, and that of its present attempt.
 pub(super) struct Trace {
@@ -19,7 +28,7 @@ pub(super) struct Trace {
 
 impl Trace {
     /// The span of a step that asks for `request`, a child of the current span.
-    pub(super) fn new(request: &Request) -> Self {
+    pub(super) fn new(request: &Request, server: Option<&Provider>) -> Self {
         let step = tracing::info_span!(
             "chat",
             otel.name = %format_args!("chat {}", request.model),
@@ -31,9 +40,9 @@ impl Trace {
             gen_ai.request.max_tokens = request.options.max_output_tokens,
             gen_ai.request.temperature = request.options.temperature,
             gen_ai.request.top_p = request.options.top_p,
-            gen_ai.provider.name = field::Empty,
-            server.address = field::Empty,
-            server.port = field::Empty,
+            gen_ai.provider.name = server.map(provider_name),
+            server.address = server.and_then(|server| server.base_url.host_str()),
+            server.port = server.and_then(|server| server.base_url.port_or_known_default()),
             gen_ai.response.id = field::Empty,
             gen_ai.usage.input_tokens = field::Empty,
             gen_ai.usage.cache_read.input_tokens = field::Empty,
@@ -60,8 +69,6 @@ impl Trace {
                 http.request.method = "POST",
                 http.request.resend_count = self.attempts - 1,
                 http.response.status_code = field::Empty,
-                server.address = field::Empty,
-                server.port = field::Empty,
                 error.type = field::Empty,
             );
             self.attempt = attempt;
