@@ -32,8 +32,9 @@ pub trait Exchange: Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future, or the body of the response, closes the connection. The server may
-    /// have seen the request.
+    /// Dropping the future, or the body of the response, closes the connection (over HTTP/2: ends
+    /// the stream on it), unless the response's [`DoneSignal`] was given. The server may have seen
+    /// the request.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ExchangeError>;
 }
 

@@ -5,8 +5,10 @@
 mod cut;
 mod deadlines;
 mod errors;
+mod forms;
 mod headers;
 mod live;
+mod overflow;
 mod refusals;
 mod retries;
 mod support;

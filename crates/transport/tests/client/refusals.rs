@@ -1,55 +1,14 @@
-//! One and the same error in every form in which servers put it, over scripted exchanges.
+//! What refusals and failures are taken for, whatever their form, and what of them is shown.
 
 use std::time::{Duration, SystemTime};
 
 use longhaul_testkit::exchange::Course;
 use longhaul_transport::auth::ApiKey;
-use longhaul_transport::{ErrorCode as Code, ModelError, Provider, Secret};
+use longhaul_transport::{ErrorCode as Code, Provider, Secret};
 use serde_json::{Value, json};
 
+use super::forms::{event, every_form, failed, in_stream, on_top, with_status};
 use super::support::{SECOND, attempt, client, failure, fixture, keyed};
-
-fn event(event: &Value) -> Course {
-    Course::sse(format!("data: {event}\n\n"))
-}
-
-/// An error object within a response that had begun, where servers put it.
-fn in_stream(error: &Value) -> Vec<Course> {
-    let response = json!({"status": "failed", "error": error});
-    vec![
-        event(&json!({"type": "response.failed", "response": response})),
-        event(&json!({"type": "response.completed", "response": response})),
-        event(&json!({"type": "error", "error": error})),
-        event(&json!({ "error": error })),
-    ]
-}
-
-/// An error without an object of its own: the `error` event's fields, or the body's.
-fn on_top(error: &Value, status: u16) -> Vec<Course> {
-    let mut top = error.clone();
-    let body = Course::json(status, top.to_string());
-    top["type"] = json!("error");
-    vec![event(&top), body]
-}
-
-/// An error object in a refusal, as JSON or as an event stream.
-fn with_status(error: &Value, status: u16) -> Vec<Course> {
-    let body = json!({ "error": error }).to_string();
-    let stream = format!("event: error\ndata: {body}\n\n");
-    vec![Course::json(status, body), Course::new().head(status).body(stream)]
-}
-
-/// The error in every form; with these statuses where it is a refusal.
-fn every_form(error: &Value, statuses: &[u16]) -> Vec<Course> {
-    let with_statuses = statuses
-        .iter()
-        .flat_map(|status| with_status(error, *status).into_iter().chain(on_top(error, *status)));
-    in_stream(error).into_iter().chain(with_statuses).collect()
-}
-
-async fn failed(course: Course) -> ModelError {
-    failure(Provider::neutral(), course).await
-}
 
 /// What the network puts between: its own pages and refusals are named as what they are.
 #[tokio::test]
@@ -163,6 +122,20 @@ async fn f030_a_used_up_quota_is_final_in_every_form() {
     }
     let quoted = failed(Course::json(429, fixture("litellm/quota-429.json"))).await;
     assert_eq!((quoted.code(), quoted.is_retryable()), (Code::UsageLimitReached, false));
+    // What a gateway quotes says more than its own code: that it is final, whose it is, when it ends.
+    let quoting = |error: Value| {
+        let message = format!("gateway: failed - {}\nno fallback", json!({ "error": error }));
+        json!({"code": "429", "type": "throttling_error", "message": message})
+    };
+    let limit =
+        json!({"type": "usage_limit_reached", "plan_type": "plus", "resets_at": 4_102_444_800_u64});
+    for course in every_form(&quoting(limit), &[429]) {
+        let error = failed(course).await;
+        assert_eq!((error.plan(), error.retry_at()), (Some("plus"), Some(at)));
+    }
+    for course in every_form(&quoting(json!({"type": "usage_not_included"})), &[429]) {
+        assert_eq!(failed(course).await.code(), Code::UsageNotIncluded);
+    }
     let plan = json!({"code": "usage_not_included", "message": "not in the plan"});
     for course in every_form(&plan, &[429, 403]) {
         let error = failed(course).await;
@@ -221,75 +194,6 @@ async fn f037_a_missing_earlier_response_is_final() {
         let error = failed(course).await;
         assert_eq!((error.code(), error.is_retryable()), (Code::InvalidRequest, false));
     }
-}
-
-/// A conversation that is too long is told from codes, types and words, in every form.
-#[tokio::test]
-async fn f038_an_overflow_is_recognised_in_every_form() {
-    let errors = [
-        json!({"code": "context_length_exceeded", "message": "m"}),
-        json!({"code": "context_length_exceeded", "type": "invalid_request_error", "message": "m"}),
-        json!({"code": null, "message": "Your input exceeds the context window of this model."}),
-        json!({"code": "400", "message": "litellm.ContextWindowExceededError: m"}),
-        json!({"code": 400, "message": "prompt is too long: 210000 tokens > 200000 maximum"}),
-        json!({"code": 500, "message": "Context size has been exceeded."}),
-        json!({"message": "This model's maximum context length is 8 tokens."}),
-    ];
-    for error in errors {
-        for course in every_form(&error, &[400, 413, 500]) {
-            let what = format!("{course:?}");
-            let error = failed(course).await;
-            let seen = (error.code(), error.is_retryable());
-            assert_eq!(seen, (Code::ContextWindowExceeded, false), "{what}");
-        }
-    }
-    let by_type = json!({"code": 400, "type": "exceed_context_size_error", "message": "m"});
-    for course in in_stream(&by_type).into_iter().chain(with_status(&by_type, 400)) {
-        assert_eq!(failed(course).await.code(), Code::ContextWindowExceeded);
-    }
-}
-
-/// The sizes that servers state are there, as fields or in words, also through a gateway.
-#[tokio::test]
-async fn f038_an_overflow_says_how_large() {
-    let table = [
-        ("llamacpp-ctx-exceeded-400.json", Some(10_249), Some(8192)),
-        ("litellm/ctx-exceeded-openai-400.json", Some(130_000), Some(128_000)),
-        ("litellm/ctx-exceeded-vllm-400.json", Some(5000), Some(4096)),
-        ("litellm/ctx-exceeded-llamacpp-400.json", Some(10_249), Some(8192)),
-        ("litellm/ctx-exceeded-anthropic-400.json", Some(210_000), Some(200_000)),
-        ("litellm/ctx-exceeded-failed.sse", None, None),
-        ("litellm/ctx-exceeded-midstream.sse", Some(130_000), Some(128_000)),
-    ];
-    for (name, prompt, window) in table {
-        let course = if name.ends_with("json") {
-            Course::json(400, fixture(name))
-        } else {
-            Course::sse(fixture(name))
-        };
-        let (client, _) = client(Provider::neutral(), [course]);
-        let error = attempt(&client).await.1.unwrap();
-        let seen = (error.code(), error.prompt_tokens(), error.context_window());
-        assert_eq!(seen, (Code::ContextWindowExceeded, prompt, window), "{name}");
-    }
-    let fields = json!({"type": "exceed_context_size_error", "n_prompt_tokens": "12", "n_ctx": 8});
-    for course in in_stream(&fields) {
-        let error = failed(course).await;
-        assert_eq!((error.prompt_tokens(), error.context_window()), (Some(12), Some(8)));
-    }
-    // Other errors state no sizes, whatever numbers are in them.
-    let other = json!({"code": "server_error", "message": "m", "n_prompt_tokens": 12, "n_ctx": 8});
-    let other = failed(event(&json!({ "error": other }))).await;
-    assert_eq!((other.prompt_tokens(), other.context_window()), (None, None));
-}
-
-/// What a gateway does not pass on cannot be known: it names its own failure, which is repeated.
-#[tokio::test]
-async fn a_gateway_that_hides_the_cause_is_a_failed_server() {
-    let recording = fixture("litellm/ctx-exceeded-error-event.sse");
-    let (client, _) = client(Provider::neutral(), [Course::sse(recording)]);
-    let error = attempt(&client).await.1.unwrap();
-    assert_eq!((error.code(), error.is_retryable()), (Code::ServerError, true));
 }
 
 /// Each code, in each place; unknown codes, missing fields and odd texts are failures that may pass.
