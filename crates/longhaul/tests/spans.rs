@@ -8,9 +8,10 @@ use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
 
 use longhaul::tool::tool;
-use longhaul::transport::{ErrorCode, ModelError};
+use longhaul::transport::{ErrorCode, ModelError, Provider};
 use longhaul::{Agent, Session};
 use longhaul_testkit::ScriptedModel;
+use longhaul_testkit::server::{Reply, Server};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Instrument, Level, Subscriber};
@@ -180,4 +181,25 @@ async fn a_turn_that_fails_says_so_in_its_span() {
     for path in ["invoke_agent", "invoke_agent/chat", "invoke_agent/chat/attempt"] {
         assert_eq!(observed.fields(path, 0)["error.type"], "invalid_request", "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_server_is_named_in_the_spans_of_its_calls() {
+    let observed = Observed::default();
+    let registry = tracing_subscriber::registry().with(observed.clone());
+    let _guard = tracing::subscriber::set_default(registry);
+    let server = Server::start(Reply::text("hello")).await.unwrap();
+    let provider = Provider::custom(&server.base_url()).unwrap();
+    let agent = Agent::builder("test-model", provider).context_window(1000).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    session.prompt("hello").await.unwrap().await.unwrap();
+    let chat = observed.fields("invoke_agent/chat", 0);
+    let names = ["gen_ai.provider.name", "server.address", "server.port"];
+    let port = server.addr().port().to_string();
+    assert_eq!(fields(&chat, names), ["custom", "127.0.0.1", &port]);
+    let attempt = observed.fields("invoke_agent/chat/attempt", 0);
+    assert_eq!(
+        fields(&attempt, ["http.request.method", "http.response.status_code"]),
+        ["POST", "200"]
+    );
 }
