@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use longhaul_history::Prompt;
 use longhaul_testkit::exchange::{Course, ScriptedExchange};
-use longhaul_testkit::server::Gate;
+use longhaul_testkit::server::{Gate, Reply};
 use longhaul_testkit::token::{TokenServer, Tokens};
 use longhaul_transport::auth::{Auth, Login, LoginOptions};
 use longhaul_transport::{ErrorCode, Model, Provider, Request, ResponseEvent, ResponsesClient};
@@ -62,6 +62,24 @@ async fn f060_a_hundred_calls_that_meet_expiry_make_one_refresh() {
     let (bearers, ()) = tokio::join!(calls, open);
     assert!(bearers.iter().all(|bearer| number(bearer) == 1));
     assert_eq!(issuer.sent(), [refresh(0)]);
+}
+
+#[tokio::test]
+async fn f060_a_hundred_calls_share_one_failure() {
+    let folder = Folder::new();
+    write_login(&folder.login(), &login_file("acc", &access(0, -HOUR), 0));
+    let gate = Gate::new("answer");
+    let failure = Reply::error(503, &json!({})).hold_head(&gate);
+    let server = endpoint([failure]).await;
+    let login = open(&folder.login(), options(&server));
+    let calls = join_all((0..100).map(|_| ask(&login)));
+    let open = async {
+        gate.reached().await;
+        gate.open();
+    };
+    let (failed, ()) = tokio::join!(calls, open);
+    assert!(failed.iter().all(|call| call.as_ref().unwrap_err().status() == Some(503)));
+    assert_eq!(sent(&server).len(), 1);
 }
 
 /// A login for a server that knows which tokens are good, and that server's client.
@@ -195,7 +213,7 @@ async fn f072_a_clock_that_is_a_day_ahead_makes_one_refresh_and_no_loop() {
     ] {
         let folder = Folder::new();
         write_login(&folder.login(), &login_file("acc", &stale(0), 0));
-        let server = endpoint([longhaul_testkit::server::Reply::json(&reply)]).await;
+        let server = endpoint([Reply::json(&reply)]).await;
         let login = open(&folder.login(), options(&server));
         for _ in 0..5 {
             assert_eq!(number(&bearer(&login).await), 1);
