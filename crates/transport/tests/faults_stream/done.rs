@@ -104,17 +104,17 @@ async fn a_stream_dropped_before_its_end_tells_nothing() {
     }
 }
 
-/// Of a response that ends otherwise nothing more is wanted, and nothing is known of what else may come.
+/// A failure that the server reports is an end, too; what cannot be understood is none.
 #[tokio::test]
-async fn a_failed_response_closes_its_connection() {
+async fn a_reported_failure_is_told_and_a_broken_stream_is_not() {
     let failed =
         json!({"type": "response.failed", "response": {"error": {"code": "server_error"}}});
     let incomplete = json!({"type": "response.incomplete"});
     let error = json!({"type": "error", "message": "m"});
-    let ends = [failed, incomplete, error].map(|end| body(&[end]));
-    for end in ends.into_iter().chain(["data: {\n\n".to_owned()]) {
+    let ends = [failed, incomplete, error].map(|end| (body(&[end]), true));
+    for (end, is_told) in ends.into_iter().chain([("data: {\n\n".to_owned(), false)]) {
         let watched = Watched::new([end]);
         watched.take(1).await;
-        assert_eq!(watched.at_drop(), Some(false));
+        assert_eq!(watched.at_drop(), Some(is_told));
     }
 }
