@@ -1,5 +1,7 @@
 //! A server that speaks the Responses API, as data.
 
+mod address;
+mod error;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -9,11 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use url::{Host, Url};
+use url::Url;
 
 use crate::RetryPolicy;
 use crate::auth::{Anonymous, ApiKey, Auth, Secret};
 
+use address::parse_base_url;
+pub(crate) use address::{is_loopback, known_url};
+pub use error::ProviderError;
 pub use profile::Profile;
 
 /// The default bound on one event of a stream, in bytes.
@@ -27,7 +32,6 @@ pub const DEFAULT_MAX_RESPONSE_BYTES: u64 = 1024 * 1024 * 1024;
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the server")]
 #[derive(Clone)]
 #[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about a server")]
 pub struct Provider {
     /// A label.
     pub name: String,
@@ -125,40 +129,6 @@ impl Default for Deadlines {
             idle: Duration::from_secs(300),
         }
     }
-}
-
-/// Why a provider cannot be set up. The message says what to change.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProviderError {
-    /// The base URL is unusable.
-    #[error("base URL `{url}`: {problem}")]
-    BaseUrl {
-        /// The address without its user part, query and fragment.
-        url: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A variable that should hold the key does not.
-    #[error("environment variable {variable} is not set: put the API key into it")]
-    MissingKey {
-        /// Its name.
-        variable: String,
-    },
-    /// A header cannot be sent.
-    #[error("header `{name}`: its {part} is not allowed in HTTP")]
-    Header {
-        /// Its name.
-        name: String,
-        /// `name` or `value`.
-        part: &'static str,
-    },
-    /// The profile has no address of its own.
-    #[error("provider `{name}` has no address of its own: set its base URL")]
-    NoBaseUrl {
-        /// The profile.
-        name: String,
-    },
 }
 
 impl Provider {
@@ -336,52 +306,4 @@ impl fmt::Debug for Provider {
 
 fn env(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.trim().is_empty())
-}
-
-/// An address that is part of this program.
-pub(crate) fn known_url(url: &str) -> Url {
-    #[expect(clippy::expect_used, reason = "the addresses are constants, and tests parse each")]
-    Url::parse(url).expect("a constant address is valid")
-}
-
-const NO_SCHEME: &str = "it must begin with http:// or https://";
-
-fn parse_base_url(text: &str) -> Result<Url, ProviderError> {
-    let refuse = |problem: &str| ProviderError::BaseUrl {
-        url: crate::error::clean(without_secrets(text)),
-        problem: problem.into(),
-    };
-    let url = Url::parse(text.trim()).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => refuse(NO_SCHEME),
-        error => refuse(&error.to_string()),
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse(NO_SCHEME));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("it must not hold a user name or password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("it must not hold a query or fragment; set query parameters apart"));
-    }
-    Ok(url)
-}
-
-/// The part of an address that may be shown: without user, query and fragment.
-fn without_secrets(url: &str) -> &str {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    shown.rsplit_once('@').map_or(shown, |(_, host)| host)
-}
-
-/// Whether an address is this machine's own, by its name or number, without asking anybody.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
-        None => false,
-    }
 }
