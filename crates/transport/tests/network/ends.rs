@@ -6,7 +6,7 @@ use longhaul_transport::Phase;
 
 use super::support::{
     BOTH, MAYBE_SENT, MOMENT, Protocol, TRUNCATED, assert_timeout, attempt, begun, fail, hello,
-    provider, sampled, succeed, verdict,
+    sampled, succeed, verdict,
 };
 
 #[tokio::test]
@@ -83,13 +83,12 @@ async fn f010_a_stream_cut_after_any_frame_is_incomplete() {
 async fn f011_a_peer_that_falls_silent_in_the_stream_meets_the_idle_deadline() {
     for protocol in BOTH {
         let server = protocol.server([begun().keep_open(), Reply::text("hello")]).await;
-        let mut provider = provider(&server.base_url());
-        provider.deadlines.idle = MOMENT;
-        let client = protocol.client(provider);
-        assert_timeout(&fail(&client).await, Phase::Idle);
+        let [hasty, patient] =
+            protocol.hasty_and_patient(&server.base_url(), |deadlines| deadlines.idle = MOMENT);
+        assert_timeout(&fail(&hasty).await, Phase::Idle);
         let end = server.wait_until_reply_ended(0).await;
         assert!(matches!(end, ReplyOutcome::ClientClosed { .. }), "{protocol:?}: {end:?}");
-        succeed(&client).await;
+        succeed(&patient).await;
         let connections = if protocol == Protocol::Http1 { 2 } else { 1 };
         assert_eq!(server.connections(), connections, "{protocol:?}");
     }
@@ -101,14 +100,14 @@ async fn f013_a_head_that_never_comes_meets_a_deadline_of_its_own() {
         let never = Gate::new("never");
         let server =
             protocol.server([Reply::text("x").hold_head(&never), Reply::text("hello")]).await;
-        let mut provider = provider(&server.base_url());
-        provider.deadlines.headers = MOMENT;
-        let client = protocol.client(provider);
-        let error = fail(&client).await;
+        // Long enough for the server to see the request before it is given up.
+        let [hasty, patient] = protocol
+            .hasty_and_patient(&server.base_url(), |deadlines| deadlines.headers = 10 * MOMENT);
+        let error = fail(&hasty).await;
         assert_timeout(&error, Phase::Headers);
         assert!(error.may_have_been_processed());
         let end = server.wait_until_reply_ended(0).await;
         assert_eq!(end, ReplyOutcome::ClientClosed { after_bytes: 0 }, "{protocol:?}");
-        succeed(&client).await;
+        succeed(&patient).await;
     }
 }

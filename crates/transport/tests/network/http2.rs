@@ -98,8 +98,8 @@ fn tiny_frames(deltas: usize, frame_bytes: usize, gates: &[Gate]) -> Reply {
     let end = "data: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\"}}\n\n";
     assert_eq!(delta.len(), 80);
     let part = delta.repeat(deltas / (gates.len() + 1));
-    let begun = Reply::sse().bytes(begin).bytes(part.clone());
-    let whole = gates.iter().fold(begun, |reply, gate| reply.gate(gate).bytes(part.clone()));
+    let first = Reply::sse().bytes(begin).bytes(part.clone());
+    let whole = gates.iter().fold(first, |reply, gate| reply.gate(gate).bytes(part.clone()));
     let whole = whole.bytes(end);
     let offsets: Vec<usize> = (0..whole.body().len()).step_by(frame_bytes).collect();
     whole.split_at(&offsets)

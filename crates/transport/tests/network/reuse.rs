@@ -5,7 +5,7 @@ use longhaul_testkit::server::{Framing, Gate, Reply, Script, Server};
 use longhaul_transport::{Phase, ResponsesClient};
 
 use super::support::{
-    MAYBE_SENT, MOMENT, assert_timeout, client, fail, hello, provider, sampled, succeed, verdict,
+    MAYBE_SENT, MOMENT, Protocol, assert_timeout, client, fail, hello, sampled, succeed, verdict,
 };
 
 /// A whole response with its head.
@@ -131,13 +131,12 @@ async fn f017_a_dead_pooled_connection_is_not_used() {
 async fn f017_a_pooled_connection_without_a_server_is_given_up() {
     let dead = Gate::new("dead");
     let server = RawServer::start([served().hold(&dead), served()]).await.unwrap();
-    let mut provider = provider(&server.base_url());
-    provider.deadlines.headers = MOMENT;
-    let client = ResponsesClient::new(provider).unwrap();
-    succeed(&client).await;
+    let [hasty, patient] = Protocol::Http1
+        .hasty_and_patient(&server.base_url(), |deadlines| deadlines.headers = MOMENT);
+    succeed(&patient).await;
     dead.reached().await;
-    assert_timeout(&fail(&client).await, Phase::Headers);
-    succeed(&client).await;
+    assert_timeout(&fail(&hasty).await, Phase::Headers);
+    succeed(&patient).await;
     assert_eq!(server.connections(), 2);
     dead.open();
     server.connection_closed(0).await;

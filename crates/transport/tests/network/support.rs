@@ -10,8 +10,8 @@ use longhaul_testkit::sse::ResponseBuilder;
 use longhaul_transport::error::Stage;
 use longhaul_transport::exchange::{Exchange, ExchangeError, ExchangeErrorKind, ReqwestExchange};
 use longhaul_transport::{
-    ErrorCode, Model, ModelError, Phase, Provider, Request, ResponseEvent, ResponsesClient,
-    RetryPolicy, SampleEvent, sample,
+    Deadlines, ErrorCode, Model, ModelError, Phase, Provider, Request, ResponseEvent,
+    ResponsesClient, RetryPolicy, SampleEvent, sample,
 };
 
 /// A deadline in a test in which nothing but it can happen.
@@ -57,9 +57,13 @@ pub(crate) fn over(provider: Provider, client: reqwest::Client) -> ResponsesClie
     ResponsesClient::with_exchange(provider, exchange)
 }
 
+fn http2_prior_knowledge() -> reqwest::Client {
+    builder().http2_prior_knowledge().build().unwrap()
+}
+
 /// A client that speaks HTTP/2 without asking first.
 pub(crate) fn http2_with(provider: Provider) -> ResponsesClient {
-    over(provider, builder().http2_prior_knowledge().build().unwrap())
+    over(provider, http2_prior_knowledge())
 }
 
 pub(crate) fn http2(base_url: &str) -> ResponsesClient {
@@ -87,6 +91,23 @@ impl Protocol {
             Self::Http1 => ResponsesClient::new(provider).unwrap(),
             Self::Http2 => http2_with(provider),
         }
+    }
+
+    /// Two clients of one pool: the first with deadlines of its own, which only what hangs shall meet.
+    pub(crate) fn hasty_and_patient(
+        self,
+        base_url: &str,
+        hasten: impl FnOnce(&mut Deadlines),
+    ) -> [ResponsesClient; 2] {
+        let exchange = match self {
+            Self::Http1 => ReqwestExchange::new(NEVER).unwrap(),
+            Self::Http2 => ReqwestExchange::with_client(http2_prior_knowledge()),
+        };
+        let patient = provider(base_url);
+        let mut hasty = patient.clone();
+        hasten(&mut hasty.deadlines);
+        [hasty, patient]
+            .map(|provider| ResponsesClient::with_exchange(provider, Arc::new(exchange.clone())))
     }
 
     /// A server with its client.
