@@ -8,5 +8,6 @@ mod child;
 mod files;
 mod processes;
 mod refresh;
+mod replies;
 mod storing;
 mod support;

@@ -14,7 +14,7 @@ use longhaul_testkit::exchange::{Course, ScriptedExchange};
 use longhaul_testkit::server::{Gate, Reply, Script, Server};
 use longhaul_transport::auth::{Auth, Credential, Login, LoginError, LoginOptions};
 use longhaul_transport::exchange::{Exchange, ReqwestExchange};
-use longhaul_transport::{Model, ModelError, Provider, Request, ResponsesClient};
+use longhaul_transport::{ErrorCode, Model, ModelError, Provider, Request, ResponsesClient};
 use serde_json::{Value, json};
 
 /// In every secret of these tests.
@@ -120,6 +120,21 @@ pub(crate) fn write_login(path: &Path, login: &Value) {
 
 pub(crate) fn read_login(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A login whose access token is good for so many seconds, and the file as it is.
+pub(crate) fn stored(folder: &Folder, seconds: i64) -> Vec<u8> {
+    write_login(&folder.login(), &login_file("acc", &access(0, seconds), 0));
+    fs::read(folder.login()).unwrap()
+}
+
+/// Whether a failure may pass; all say that the refresh failed.
+pub(crate) fn may_pass(error: &ModelError) -> bool {
+    assert_eq!(error.code(), ErrorCode::RefreshFailed, "{error}");
+    let passes = error.is_retryable();
+    assert_eq!(error.to_string().contains("sign in again"), !passes, "{error}");
+    assert!(!printed(error).contains(CANARY), "{error}");
+    passes
 }
 
 /// A token endpoint that takes each refresh token once, from the 0th on.
