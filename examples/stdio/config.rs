@@ -119,7 +119,16 @@ fn check(config: &Config) -> Result<(), String> {
         ("max_event_bytes", config.max_event_bytes == 0),
         ("max_tool_output_bytes", config.max_tool_output_bytes == 0),
     ];
-    if let Some((key, _)) = bounds.iter().find(|(_, is_zero)| *is_zero) {
+    let timeouts = config.provider.timeouts_ms;
+    let bounds = bounds.into_iter().chain([
+        ("provider.timeouts_ms.connect", timeouts.connect == Some(0)),
+        ("provider.timeouts_ms.send", timeouts.send == Some(0)),
+        ("provider.timeouts_ms.headers", timeouts.headers == Some(0)),
+        ("provider.timeouts_ms.first_event", timeouts.first_event == Some(0)),
+        ("provider.timeouts_ms.idle", timeouts.idle == Some(0)),
+        ("provider.timeouts_ms.turn", timeouts.turn == Some(0)),
+    ]);
+    if let Some((key, _)) = bounds.into_iter().find(|(_, is_zero)| *is_zero) {
         return Err(format!("`{key}` is 0: nothing could work; leave it out for the default"));
     }
     match config.tools.iter().position(|tool| tool.command.is_empty()) {
@@ -148,6 +157,13 @@ fn warnings(config: &Config) -> Vec<String> {
             "auth_file",
             config.auth_file.is_some() && !model::takes_login(&config.provider),
             "its provider takes API keys only",
+        ),
+        (
+            "auth_file",
+            config.auth_file.is_some()
+                && model::takes_login(&config.provider)
+                && !model::uses_login(&config.provider),
+            "`provider.api_key_env` names a key, which comes first",
         ),
         (
             "token_endpoint",

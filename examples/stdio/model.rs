@@ -28,8 +28,20 @@ pub(crate) fn source(config: &Config) -> Result<ModelSource, String> {
     if let Some(path) = login {
         let login = open(path, config.token_endpoint.as_deref(), &provider, &exchange)?;
         provider = provider.with_auth(login);
-    } else if let Some(key) = api_key(&config.provider)? {
-        provider = provider.with_auth(ApiKey(key));
+    } else {
+        // Whoever wrote the address into the configuration knows the way to it; a login is stricter.
+        provider.allow_plain_http = true;
+        match api_key(&config.provider)? {
+            Some(key) => provider = provider.with_auth(ApiKey(key)),
+            None if wants_login(&config.provider) => {
+                let name = name(&config.provider);
+                return Err(format!(
+                    "`provider`: `{name}` needs a stored login in `auth_file`, \
+                     or a key in `provider.api_key_env`"
+                ));
+            }
+            None => {}
+        }
     }
     let model: Arc<dyn Model> = Arc::new(ResponsesClient::with_exchange(provider, exchange));
     Ok(model.into())
@@ -40,8 +52,13 @@ pub(crate) fn takes_login(config: &ProviderConfig) -> bool {
     profile(config).takes_login
 }
 
+/// Whether the provider has an address of its own, and nothing but a login to get in.
+fn wants_login(config: &ProviderConfig) -> bool {
+    takes_login(config) && profile(config).key_variable.is_none() && config.base_url.is_none()
+}
+
 /// A key that is named by its variable comes first.
-fn uses_login(config: &ProviderConfig) -> bool {
+pub(crate) fn uses_login(config: &ProviderConfig) -> bool {
     takes_login(config) && config.api_key_env.is_none()
 }
 

@@ -29,7 +29,7 @@ struct Observed(Arc<Mutex<Log>>);
 #[derive(Default)]
 struct Log {
     spans: Vec<(u64, String, Fields)>,
-    events: Vec<(Level, String)>,
+    events: Vec<(Level, String, Fields)>,
 }
 
 struct Reader<'a>(&'a mut Fields);
@@ -62,7 +62,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Observed {
         let around =
             context.event_scope(event).map(|scope| scope.from_root().last().unwrap().name());
         write!(text, " in {}", around.unwrap_or("nothing")).unwrap();
-        self.0.lock().unwrap().events.push((*event.metadata().level(), text));
+        self.0.lock().unwrap().events.push((*event.metadata().level(), text, fields));
     }
 }
 
@@ -79,14 +79,14 @@ impl Observed {
     }
 
     fn events(&self) -> Vec<String> {
-        self.0.lock().unwrap().events.iter().map(|(_, text)| text.clone()).collect()
+        self.0.lock().unwrap().events.iter().map(|(_, text, _)| text.clone()).collect()
     }
 
     /// Everything that was seen at DEBUG and above.
     fn all(&self) -> String {
         let log = self.0.lock().unwrap();
         let events: Vec<_> =
-            log.events.iter().filter(|(level, _)| *level <= Level::DEBUG).collect();
+            log.events.iter().filter(|(level, ..)| *level <= Level::DEBUG).collect();
         format!("{:?} {events:?}", log.spans)
     }
 }

@@ -120,6 +120,8 @@ async fn a_key_that_is_named_comes_before_the_login() {
     let mut config = config("openai", &server.base_url(), &folder, &auth_file);
     config["provider"]["api_key_env"] = json!("A_KEY");
     let mut program = Program::start(&config, &folder).await;
+    let warning = program.next().await.unwrap();
+    assert!(text(&warning["msg"]["message"]).contains("`auth_file` has no effect"), "{warning}");
     program.say("1", "Hello").await;
     program.until("task_complete").await;
     program.shut_down().await;

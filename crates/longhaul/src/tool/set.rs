@@ -105,9 +105,15 @@ impl ToolSet {
 fn check_hosted(tool: &Value) -> Result<(), &'static str> {
     match tool["type"].as_str() {
         None | Some("") => Err("it must be a JSON object with a `type`"),
-        Some("function" | "custom") => {
-            Err("its calls are answered by the client: implement `Tool` for it")
-        }
+        Some(
+            "function"
+            | "custom"
+            | "local_shell"
+            | "shell"
+            | "apply_patch"
+            | "computer_use_preview"
+            | "computer",
+        ) => Err("its calls are answered by the client: implement `Tool` for it"),
         Some(_) => Ok(()),
     }
 }

@@ -17,8 +17,10 @@ use crate::ModelError;
 pub struct Credential {
     /// Sent as bearer token.
     pub bearer: Secret,
-    /// Headers that belong to it, say the account that it is for.
+    /// Headers that belong to it, say the account that it is for. They are sent as secrets.
     pub headers: HeaderMap,
+    /// The plan of the account, where it is known: errors about limits name it.
+    pub plan: Option<String>,
     /// Tells one credential of an [`Auth`] from the next: it changes whenever the bearer does.
     pub generation: u64,
 }
@@ -26,7 +28,7 @@ pub struct Credential {
 impl Credential {
     /// A bearer token, of generation 0.
     pub fn new(bearer: Secret) -> Self {
-        Self { bearer, headers: HeaderMap::new(), generation: 0 }
+        Self { bearer, headers: HeaderMap::new(), plan: None, generation: 0 }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::RateLimits;
+use crate::auth::Credential;
 
 pub use code::{ErrorCode, Phase, Stage};
 pub use text::MAX_SERVER_TEXT_BYTES;
@@ -165,6 +166,14 @@ impl ModelError {
     #[must_use]
     pub fn with_plan(self, plan: Option<String>) -> Self {
         self.edit(|e| e.plan = plan)
+    }
+
+    /// The same error, if it is about a used-up limit, with the plan of the account that the request
+    /// was for, unless the server named one.
+    pub(crate) fn with_plan_of(self, credential: Option<&Credential>) -> Self {
+        let is_about_limits = self.code() == ErrorCode::UsageLimitReached;
+        let plan = credential.and_then(|credential| credential.plan.clone());
+        if is_about_limits && self.plan().is_none() { self.with_plan(plan) } else { self }
     }
 
     /// The same error with the size of the prompt and of the context window, in tokens, as far as

@@ -121,8 +121,12 @@ impl<'a> Envelope<'a> {
         if data.trim_start().starts_with('[') {
             return Err(error("the server sent an event that is no JSON object".into()));
         }
-        serde_json::from_str(data)
-            .map_err(|e| error(format!("the server sent an event that is not JSON: {e}")))
+        // The parser's own words would quote the data, which may be long.
+        serde_json::from_str(data).map_err(|e| {
+            let what = if e.is_data() { "no JSON object" } else { "not JSON" };
+            let (line, column) = (e.line(), e.column());
+            error(format!("the server sent an event that is {what}: line {line}, column {column}"))
+        })
     }
 
     fn read(&self, data: &str) -> Result<ResponseEvent, ModelError> {

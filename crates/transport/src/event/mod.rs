@@ -70,9 +70,10 @@ impl ResponseEvent {
         matches!(self, Self::Completed(_))
     }
 
-    /// Whether this is anything of the response. A sign of life is not.
+    /// Whether the server sent it as an event of the response. A sign of life is none, nor is what
+    /// the response's head says.
     pub fn is_progress(&self) -> bool {
-        !matches!(self, Self::KeepAlive { .. })
+        !matches!(self, Self::KeepAlive { .. } | Self::RateLimits(_))
     }
 }
 

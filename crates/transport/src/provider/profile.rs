@@ -84,8 +84,9 @@ const AZURE_ADDRESSES: [&str; 5] =
 
 impl Profile {
     /// All that have a name.
-    pub fn all() -> [&'static Profile; 3] {
-        [&OPENAI, &CHATGPT, &AZURE]
+    pub fn all() -> &'static [&'static Profile] {
+        static ALL: [&Profile; 3] = [&OPENAI, &CHATGPT, &AZURE];
+        &ALL
     }
 
     /// The profile of this name, in any case; for every other name, that of a server of which
@@ -98,8 +99,8 @@ impl Profile {
     /// assert_eq!(Profile::of("my-server").base_url, None);
     /// ```
     pub fn of(name: &str) -> &'static Profile {
-        let named = Self::all().into_iter().find(|profile| profile.name.eq_ignore_ascii_case(name));
-        named.unwrap_or(&OTHERS)
+        let named = Self::all().iter().find(|profile| profile.name.eq_ignore_ascii_case(name));
+        named.copied().unwrap_or(&OTHERS)
     }
 
     /// Whether a server of this kind at `base_url` stores responses: Azure does, whatever its user

@@ -99,9 +99,10 @@ impl Attempt {
         let retry_at = error.retry_at().or(retry_at);
         let generation = self.credential.as_ref().map(|credential| credential.generation);
         error
-            .map_texts(|text| self.redact(text))
+            .map_texts(|text| clean(&self.redact(text)))
             .with_retry_at(retry_at)
             .with_generation(generation)
+            .with_plan_of(self.credential.as_ref())
     }
 }
 

@@ -36,8 +36,12 @@ impl Attempt {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(CLIENT));
         let credential = self.credential.as_ref();
+        for (name, value) in credential.iter().flat_map(|credential| &credential.headers) {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
         if let Some(credential) = credential.filter(|credential| !credential.bearer.is_empty()) {
-            headers.extend(credential.headers.clone());
             let bearer = credential.bearer.bearer_header().map_err(ModelError::not_processed)?;
             if bearer.len() > MAX_BEARER_BYTES || bearer.to_str().is_err() {
                 return Err(unfit("the credential is none: it is too long, or not ASCII"));

@@ -1,6 +1,6 @@
 //! A response that brings no events: what it says instead.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -19,6 +19,9 @@ use crate::{ErrorCode, ModelError, RateLimits};
 /// As much of an error body is read.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
+/// So long is the body of an error waited for.
+const MAX_ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
+
 impl Attempt {
     /// The error in a response with an error status.
     pub(super) async fn refusal(&self, response: HttpResponse) -> ModelError {
@@ -28,10 +31,7 @@ impl Attempt {
         if let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) {
             error = error.map_message(|text| format!("{text} (to {})", target(location)));
         }
-        error
-            .with_retry_after(advised_wait(&headers, SystemTime::now()))
-            .with_should_retry(should_retry(&headers))
-            .with_rate_limits(RateLimits::from_headers(&headers))
+        advised(error, &headers)
     }
 
     /// The error behind a success that is no event stream.
@@ -40,7 +40,7 @@ impl Attempt {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let body = self.error_body(body).await;
         if let Some(error) = event::reported_in(&body) {
-            return error;
+            return advised(error, &headers);
         }
         let what = match content_type {
             _ if is_partial(status) => format!("status {}", status.as_u16()),
@@ -69,9 +69,17 @@ impl Attempt {
             }
         };
         // Too late is as good as the end: the status is known.
-        let _ = timeout(self.provider.deadlines.headers, read).await;
+        let _ = timeout(self.provider.deadlines.headers.min(MAX_ERROR_BODY_WAIT), read).await;
         String::from_utf8_lossy(&text).into_owned()
     }
+}
+
+/// `error` with what the headers say of a repetition and of limits.
+fn advised(error: ModelError, headers: &HeaderMap) -> ModelError {
+    error
+        .with_retry_after(advised_wait(headers, SystemTime::now()))
+        .with_should_retry(should_retry(headers))
+        .with_rate_limits(RateLimits::from_headers(headers))
 }
 
 /// Whether a success brings events. Servers that send events say so; those that say nothing get the

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{RetryPolicy, backoff};
+use super::{MAX_RETRIES, RetryPolicy, backoff};
 use crate::ErrorCode;
 use crate::error::{ModelError, Stage};
 
@@ -35,6 +35,7 @@ impl Failures {
 
 /// What is known when an attempt has failed.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Situation<'a> {
     /// What went wrong: its class, and what the server advises.
     pub error: &'a ModelError,
@@ -46,6 +47,13 @@ pub struct Situation<'a> {
     pub remaining: Option<Duration>,
     /// In 0..1; spreads the waits of clients that failed together.
     pub jitter: f64,
+}
+
+impl<'a> Situation<'a> {
+    /// `error` after these failures: no time has passed, there is no deadline, and no chance.
+    pub fn new(error: &'a ModelError, failures: Failures) -> Self {
+        Self { error, failures, elapsed: Duration::ZERO, remaining: None, jitter: 0.5 }
+    }
 }
 
 /// What to do after a failed attempt.
@@ -103,6 +111,7 @@ pub fn decide(policy: &RetryPolicy, situation: &Situation<'_>) -> Verdict {
         Stage::Request => (failures.request, policy.request_max_retries),
         Stage::Stream => (failures.stream, policy.stream_max_retries),
     };
+    let max_attempts = max_attempts.min(MAX_RETRIES);
     if attempt > max_attempts {
         return Verdict::GiveUp(GiveUp::RetriesUsedUp);
     }
@@ -257,6 +266,9 @@ mod tests {
         let mut failures = Failures { request: u32::MAX, stream: u32::MAX, refreshed: 1 };
         failures.count(Stage::Request);
         assert_eq!((failures.request, failures.total()), (u32::MAX, u32::MAX));
+        let beyond = Situation::new(&error, failures);
+        assert_eq!(decide(&policy, &beyond), USED_UP, "no policy allows more than 100");
+        failures.request = MAX_RETRIES;
         let elapsed = Duration::MAX;
         let situation =
             Situation { error: &error, failures, elapsed, remaining: None, jitter: 1.0 };

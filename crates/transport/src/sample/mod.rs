@@ -3,7 +3,7 @@
 mod trace;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -111,7 +111,7 @@ struct Sampling {
 
 enum State {
     Connect,
-    Wait(Duration),
+    Wait(Instant),
     /// The server refused the credential that the error names.
     Refresh(ModelError, u64),
     /// A response, and an event of it that was held back for [`SampleEvent::Recovered`].
@@ -153,8 +153,8 @@ impl Sampling {
             let span = self.trace.span(matches!(state, State::Connect));
             let step = match state {
                 State::Done => return None,
-                State::Wait(wait) => {
-                    tokio::time::sleep(wait).await;
+                State::Wait(until) => {
+                    tokio::time::sleep_until(until).await;
                     Step::On(State::Connect)
                 }
                 State::Connect => self.connect().instrument(span).await,
@@ -215,7 +215,11 @@ impl Sampling {
             Verdict::Retry { after, attempt, max_attempts } => {
                 let error = error.with_attempts(self.trace.attempts());
                 let retrying = Retrying { error, attempt, max_attempts, delay: after };
-                Step::Give(Ok(SampleEvent::Retrying(retrying)), State::Wait(after))
+                Step::Give(Ok(SampleEvent::Retrying(retrying)), State::Wait(Instant::now() + after))
+            }
+            Verdict::GiveUp(why @ GiveUp::WaitTooLong { advised }) => {
+                let retry_at = error.retry_at().or(SystemTime::now().checked_add(advised));
+                self.give_up(error.with_retry_at(retry_at), why)
             }
             Verdict::GiveUp(why) => self.give_up(error, why),
         }

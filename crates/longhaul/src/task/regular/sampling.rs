@@ -100,6 +100,7 @@ impl Sampling {
     fn retry(&mut self, retrying: Retrying, scope: &TaskScope) -> Fact {
         self.done.clear();
         self.started = Started::default();
+        record_limits(&retrying.error, scope);
         scope.emit(Event::StreamError {
             attempt: retrying.attempt,
             max_attempts: retrying.max_attempts,
@@ -115,11 +116,15 @@ impl Sampling {
     }
 }
 
-fn fail(error: ModelError, scope: &TaskScope) -> Fact {
+fn record_limits(error: &ModelError, scope: &TaskScope) {
     if let Some(limits) = error.rate_limits() {
         scope.state().record_rate_limits(*limits);
         scope.emit_token_count();
     }
+}
+
+fn fail(error: ModelError, scope: &TaskScope) -> Fact {
+    record_limits(&error, scope);
     if let Some(tokens) = error.context_window() {
         scope.state().learn_window(&scope.context().settings.model, tokens);
     }

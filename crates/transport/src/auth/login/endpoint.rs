@@ -110,17 +110,25 @@ fn no_reply(status: StatusCode) -> ModelError {
 fn refused(status: StatusCode, refusal: &Refusal, wait: Option<Duration>) -> Answer {
     let reason =
         if refusal.text.is_empty() { String::new() } else { format!(": {}", refusal.text) };
-    let passes = status.is_server_error()
-        || matches!(status.as_u16(), 408 | 409 | 425)
-        || status == StatusCode::TOO_MANY_REQUESTS;
-    if passes && !refusal.is_final {
+    if may_pass(status) && !refusal.is_final {
         let message = format!("the token endpoint failed{reason}; try again later");
         let error = transient(message).with_status(status.as_u16()).with_retry_after(wait);
-        return Answer::Unused(error);
+        return if is_of_a_gateway(status) { Answer::Lost(error) } else { Answer::Unused(error) };
     }
-    let message = format!("the token endpoint refused the stored login{reason}; sign in again");
+    // Without a word that tells, it may be a portal's or a proxy's: tried again after a while.
+    let cure = if refusal.is_final { "sign in again" } else { "if it stays so, sign in again" };
+    let message = format!("the token endpoint refused the stored login{reason}; {cure}");
     let error = permanent(message).with_status(status.as_u16());
     Answer::Refused { error, is_final: refusal.is_final }
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429)
+}
+
+/// Whether a failure is that of something between: the endpoint itself may have answered.
+fn is_of_a_gateway(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 409 | 502 | 504 | 520..=599)
 }
 
 /// A failure that may pass.

@@ -77,6 +77,7 @@ impl Held {
     pub(super) fn credential(&self) -> Credential {
         let mut credential = Credential::new(self.stored.bearer().clone());
         credential.generation = self.generation;
+        credential.plan = self.stored.tokens().and_then(|tokens| tokens.id_claims().plan.clone());
         let account = self.stored.tokens().and_then(|tokens| tokens.account_id());
         if let Some(Ok(mut value)) = account.map(HeaderValue::from_str) {
             value.set_sensitive(true);

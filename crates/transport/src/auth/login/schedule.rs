@@ -68,6 +68,10 @@ pub(super) fn is_fresh(
     now: SystemTime,
     cool_down: Duration,
 ) -> bool {
+    // What has outlived its own lifetime is old, however short that was.
+    if own.is_some_and(|age| age.lifetime.is_some_and(|lifetime| age.elapsed >= lifetime)) {
+        return false;
+    }
     let stored_age = last_refresh.and_then(|time| now.duration_since(time).ok());
     let age = own.map(|age| age.elapsed).or(stored_age);
     age.is_some_and(|age| age < cool_down)

@@ -1,6 +1,5 @@
 //! The login of a process: what it holds, and the one refresh that may be under way.
 
-use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -213,17 +212,15 @@ impl State {
         self.flight.clone().filter(|flight| flight.peek().is_none())
     }
 
-    /// The last failure again, if it is about the tokens and final, or the cool-down has not passed.
+    /// The last failure again, unless the cool-down has passed. Whether a refresh token may be sent
+    /// once more is noted on disk and decided under the lock.
     fn may_try(&self, cool_down: Duration) -> Result<(), ModelError> {
         let Some((error, at)) = &self.failure else { return Ok(()) };
-        let of_files =
-            error.source().and_then(|source| source.downcast_ref::<LoginError>()).is_some();
-        let may_pass = error.is_retryable() || of_files;
         let left = cool_down.saturating_sub(at.elapsed());
-        if may_pass && left.is_zero() {
+        if left.is_zero() {
             return Ok(());
         }
-        let wait = may_pass.then(|| left.max(error.retry_after().unwrap_or_default()));
-        Err(error.clone().with_retry_after(wait))
+        let wait = left.max(error.retry_after().unwrap_or_default());
+        Err(error.clone().with_retry_after(error.is_retryable().then_some(wait)))
     }
 }

@@ -89,6 +89,8 @@ impl Store {
 
     /// Deletes the file; false if there was none. The caller holds the lock.
     pub(super) fn remove(&self) -> Result<bool, LoginError> {
+        // One that a dead process left holds tokens, too.
+        let _ = fs::remove_file(self.beside(".new"));
         match fs::remove_file(&self.path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

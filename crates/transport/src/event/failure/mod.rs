@@ -13,8 +13,11 @@ use self::overflow::TokenCounts;
 use crate::error::clean;
 use crate::{ErrorCode, ModelError};
 
+/// A longer text that is no JSON is a page, not an error.
+const MAX_PLAIN_BYTES: usize = 4096;
+
 /// An error object as servers write it: any field may be missing or of another type.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ServerError {
     code: Value,
     r#type: Value,
@@ -36,11 +39,18 @@ pub(crate) fn from_http(status: u16, body: &str) -> ModelError {
         "" => codes::words(status, body),
         message => clean(message),
     };
-    let code = error.code_with(status);
+    let code = spoken(body, &error).code_with(status);
     // What is no answer to a request at all is no answer to its repetition either.
     let is_odd = code == ErrorCode::Protocol;
     let model_error = error.annotate(ModelError::new(code, message)).with_status(status);
     if is_odd { model_error.retryable(false) } else { model_error }
+}
+
+/// What to look for known words in: the error, or a body that is a short text and no JSON.
+fn spoken(body: &str, error: &ServerError) -> ServerError {
+    let is_text = !error.says_something() && body.len() <= MAX_PLAIN_BYTES;
+    let is_text = is_text && !body.trim_start().starts_with(['<', '{', '[']);
+    if is_text { ServerError::read(&Value::from(body)) } else { error.clone() }
 }
 
 /// The error that a body without an error status reports, if it does.

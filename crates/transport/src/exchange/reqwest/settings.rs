@@ -23,7 +23,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Sent bytes that nobody acknowledges for so long mean that the peer is gone. More than a request
-/// may take to be sent (60 s): a peer that is there and does not read is that deadline's.
+/// may take to be sent (60 s by default): a peer that is there and does not read is that deadline's.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// An unused connection is closed after so long: below the 60 s of common load balancers, so that
