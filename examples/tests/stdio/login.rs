@@ -142,3 +142,12 @@ fn a_login_that_others_can_read_is_refused_and_left_alone() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("canary"));
     assert_eq!(fs::read(&auth_file).unwrap(), before);
 }
+
+#[test]
+fn a_provider_that_nobody_can_get_into_is_refused_at_once() {
+    let folder = Folder::new();
+    let config = json!({"model": "m", "provider": {"name": "chatgpt"}});
+    let config = folder.write("agent.json", config.to_string());
+    let output = refusals::run(&["--config", config.to_str().unwrap()]);
+    refusals::refused(&output, &["`chatgpt`", "`auth_file`", "`provider.api_key_env`"]);
+}

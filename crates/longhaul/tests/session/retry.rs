@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longhaul::prelude::*;
+use longhaul::transport::rate_limits::{RateLimitWindow, RateLimits};
 use longhaul::transport::{ErrorCode, ModelError, RetryPolicy};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::{Cut, Reply, Server};
@@ -164,4 +165,25 @@ async fn over_http_a_broken_turn_comes_to_its_answer_and_sends_the_same_bytes() 
     let requests = server.requests();
     assert!(requests.iter().all(|request| request.body == requests[0].body));
     server.assert_complete();
+}
+
+/// Limits that come with a refusal are known while it is repeated.
+#[tokio::test(start_paused = true)]
+async fn limits_of_a_repeated_refusal_are_told() {
+    let window = RateLimitWindow { used_percent: 99.0, window_minutes: Some(60), resets_at: None };
+    let limits = RateLimits { primary: Some(window), secondary: None };
+    let refused =
+        ModelError::new(ErrorCode::RateLimited, "slow down").with_rate_limits(Some(limits));
+    let model = ScriptedModel::new().fail(refused).text("fine");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
+    let mut turn = session.prompt("hello").await.unwrap();
+    let mut before_the_retry = None;
+    while let Some(event) = turn.next().await {
+        match event {
+            Event::TokenCount { rate_limits, .. } => before_the_retry = rate_limits,
+            Event::StreamError { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(before_the_retry, Some(limits));
 }

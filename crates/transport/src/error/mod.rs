@@ -13,7 +13,7 @@ use crate::auth::Credential;
 
 pub use code::{ErrorCode, Phase, Stage};
 pub use text::MAX_SERVER_TEXT_BYTES;
-pub(crate) use text::clean;
+pub(crate) use text::{clean, clean_message};
 
 /// A failed model call. Cheap to clone.
 ///

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::reader;
 use super::refusal::is_event_stream;
 use crate::auth::Credential;
-use crate::error::{ModelError, Phase, clean};
+use crate::error::{ModelError, Phase, clean, clean_message};
 use crate::exchange::{
     Exchange, ExchangeError, ExchangeErrorKind, HttpRequest, HttpResponse, SentSignal,
 };
@@ -99,7 +99,7 @@ impl Attempt {
         let retry_at = error.retry_at().or(retry_at);
         let generation = self.credential.as_ref().map(|credential| credential.generation);
         error
-            .map_texts(|text| clean(&self.redact(text)))
+            .map_texts(|text| clean_message(&self.redact(text)))
             .with_retry_at(retry_at)
             .with_generation(generation)
             .with_plan_of(self.credential.as_ref())

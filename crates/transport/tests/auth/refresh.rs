@@ -324,3 +324,18 @@ async fn the_refresh_sends_what_the_endpoint_expects_and_nothing_else() {
     assert_eq!(request.header("authorization"), None);
     assert_eq!(request.target, "/oauth/token");
 }
+
+/// A token that lives shorter than the cool-down is renewed when its time is over, not when the
+/// cool-down is.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_lives_for_half_a_minute_is_renewed_in_time() {
+    let folder = Folder::new();
+    write_login(&folder.login(), &login_file("acc", &access(0, -HOUR), 0));
+    let reply = |n: usize| json!({"access_token": format!("opaque-{n}"), "refresh_token": refresh(n), "expires_in": 30});
+    let (login, network) = scripted(&folder, &(1..5).map(reply).collect::<Vec<_>>());
+    for n in 1..5 {
+        assert_eq!(bearer(&login).await, format!("opaque-{n}"));
+        tokio::time::advance(Duration::from_secs(31)).await;
+    }
+    assert_eq!(network.requests().len(), 4);
+}

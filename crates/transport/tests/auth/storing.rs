@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use longhaul_transport::auth::Auth;
+use longhaul_transport::auth::{Auth, Login};
 use serde_json::json;
 
 use crate::support::*;
@@ -107,4 +107,20 @@ async fn what_a_dead_process_left_beside_the_login_is_replaced() {
     let issuer = Issuer::start(HOUR).await;
     assert_eq!(number(&bearer(&open(&folder.login(), issuer.options())).await), 1);
     assert_eq!(folder.names(), ["auth.json", "auth.json.lock"]);
+}
+
+/// A process that died before the rename leaves the newest tokens beside the login.
+#[tokio::test]
+async fn signing_out_leaves_no_token_behind() {
+    for is_signed_in in [true, false] {
+        let folder = Folder::new();
+        if is_signed_in {
+            write_login(&folder.login(), &login_file("acc", &access(0, HOUR), 0));
+        }
+        let left = folder.path().join("auth.json.new");
+        std::fs::write(&left, refresh(9)).unwrap();
+        assert_eq!(Login::delete(folder.login()).await.unwrap(), is_signed_in);
+        assert!(!left.exists(), "{:?}", folder.names());
+        assert!(!folder.login().exists());
+    }
 }

@@ -309,7 +309,7 @@ async fn failures_of_the_network() {
         (
             Course::sse("data: hello\n\n"),
             Code::Protocol,
-            "the server sent an event that is not JSON: expected value at line 1 column 1",
+            "the server sent an event that is not JSON: line 1, column 1",
         ),
         (
             Course::sse(&b"data: \xff\n\n"[..]),

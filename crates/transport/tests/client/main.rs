@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod credentials;
 mod cut;
 mod deadlines;
 mod errors;
@@ -13,3 +14,4 @@ mod refusals;
 mod retries;
 mod step;
 mod support;
+mod texts;

@@ -179,7 +179,7 @@ impl Login {
     /// If the future is dropped, the file is there or deleted.
     pub async fn delete(path: impl AsRef<Path>) -> Result<bool, LoginError> {
         let store = Store::at(path.as_ref());
-        if store.seen().is_none() {
+        if store.is_absent() {
             return Ok(false);
         }
         let _lock = Self::lock(&store).await?;

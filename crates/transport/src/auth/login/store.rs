@@ -87,6 +87,11 @@ impl Store {
         Ok(self.seen().filter(|seen| seen.is_of(&written)).unwrap_or(written))
     }
 
+    /// Whether there is neither the file nor what a dead process may have left of the next one.
+    pub(super) fn is_absent(&self) -> bool {
+        self.seen().is_none() && fs::symlink_metadata(self.beside(".new")).is_err()
+    }
+
     /// Deletes the file; false if there was none. The caller holds the lock.
     pub(super) fn remove(&self) -> Result<bool, LoginError> {
         // One that a dead process left holds tokens, too.
