@@ -106,7 +106,7 @@ async fn sampled(client: ResponsesClient) -> usize {
         match event.unwrap() {
             SampleEvent::Refreshed => refreshed += 1,
             SampleEvent::Response(event) => {
-                completed = matches!(event, ResponseEvent::Completed(_))
+                completed = matches!(event, ResponseEvent::Completed(_));
             }
             other => panic!("{other:?}"),
         }
