@@ -5,6 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "secrets/environment.rs"]
+mod environment;
+#[path = "secrets/login.rs"]
+mod login;
+
 use std::fmt::{Debug, Display, Write as _};
 use std::io;
 use std::sync::{Arc, Mutex, Once};
@@ -13,6 +18,7 @@ use futures_util::StreamExt;
 use longhaul_history::{History, Item, ReasoningFilter};
 use longhaul_testkit::server::{Cut, Reply, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
+use longhaul_testkit::tls::Authority;
 use longhaul_transport::auth::ApiKey;
 use longhaul_transport::{Model, ModelError, Provider, Request, ResponsesClient, Secret, sample};
 use serde_json::json;
@@ -86,22 +92,22 @@ fn printed(error: &ModelError) -> String {
     all
 }
 
-/// The printed errors of one sampling, retries included.
-async fn errors(client: ResponsesClient) -> String {
+/// The printed errors of one sampling, retries included, and its printed events.
+async fn said(client: ResponsesClient) -> (String, String) {
     let client: Arc<dyn Model> = Arc::new(client);
     let mut events = sample(client, Arc::new(request()), None);
-    let mut all = String::new();
+    let (mut all, mut given) = (String::new(), String::new());
     while let Some(event) = events.next().await {
         match event {
             Ok(longhaul_transport::SampleEvent::Retrying(retrying)) => {
                 all += &printed(&retrying.error);
                 write!(all, " {retrying:?}").unwrap();
             }
-            Ok(_) => {}
+            Ok(event) => write!(given, " {event:?} {event:#?}").unwrap(),
             Err(error) => all += &printed(&error),
         }
     }
-    all
+    (all, given)
 }
 
 fn assert_secret(text: &str, of: &str) {
@@ -144,22 +150,40 @@ fn echoing_replies() -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// A client of HTTP/2 for a server without TLS.
-fn http2(provider: Provider) -> ResponsesClient {
+/// A client that trusts `authority` alone, and speaks HTTP/2 without asking first if told to.
+fn client(provider: Provider, over_http2: bool, authority: Option<&Authority>) -> ResponsesClient {
     let provider_of_tls = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider_of_tls)
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(authority) = authority {
+        roots.add(authority.certificate_der().into()).unwrap();
+    }
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider_of_tls)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_root_certificates(roots)
         .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http2_prior_knowledge();
-    ResponsesClient::with_client(provider, client.no_proxy().build().unwrap())
+    let mut client = reqwest::Client::builder().no_proxy();
+    if over_http2 {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        client = client.http2_prior_knowledge();
+    }
+    let client = client.tls_backend_preconfigured(tls);
+    ResponsesClient::with_client(provider, client.build().unwrap())
+}
+
+/// What was traced until now, after making sure that these crates were listened to.
+fn traced(of_crates: &[&str]) -> String {
+    let traced = String::from_utf8_lossy(&traces().0.lock().unwrap()).into_owned();
+    for of_crate in of_crates {
+        assert!(traced.contains(of_crate), "nothing of {of_crate} was traced");
+    }
+    traced
 }
 
 /// Real exchanges of all kinds, with the server telling the secrets back; then everything that was said about them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_error_and_no_trace_of_any_crate_holds_a_credential() {
-    let listener = traces();
+    traces();
     for over_http2 in [false, true] {
         for (what, reply) in echoing_replies() {
             let what = format!("{what}, HTTP/2: {over_http2}");
@@ -169,22 +193,22 @@ async fn no_error_and_no_trace_of_any_crate_holds_a_credential() {
             let server = builder.start(script).await.unwrap();
             let mut provider = provider(&server);
             provider.retry = longhaul_transport::RetryPolicy::new(1, 1);
-            let client =
-                if over_http2 { http2(provider) } else { ResponsesClient::new(provider).unwrap() };
-            let errors = errors(client).await;
+            let client = if over_http2 {
+                client(provider, true, None)
+            } else {
+                ResponsesClient::new(provider).unwrap()
+            };
+            let (errors, events) = said(client).await;
             assert_eq!(errors.is_empty(), what.starts_with("success"), "{what}");
             assert_secret(&errors, &what);
+            assert_secret(&events, &what);
             let sent = &server.requests()[0];
             assert_eq!(sent.header("authorization"), Some("Bearer sk-canary-5f1e9c"), "{what}");
             assert_eq!(sent.header("x-gateway-key"), Some(HEADER_SECRET), "{what}");
             assert!(sent.target.ends_with("?key=qry-canary-31c4"), "{what}");
         }
     }
-    let traced = String::from_utf8_lossy(&listener.0.lock().unwrap()).into_owned();
-    for of_crate in ["hyper_util::", "reqwest::", "h2::"] {
-        assert!(traced.contains(of_crate), "nothing of {of_crate} was traced");
-    }
-    assert_secret(&traced, "traces");
+    assert_secret(&traced(&["hyper_util::", "reqwest::", "h2::"]), "traces");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Lost answers, refusals and failures of the token endpoint.
+//!
+//! G8 (one refresh).
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use longhaul_transport::ErrorCode;
 use longhaul_transport::auth::{Auth, Login, LoginOptions};
 use longhaul_transport::exchange::ExchangeErrorKind;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::support::*;
 
@@ -177,9 +181,12 @@ async fn f064_a_failure_of_a_gateway_is_a_lost_answer() {
 async fn f066_an_endpoint_that_cannot_be_reached_uses_no_token_up() {
     let folder = Folder::new();
     stored(&folder, 200);
+    // The port is taken, so that nobody else can listen there.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let mut options = LoginOptions::default();
-    // Nothing listens there.
-    options.token_endpoint = "http://127.0.0.1:9/oauth/token".parse().unwrap();
+    let endpoint = format!("http://{}/oauth/token", held.local_addr().unwrap());
+    options.token_endpoint = endpoint.parse().unwrap();
     options.cool_down = Duration::ZERO;
     let login = open(&folder.login(), options);
     for _ in 0..5 {

@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use longhaul_transport::auth::{Auth, LoginOptions};
+use longhaul_transport::auth::{Auth, Login, LoginOptions};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::*;
@@ -26,7 +27,26 @@ const NAME: &str = "child::child";
 pub(crate) struct Child {
     process: std::process::Child,
     stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    /// The lines it wrote. It is at its end when the process is.
+    lines: Receiver<String>,
+    /// What it was told last.
+    told: String,
+}
+
+/// More than enough for any answer.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Reads in a thread, so that waiting for a line can have an end.
+fn lines(stdout: ChildStdout) -> Receiver<String> {
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            if send.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 impl Child {
@@ -59,25 +79,31 @@ impl Child {
             .spawn()
             .unwrap();
         let stdin = process.stdin.take().unwrap();
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut child = Self { process, stdin, stdout };
+        let lines = lines(process.stdout.take().unwrap());
+        let mut child = Self { process, stdin, lines, told: "start".into() };
         assert_eq!(child.hear().as_deref(), Some("ready"));
         child
     }
 
-    /// Tells it what to do: `ask` (gives the number of the access token) or `refresh` (of the first generation).
+    /// Tells it what to do: `ask` (gives the number of the access token), `insist` (the same until no other process
+    /// holds the lock, with one answer more if one does) or `refresh` (of the first generation).
     pub(crate) fn say(&mut self, what: &str) {
+        what.clone_into(&mut self.told);
         // A process that is dead by now is noticed by its silence.
         let _ = writeln!(self.stdin, "{what}");
     }
 
-    /// What it answered; `None` if it is dead.
+    /// What it answered; `None` if it is dead. One that lives and says nothing fails the test.
     pub(crate) fn hear(&mut self) -> Option<String> {
         loop {
-            let mut line = String::new();
-            if self.stdout.read_line(&mut line).unwrap() == 0 {
-                return None;
-            }
+            let line = match self.lines.recv_timeout(SILENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    let (id, told) = (self.process.id(), &self.told);
+                    panic!("process {id} gave no answer to `{told}` within {SILENCE:?}")
+                }
+            };
             // The test harness writes too.
             if let Some((_, answer)) = line.split_once('@') {
                 return Some(answer.trim().to_owned());
@@ -108,6 +134,13 @@ impl Drop for Child {
     }
 }
 
+async fn asked(login: &Login) -> String {
+    match ask(login).await {
+        Ok(_) => number(&bearer(login).await).to_string(),
+        Err(error) => format!("{} {}: {error}", error.code(), error.is_retryable()),
+    }
+}
+
 /// The child's own part. In the parent it does nothing.
 #[test]
 fn child() {
@@ -130,10 +163,20 @@ fn child() {
     for line in std::io::stdin().lines() {
         let answer = runtime.block_on(async {
             match line.unwrap().as_str() {
-                "ask" => match ask(&login).await {
-                    Ok(_) => number(&bearer(&login).await).to_string(),
-                    Err(error) => format!("{} {}: {error}", error.code(), error.is_retryable()),
-                },
+                "ask" => asked(&login).await,
+                "insist" => {
+                    let mut told = false;
+                    loop {
+                        let answer = asked(&login).await;
+                        if !answer.contains("another process") {
+                            break answer;
+                        }
+                        if !told {
+                            println!("@{answer}");
+                        }
+                        told = true;
+                    }
+                }
                 _ => match login.refresh(1).await {
                     Ok(renewed) => renewed.to_string(),
                     Err(error) => format!("{} {}: {error}", error.code(), error.is_retryable()),

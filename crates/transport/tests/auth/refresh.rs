@@ -1,4 +1,6 @@
 //! The refresh in one process: when, how often, for whom.
+//!
+//! G8 (one refresh).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use longhaul_testkit::exchange::{Course, ScriptedExchange};
 use longhaul_testkit::server::{Gate, Reply};
 use longhaul_testkit::token::{TokenServer, Tokens};
 use longhaul_transport::auth::{Auth, Login, LoginOptions};
-use longhaul_transport::{ErrorCode, Model, Provider, Request, ResponseEvent, ResponsesClient};
+use longhaul_transport::{Provider, Request, ResponseEvent, ResponsesClient, SampleEvent, sample};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -95,36 +97,60 @@ fn client(folder: &Folder, server: &TokenServer) -> (ResponsesClient, Login) {
     (ResponsesClient::with_exchange(provider, exchange()), login)
 }
 
-/// One step as the retry loop makes it: a call, a refresh if it was refused, the call again.
-async fn step(client: ResponsesClient) -> bool {
+/// Samples once, without one retry: how often the credential was replaced before the response was complete.
+async fn sampled(client: ResponsesClient) -> usize {
     let request = Request::new("m", Prompt::default());
-    for _ in 0..2 {
-        match client.stream(&request).await {
-            Ok(events) => {
-                let last = events.map(Result::unwrap).collect::<Vec<_>>().await.pop();
-                return matches!(last, Some(ResponseEvent::Completed(_)));
+    let mut events = sample(Arc::new(client), Arc::new(request), None);
+    let (mut refreshed, mut completed) = (0, false);
+    while let Some(event) = events.next().await {
+        match event.unwrap() {
+            SampleEvent::Refreshed => refreshed += 1,
+            SampleEvent::Response(event) => {
+                completed = matches!(event, ResponseEvent::Completed(_));
             }
-            Err(error) => {
-                assert_eq!((error.code(), error.status()), (ErrorCode::Unauthorized, Some(401)));
-                let generation = error.generation().unwrap();
-                assert!(client.refresh_auth(&request, generation).await.unwrap());
-            }
+            other => panic!("{other:?}"),
         }
     }
-    false
+    assert!(completed);
+    refreshed
+}
+
+/// A hundred at once: how often each was given a new credential.
+async fn hundred(client: &ResponsesClient) -> Vec<usize> {
+    let calls = (0..100).map(|_| tokio::spawn(sampled(client.clone()))).collect::<Vec<_>>();
+    join_all(calls).await.into_iter().map(Result::unwrap).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f060_a_hundred_calls_that_are_refused_make_one_refresh() {
+async fn f060_a_hundred_samplings_that_are_refused_make_one_refresh() {
+    let folder = Folder::new();
+    let gate = Gate::new("the refresh");
+    let server = TokenServer::start(Tokens::new().hold(&gate)).await.unwrap();
+    let (client, _) = client(&folder, &server);
+    assert_eq!(sampled(client.clone()).await, 0, "the first token is good");
+    server.expire();
+    // The refresh ends when all hundred were refused and it was asked for, so all of them meet it.
+    let refused = async {
+        server.wait_for_requests(1 + 100 + 1).await;
+        gate.open();
+    };
+    let (refreshed, ()) = tokio::join!(hundred(&client), refused);
+    assert_eq!(refreshed, [1; 100]);
+    assert_eq!(server.calls(), (1 + 100, 100));
+    assert_eq!((server.refreshes(), server.sent().len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f060_a_hundred_samplings_that_meet_expiry_make_one_refresh_and_are_not_refused() {
     let folder = Folder::new();
     let server = TokenServer::start(Tokens::new()).await.unwrap();
-    let (client, _) = client(&folder, &server);
-    assert!(step(client.clone()).await, "the first token is good");
     server.expire();
-    let steps: Vec<_> = (0..100).map(|_| tokio::spawn(step(client.clone()))).collect();
-    for step in steps {
-        assert!(step.await.unwrap());
-    }
+    let (client, _) = client(&folder, &server);
+    let mut file = read_login(&folder.login());
+    file["last_refresh"] = json!("2024-01-01T00:00:00Z");
+    write_login(&folder.login(), &file);
+    assert_eq!(hundred(&client).await, [0; 100]);
+    assert_eq!(server.calls(), (100, 0));
     assert_eq!((server.refreshes(), server.sent().len()), (1, 1));
 }
 

@@ -1,4 +1,6 @@
 //! What a reply may hold, and what becomes of the login then.
+//!
+//! G8 (one refresh).
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! When the new tokens cannot be stored.
+//!
+//! G8 (one refresh).
 
 use std::fs;
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// In every secret of these tests.
 pub(crate) const CANARY: &str = "canary";
 
-/// The server that gets the credentials. Nothing listens there.
+/// The server that gets the credentials. Nothing connects to it: what it would get is scripted.
 pub(crate) const BASE_URL: &str = "http://127.0.0.1:9/v1";
 
 /// More than enough to be no matter, in seconds.
