@@ -149,7 +149,8 @@ async fn f058_a_broken_event_is_not_skipped_over_the_wire() {
             let (server, client) = protocol.pair([reply, Reply::text("hello")]).await;
             let ended = sampled(&client).await;
             assert!(ended.error.is_none(), "{:?}", ended.error);
-            let codes: Vec<_> = ended.retried.iter().map(|error| error.code()).collect();
+            let codes: Vec<_> =
+                ended.retried.iter().map(longhaul_transport::ModelError::code).collect();
             assert_eq!(codes, [ErrorCode::Protocol], "{protocol:?} {broken:?}");
             server.assert_complete();
         }

@@ -43,7 +43,7 @@ async fn refused_once(protocol: Protocol, reply: Reply) -> ModelError {
     let what = format!("{protocol:?} {reply:?}");
     let (ended, server) = run(protocol, [reply, Reply::text("hello")]).await;
     assert_eq!((ended.retried.len(), server.requests().len()), (0, 1), "{what}");
-    let error = ended.error.expect(&what);
+    let error = ended.error.unwrap();
     assert_eq!((error.is_retryable(), error.attempts()), (false, 1), "{what}");
     error
 }
