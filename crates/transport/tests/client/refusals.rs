@@ -53,7 +53,7 @@ async fn f018_proxies_and_portals_are_named() {
 
 #[tokio::test]
 async fn f029_every_form_of_advice_is_read() {
-    let hour = 3600 * SECOND;
+    let [least, hour] = [3540 * SECOND, 3600 * SECOND];
     let date = httpdate::fmt_http_date(SystemTime::now() + hour);
     let past = httpdate::fmt_http_date(SystemTime::now() - Duration::from_secs(1000));
     let bare = || Course::json(429, "{}");
@@ -89,7 +89,7 @@ async fn f029_every_form_of_advice_is_read() {
         assert_eq!(wait.map(|wait| wait.as_secs_f64()), seconds, "{what}");
     }
     let wait = failed(after(&date)).await.retry_after().unwrap();
-    assert!((hour - 60 * SECOND..=hour).contains(&wait), "{wait:?}");
+    assert!((least..=hour).contains(&wait), "{wait:?}");
 }
 
 /// A used-up quota is final, in whatever form it is told, and says whose it is and when it ends.
