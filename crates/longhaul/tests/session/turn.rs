@@ -281,7 +281,7 @@ async fn turns_run_one_at_a_time_in_the_order_of_their_inputs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_items_of_a_response_commit_when_it_completes_and_tools_run_once() {
+async fn f012_the_items_of_a_response_commit_when_it_completes_and_tools_run_once() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let count = Probe::new("count", move |_, _| {

@@ -27,9 +27,9 @@ pub enum ErrorCode {
     ConnectionFailed,
     /// The stream ended without a terminal event.
     StreamIncomplete,
-    /// A deadline passed; [`ModelError::phase`] says which.
+    /// A deadline passed; [`ModelError::phase`](super::ModelError::phase) says which.
     Timeout,
-    /// The response ended early; [`ModelError::reason`] says why.
+    /// The response ended early; [`ModelError::reason`](super::ModelError::reason) says why.
     ResponseIncomplete,
     /// The server ended the response with a failure of its own.
     ResponseFailed,

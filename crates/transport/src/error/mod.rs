@@ -272,7 +272,7 @@ impl ModelError {
     }
 
     /// The generation of the credential that the request carried; see
-    /// [`Credential`](crate::auth::Credential).
+    /// [`Credential`].
     pub fn generation(&self) -> Option<u64> {
         self.0.generation
     }

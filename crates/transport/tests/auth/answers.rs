@@ -230,6 +230,7 @@ async fn f066_only_a_token_that_cannot_have_arrived_is_sent_again_at_will() {
 
 #[tokio::test(start_paused = true)]
 async fn f066_after_a_failure_nothing_is_sent_until_the_cool_down_has_passed() {
+    let _no_forks = no_forks();
     let folder = Folder::new();
     stored(&folder, 200);
     let good = Course::json(200, tokens(1, HOUR).to_string());

@@ -68,6 +68,7 @@ impl Child {
     }
 
     fn spawn(mut command: Command, login: &Path, options: &LoginOptions) -> Self {
+        let forking = forking();
         let mut process = command
             .args([NAME, "--exact", "--nocapture", "--test-threads=1"])
             .env(LOGIN, login)
@@ -78,6 +79,7 @@ impl Child {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        drop(forking);
         let stdin = process.stdin.take().unwrap();
         let lines = lines(process.stdout.take().unwrap());
         let mut child = Self { process, stdin, lines, told: "start".into() };

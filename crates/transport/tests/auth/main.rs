@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+#![allow(clippy::await_holding_lock, reason = "each test has a thread of its own")]
 
 mod answers;
 mod child;

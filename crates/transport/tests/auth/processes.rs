@@ -144,11 +144,13 @@ async fn f063_a_process_killed_before_it_stored_the_tokens_costs_a_sign_in_and_n
 /// `strace` with what it is to do to calls that touch `file`; `None` if it cannot run here, which is a failure where the
 /// environment says `CI_REQUIRES_STRACE`.
 fn strace(folder: &Folder, file: &str, calls: &str, what: &str) -> Option<Command> {
+    let forking = forking();
     let works = Command::new("strace")
         .args(["-qq", "-o", "/dev/null", "true"])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
+    drop(forking);
     if !works {
         let required = std::env::var_os("CI_REQUIRES_STRACE").is_some();
         assert!(!required, "CI_REQUIRES_STRACE is set, but strace cannot run here");

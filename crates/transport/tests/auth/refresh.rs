@@ -203,6 +203,7 @@ fn scripted(folder: &Folder, replies: &[Value]) -> (Login, ScriptedExchange) {
 
 #[tokio::test(start_paused = true)]
 async fn f073_ten_minutes_of_refusals_make_a_few_refreshes_further_and_further_apart() {
+    let _no_forks = no_forks();
     let folder = Folder::new();
     write_login(&folder.login(), &login_file("acc", &access(0, HOUR), 0));
     let (login, network) = scripted(&folder, &(1..20).map(|n| tokens(n, HOUR)).collect::<Vec<_>>());
@@ -269,6 +270,7 @@ async fn f072_a_clock_that_is_a_day_behind_leaves_it_to_the_servers_401() {
 /// The machine's clock says that the token is good for decades; the time since its issue says otherwise.
 #[tokio::test(start_paused = true)]
 async fn f072_tokens_obtained_here_age_by_a_clock_that_nobody_sets() {
+    let _no_forks = no_forks();
     let folder = Folder::new();
     write_login(&folder.login(), &login_file("acc", &access(0, -HOUR), 0));
     let replies = (1..4).map(
@@ -355,6 +357,7 @@ async fn the_refresh_sends_what_the_endpoint_expects_and_nothing_else() {
 /// cool-down is.
 #[tokio::test(start_paused = true)]
 async fn a_token_that_lives_for_half_a_minute_is_renewed_in_time() {
+    let _no_forks = no_forks();
     let folder = Folder::new();
     write_login(&folder.login(), &login_file("acc", &access(0, -HOUR), 0));
     let reply = |n: usize| json!({"access_token": format!("opaque-{n}"), "refresh_token": refresh(n), "expires_in": 30});

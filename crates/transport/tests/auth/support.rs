@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -25,6 +25,21 @@ pub(crate) const BASE_URL: &str = "http://127.0.0.1:9/v1";
 
 /// More than enough to be no matter, in seconds.
 pub(crate) const HOUR: i64 = 3600;
+
+/// Between its fork and its exec a child holds what this process holds, the kernel's locks among it;
+/// and under a paused clock a wait for such a lock is over at once. So tests in virtual time and the
+/// starting of processes keep apart.
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// As long as this lives, no test starts a process.
+pub(crate) fn no_forks() -> RwLockReadGuard<'static, ()> {
+    FORKS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As long as this lives, no test is in virtual time.
+pub(crate) fn forking() -> RwLockWriteGuard<'static, ()> {
+    FORKS.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A folder that is deleted with everything in it.
 pub(crate) struct Folder(PathBuf);

@@ -51,18 +51,18 @@ async fn sweep_recordings(of: &str) {
 }
 
 #[tokio::test]
-async fn recordings_of_aimock_cut_after_every_byte() {
+async fn f010_recordings_of_aimock_cut_after_every_byte() {
     sweep_recordings("aimock").await;
 }
 
 #[tokio::test]
-async fn recordings_of_llamacpp_cut_after_every_byte() {
+async fn f010_recordings_of_llamacpp_cut_after_every_byte() {
     sweep_recordings("llamacpp").await;
 }
 
 /// Also where the response ends with a failure or early, and the report itself is cut.
 #[tokio::test]
-async fn reported_failures_cut_after_every_byte() {
+async fn f010_reported_failures_cut_after_every_byte() {
     let response = || ResponseBuilder::new().text("é 😀").call("c", "t", "{}");
     let endings = [
         ("failed", response().failed("server_error", "sorry")),
@@ -97,7 +97,7 @@ async fn sweep_live(how: Cut) -> Vec<Option<ModelError>> {
 
 /// The same over loopback HTTP, the connection closed in order.
 #[tokio::test]
-async fn a_connection_closed_after_every_byte() {
+async fn f010_a_connection_closed_after_every_byte() {
     let errors = sweep_live(Cut::Fin).await;
     let (last, cut) = errors.split_last().unwrap();
     for (bytes, error) in cut.iter().enumerate() {
@@ -109,7 +109,7 @@ async fn a_connection_closed_after_every_byte() {
 
 /// The same with the connection reset, which may lose bytes, and even the head.
 #[tokio::test]
-async fn a_connection_reset_after_every_byte() {
+async fn f010_a_connection_reset_after_every_byte() {
     let errors = sweep_live(Cut::Rst).await;
     let whole = errors.len() - 1;
     for (bytes, error) in errors.iter().enumerate() {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use longhaul_testkit::server::{Cut, Framing, Gate, Reply, ReplyOutcome, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
-use longhaul_transport::{
-    Deadlines, ErrorCode, Model, Phase, Provider, ResponseEvent, ResponsesClient,
-};
+use longhaul_transport::{Deadlines, ErrorCode, Model, Phase, Provider, ResponsesClient};
 
 use super::support::{attempt, live, request};
 
@@ -48,51 +46,6 @@ async fn the_terminal_event_ends_the_stream_though_the_connection_stays_open() {
     }
 }
 
-#[tokio::test]
-async fn dropping_the_stream_closes_the_connection() {
-    let gate = Gate::new("within the stream");
-    let reply = Reply::sse().events(hello().unfinished()).gate(&gate);
-    let server = Server::start(reply).await.unwrap();
-    let client = live(&server);
-    let mut stream = client.stream(&request()).await.unwrap();
-    assert!(matches!(stream.next().await, Some(Ok(ResponseEvent::Created { .. }))));
-    gate.reached().await;
-    drop(stream);
-    server.connection_closed(0).await;
-}
-
-/// Lets every task do all that it can with what has arrived. On one thread, and within one process,
-/// what a server has written has arrived.
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// A response that is complete leaves a connection behind that can be used again, though the end of
-/// its body comes later than its terminal event.
-#[tokio::test]
-async fn a_connection_is_used_again_after_a_complete_response() {
-    const ROUNDS: usize = 50;
-    let endings = [hello().completed(), hello().failed("server_error", "sorry")];
-    for ending in endings {
-        let gates: Vec<Gate> = (0..ROUNDS).map(|_| Gate::new("before the end")).collect();
-        let reply = |gate| Reply::sse().events(ending.clone()).gate(gate).done_marker();
-        let server = Server::start(gates.iter().map(reply).collect::<Script>()).await.unwrap();
-        let client = live(&server);
-        for (round, gate) in gates.iter().enumerate() {
-            attempt(&client).await;
-            gate.reached().await;
-            gate.open();
-            assert_eq!(server.wait_until_reply_ended(round).await, ReplyOutcome::Complete);
-            settle().await;
-        }
-        let connections = server.requests().iter().map(|request| request.connection).max();
-        assert_eq!(connections, Some(0));
-        server.assert_complete();
-    }
-}
-
 /// What is no end of a response by the server's own word closes the connection at once.
 #[tokio::test]
 async fn a_connection_is_not_used_again_after_a_broken_response() {
@@ -104,19 +57,6 @@ async fn a_connection_is_not_used_again_after_a_broken_response() {
     server.connection_closed(0).await;
     assert!(attempt(&client).await.1.is_none());
     assert_eq!(server.requests()[1].connection, 1);
-}
-
-#[tokio::test]
-async fn dropping_the_call_before_the_head_closes_the_connection() {
-    let gate = Gate::new("before the head");
-    let server = Server::start(Reply::text("late").hold_head(&gate)).await.unwrap();
-    let client = live(&server);
-    let request = request();
-    tokio::select! {
-        _ = client.stream(&request) => panic!("the head is held back"),
-        () = gate.reached() => {}
-    }
-    server.connection_closed(0).await;
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ async fn f018_proxies_and_portals_are_named() {
 
 #[tokio::test]
 async fn f029_every_form_of_advice_is_read() {
-    let date =
-        |seconds: u64| httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
+    let [least, hour] = [3540 * SECOND, 3600 * SECOND];
+    let date = httpdate::fmt_http_date(SystemTime::now() + hour);
     let past = httpdate::fmt_http_date(SystemTime::now() - Duration::from_secs(1000));
     let bare = || Course::json(429, "{}");
     let after = |value: &str| bare().header("retry-after", value);
@@ -88,8 +88,8 @@ async fn f029_every_form_of_advice_is_read() {
         let wait = failed(course).await.retry_after();
         assert_eq!(wait.map(|wait| wait.as_secs_f64()), seconds, "{what}");
     }
-    let wait = failed(after(&date(30))).await.retry_after().unwrap();
-    assert!((28 * SECOND..=30 * SECOND).contains(&wait), "{wait:?}");
+    let wait = failed(after(&date)).await.retry_after().unwrap();
+    assert!((least..=hour).contains(&wait), "{wait:?}");
 }
 
 /// A used-up quota is final, in whatever form it is told, and says whose it is and when it ends.
@@ -113,12 +113,10 @@ async fn f030_a_used_up_quota_is_final_in_every_form() {
     let soon = json!({"code": "usage_limit_reached", "resets_in_seconds": 7200});
     for course in every_form(&soon, &[429]) {
         let error = failed(course).await;
-        assert!(
-            error.to_string().contains("available again in 1 hour 59 minutes")
-                || error.to_string().contains("available again in 2 hours"),
-            "{error}"
-        );
-        assert!(error.retry_at().unwrap() > SystemTime::now() + 7190 * SECOND);
+        let text = error.to_string();
+        let said = ["available again in 1 hour 59 minutes", "available again in 2 hours"];
+        assert!(said.iter().any(|said| text.contains(said)), "{text}");
+        assert!(error.retry_at().unwrap() > SystemTime::now() + 7140 * SECOND);
     }
     let quoted = failed(Course::json(429, fixture("litellm/quota-429.json"))).await;
     assert_eq!((quoted.code(), quoted.is_retryable()), (Code::UsageLimitReached, false));

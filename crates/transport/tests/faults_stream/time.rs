@@ -43,6 +43,31 @@ async fn f014_a_heartbeat_is_shown_and_delays_no_deadline() {
     }
 }
 
+/// A provider that waits for events as long as it takes leaves the deadline of the turn.
+#[tokio::test(start_paused = true)]
+async fn f014_a_heartbeat_for_ever_meets_the_deadline_of_the_turn() {
+    let mut provider = Provider::neutral();
+    provider.deadlines.first_event = Duration::MAX;
+    provider.deadlines.idle = Duration::MAX;
+    for course in [begun(), Course::sse("")] {
+        let start = Instant::now();
+        let deadline = start + 1802 * SECOND;
+        let course = repeat(course, 5 * SECOND, ":\n\n", 1000).hang();
+        let client = client(provider.clone(), course);
+        let mut events = sample(Arc::new(client), Arc::new(request()), Some(deadline));
+        let mut signs = 0;
+        let error = loop {
+            match events.next().await.unwrap() {
+                Ok(event) => signs += usize::from(line(&event) == "alive"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.code(), error.phase()), (ErrorCode::Timeout, Some(Phase::Turn)));
+        assert_eq!((start.elapsed(), signs), (1802 * SECOND, 360));
+        assert!(events.next().await.is_none());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f015_an_event_in_a_trickle_is_no_progress() {
     let event = body(&[delta("b"), completed()]);

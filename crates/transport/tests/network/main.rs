@@ -2,14 +2,21 @@
 //! test is named after its fault in `docs/faults.md`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, unused_imports, reason = "what only the tests for Linux need")
+)]
 
 mod answers;
 mod cancel;
 mod child;
 mod connect;
 mod ends;
+mod failures;
 mod hostile;
 mod http2;
+mod redirects;
+mod refusals;
 mod reuse;
 mod support;
 mod tls;

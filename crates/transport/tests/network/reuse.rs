@@ -5,7 +5,8 @@ use longhaul_testkit::server::{Framing, Gate, Reply, Script, Server};
 use longhaul_transport::{Phase, ResponsesClient};
 
 use super::support::{
-    MAYBE_SENT, MOMENT, Protocol, assert_timeout, client, fail, hello, sampled, succeed, verdict,
+    MAYBE_SENT, MOMENT, Protocol, assert_timeout, attempt, client, fail, hello, sampled, succeed,
+    verdict,
 };
 
 /// A whole response with its head.
@@ -41,27 +42,31 @@ async fn one_connection_serves_one_request_after_another() {
     }
 }
 
-/// The end of the body comes after the terminal event was read and the stream dropped: the connection is kept for it.
+/// The end of the body comes after the terminal event was read and the stream dropped: the connection is kept for it,
+/// whether the response is complete or a failure that the server reported.
 #[tokio::test]
 async fn a_connection_is_used_again_though_the_end_of_its_body_comes_late() {
-    const ROUNDS: usize = 20;
-    let gates: Vec<Gate> = (0..ROUNDS).map(|_| Gate::new("before the end")).collect();
-    let whole = || Reply::sse().events(hello().completed());
-    let replies = gates.iter().map(|gate| whole().gate(gate));
-    let server = Server::start(replies.collect::<Script>()).await.unwrap();
-    let client = client(&server.base_url());
-    for (order, gate) in gates.iter().enumerate() {
-        succeed(&client).await;
-        gate.reached().await;
-        gate.open();
-        server.wait_until_reply_ended(order).await;
-        for _ in 0..1000 {
-            // The client's task reads the end.
-            tokio::task::yield_now().await;
+    const ROUNDS: usize = 50;
+    for ending in [hello().completed(), hello().failed("server_error", "sorry")] {
+        let gates: Vec<Gate> = (0..ROUNDS).map(|_| Gate::new("before the end")).collect();
+        let reply = |gate| Reply::sse().events(ending.clone()).gate(gate).done_marker();
+        let server = Server::start(gates.iter().map(reply).collect::<Script>()).await.unwrap();
+        let client = client(&server.base_url());
+        for (order, gate) in gates.iter().enumerate() {
+            attempt(&client).await;
+            gate.reached().await;
+            gate.open();
+            server.wait_until_reply_ended(order).await;
+            for _ in 0..1000 {
+                // The client's task reads the end.
+                tokio::task::yield_now().await;
+            }
         }
+        // A machine that stands still for as long as the client waits costs a connection. A client that does not
+        // wait loses all.
+        assert!(server.connections() <= 4, "{} connections", server.connections());
+        assert_eq!(server.requests().len(), ROUNDS);
     }
-    // A machine that stands still for long enough costs a connection; a client that does not wait costs all.
-    assert!(server.connections() < ROUNDS, "{} connections", server.connections());
 }
 
 /// The server closes before the second request is written: whether the client has noticed or not, it comes through.

@@ -23,6 +23,7 @@ async fn assert_refused(identity: &Identity, why: &str) {
     assert!(server.requests().is_empty() && server.other_requests().is_empty(), "{why}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f005_a_wrong_name_is_final() {
     with_own_roots("tls::f005_a_wrong_name_is_final", |authority| async move {
@@ -30,6 +31,7 @@ fn f005_a_wrong_name_is_final() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f005_an_expired_certificate_is_final() {
     with_own_roots("tls::f005_an_expired_certificate_is_final", |authority| async move {
@@ -37,6 +39,7 @@ fn f005_an_expired_certificate_is_final() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f005_a_self_signed_certificate_is_final() {
     with_own_roots("tls::f005_a_self_signed_certificate_is_final", |_| async {
@@ -44,6 +47,7 @@ fn f005_a_self_signed_certificate_is_final() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f005_an_unknown_authority_is_final() {
     with_own_roots("tls::f005_an_unknown_authority_is_final", |_| async {
@@ -59,6 +63,7 @@ fn old_server_hello() -> Vec<u8> {
     [&[22, 3, 2, 0, length + 4, 2, 0, 0, length][..], &hello].concat()
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f005_tls_1_1_is_final() {
     with_own_roots("tls::f005_tls_1_1_is_final", |_| async {
@@ -76,6 +81,7 @@ fn f005_tls_1_1_is_final() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f005_a_server_without_tls_is_final_and_not_asked_in_plain() {
     with_own_roots("tls::f005_a_server_without_tls_is_final_and_not_asked_in_plain", |_| async {
@@ -89,6 +95,7 @@ fn f005_a_server_without_tls_is_final_and_not_asked_in_plain() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_good_certificate_is_accepted_over_both_protocols() {
     with_own_roots(
@@ -104,6 +111,7 @@ fn a_good_certificate_is_accepted_over_both_protocols() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn f007_a_body_without_close_notify_is_truncated() {
     with_own_roots("tls::f007_a_body_without_close_notify_is_truncated", |authority| async move {

@@ -1,4 +1,4 @@
-//! How much is held and how much is done, counted.
+//! How much memory is held and taken, counted.
 
 use allocation_counter::measure;
 use longhaul_transport::event;
@@ -99,7 +99,7 @@ fn e22_events_and_lines_are_bounded_and_comments_only_while_they_are_open() {
 
 /// Memory is taken once for each time that the buffer doubles, and events that are whole take none.
 #[test]
-fn e23_the_work_grows_as_the_body_does() {
+fn e23_the_memory_taken_grows_as_the_body_does() {
     let long_line = |n: usize| [b"data: ".to_vec(), b"x".repeat(n), b"\n\n".to_vec()].concat();
     let many_lines = |n: usize| [b"data: x\n".repeat(n / 8), b"\n".to_vec()].concat();
     let many_events = |n: usize| b"data: x\n\n".repeat(n / 9);
