@@ -71,7 +71,10 @@ pub enum Verdict {
     },
     /// See to another credential, then send the request again at once. This costs no retry and is
     /// done once for a step.
-    RefreshAuth,
+    RefreshAuth {
+        /// The generation that the server refused.
+        generation: u64,
+    },
     /// Report the error.
     GiveUp(GiveUp),
 }
@@ -101,8 +104,8 @@ pub enum GiveUp {
 /// `x-should-retry` decides over the error's class, within the counts of the policy.
 pub fn decide(policy: &RetryPolicy, situation: &Situation<'_>) -> Verdict {
     let Situation { error, failures, elapsed, remaining, jitter } = *situation;
-    if may_refresh(error, failures) {
-        return Verdict::RefreshAuth;
+    if let Some(generation) = refused(error).filter(|_| failures.refreshed == 0) {
+        return Verdict::RefreshAuth { generation };
     }
     if !error.should_retry().unwrap_or(error.is_retryable()) || is_login_failure(error) {
         return Verdict::GiveUp(GiveUp::Final);
@@ -128,12 +131,10 @@ pub fn decide(policy: &RetryPolicy, situation: &Situation<'_>) -> Verdict {
     Verdict::Retry { after, attempt, max_attempts }
 }
 
-/// Only a status 401 says that another credential might do, and only once.
-fn may_refresh(error: &ModelError, failures: Failures) -> bool {
-    error.code() == ErrorCode::Unauthorized
-        && error.status() == Some(401)
-        && error.generation().is_some()
-        && failures.refreshed == 0
+/// The generation of a credential that the server refused so that another might do: by status 401.
+fn refused(error: &ModelError) -> Option<u64> {
+    let is_refusal = error.code() == ErrorCode::Unauthorized && error.status() == Some(401);
+    error.generation().filter(|_| is_refusal)
 }
 
 /// A login that could not be refreshed is not tried again at once: its refresh token may be spent.
@@ -251,7 +252,10 @@ mod tests {
             let error = ModelError::new(ErrorCode::Unauthorized, "x").with_status(status);
             error.with_generation(Some(7))
         };
-        assert_eq!(verdict(&refused(401), after(0, 0), None), Verdict::RefreshAuth);
+        assert_eq!(
+            verdict(&refused(401), after(0, 0), None),
+            Verdict::RefreshAuth { generation: 7 }
+        );
         let again = Failures { refreshed: 1, ..after(1, 0) };
         assert_eq!(verdict(&refused(401), again, None), FINAL);
         assert_eq!(verdict(&refused(403), after(1, 0), None), FINAL);

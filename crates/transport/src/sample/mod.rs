@@ -204,15 +204,21 @@ impl Sampling {
         }
     }
 
-    /// Decides what becomes of a failed attempt.
+    /// Decides what becomes of a failed attempt. One whose credential is replaced counts as no
+    /// failure.
     fn fail(&mut self, error: ModelError) -> Step {
-        self.failures.count(error.stage());
-        self.in_a_row += 1;
-        let verdict = self.verdict(&error);
+        let mut failures = self.failures;
+        failures.count(error.stage());
+        let verdict = self.verdict(&error, failures);
         self.trace.failed(&error, &verdict);
         match verdict {
-            Verdict::RefreshAuth => self.will_refresh(error),
+            Verdict::RefreshAuth { generation } => {
+                self.failures.refreshed += 1;
+                Step::On(State::Refresh(error, generation))
+            }
             Verdict::Retry { after, attempt, max_attempts } => {
+                self.failures = failures;
+                self.in_a_row += 1;
                 let error = error.with_attempts(self.trace.attempts());
                 let retrying = Retrying { error, attempt, max_attempts, delay: after };
                 Step::Give(Ok(SampleEvent::Retrying(retrying)), State::Wait(Instant::now() + after))
@@ -225,13 +231,13 @@ impl Sampling {
         }
     }
 
-    fn verdict(&self, error: &ModelError) -> Verdict {
+    fn verdict(&self, error: &ModelError, failures: Failures) -> Verdict {
         let now = Instant::now();
         let verdict = decide(
             &self.policy,
             &Situation {
                 error,
-                failures: self.failures,
+                failures,
                 elapsed: now.saturating_duration_since(self.began),
                 remaining: self.deadline.map(|end| end.saturating_duration_since(now)),
                 jitter: fastrand::f64(),
@@ -243,17 +249,6 @@ impl Sampling {
                 Verdict::GiveUp(GiveUp::BudgetUsedUp)
             }
             verdict => verdict,
-        }
-    }
-
-    /// The refused attempt counts as a refresh and as no failure of the request.
-    fn will_refresh(&mut self, error: ModelError) -> Step {
-        self.failures.request = self.failures.request.saturating_sub(1);
-        self.failures.refreshed += 1;
-        self.in_a_row = self.in_a_row.saturating_sub(1);
-        match error.generation() {
-            Some(generation) => Step::On(State::Refresh(error, generation)),
-            None => self.give_up(error, GiveUp::Final),
         }
     }
 
