@@ -15,8 +15,8 @@ use longhaul_history::Prompt;
 use longhaul_transport::exchange::{Exchange, ExchangeError, HttpRequest, HttpResponse};
 use longhaul_transport::{Model, Provider, Request, ResponsesClient};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{self, Receiver};
-use tokio::task::yield_now;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::{JoinHandle, yield_now};
 
 /// Pieces that are under way at most.
 const CAPACITY: usize = 8;
@@ -70,11 +70,7 @@ async fn response() -> Option<Duration> {
         while !stream.next().await?.ok()?.is_terminal() {}
         Some(Instant::now())
     });
-    network.send(deltas::stream(10).into()).await.ok()?;
-    settle().await;
-    let start = Instant::now();
-    network.send(Bytes::from_static(black_box(COMPLETED.as_bytes()))).await.ok()?;
-    Some(caller.await.ok()?? - start)
+    until_taken(network, caller).await
 }
 
 /// The same way without a response.
@@ -84,6 +80,14 @@ async fn hop() -> Option<Duration> {
         while pieces.recv().await? != COMPLETED.as_bytes() {}
         Some(Instant::now())
     });
+    until_taken(network, caller).await
+}
+
+/// From the last piece's way into the channel to the time that the caller names.
+async fn until_taken(
+    network: Sender<Bytes>,
+    caller: JoinHandle<Option<Instant>>,
+) -> Option<Duration> {
     network.send(deltas::stream(10).into()).await.ok()?;
     settle().await;
     let start = Instant::now();
