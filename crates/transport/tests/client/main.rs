@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "../common/drain.rs"]
+mod drain;
+
 mod credentials;
 mod cut;
 mod deadlines;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use longhaul_history::{History, Item, ReasoningFilter};
 use longhaul_testkit::exchange::{Course, ScriptedExchange};
 use longhaul_testkit::server::Server;
@@ -14,6 +13,8 @@ use longhaul_transport::exchange::Exchange;
 use longhaul_transport::{
     Model, ModelError, Provider, Request, ResponseEvent, ResponsesClient, Secret, auth::ApiKey,
 };
+
+use crate::drain::drain;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -52,22 +53,9 @@ pub(crate) fn live(server: &Server) -> ResponsesClient {
 
 /// All events of one attempt but signs of life, and the error that ended it, if one did.
 pub(crate) async fn attempt(client: &ResponsesClient) -> (Vec<ResponseEvent>, Option<ModelError>) {
-    let mut stream = match client.stream(&request()).await {
-        Ok(stream) => stream,
-        Err(error) => return (Vec::new(), Some(error)),
-    };
-    let mut events = Vec::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) if !event.is_progress() => {}
-            Ok(event) => events.push(event),
-            Err(error) => {
-                assert!(stream.next().await.is_none(), "nothing comes after an error");
-                return (events, Some(error));
-            }
-        }
-    }
-    (events, None)
+    let (mut events, error) = drain(client.stream(&request()).await).await;
+    events.retain(|event| !matches!(event, ResponseEvent::KeepAlive { .. }));
+    (events, error)
 }
 
 /// The error of one attempt that brings nothing else.

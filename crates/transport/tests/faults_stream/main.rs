@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "../common/drain.rs"]
+mod drain;
+
 mod content;
 mod done;
 mod items;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use longhaul_history::{Item, Prompt};
 use longhaul_testkit::exchange::{Course, ScriptedExchange};
 use longhaul_transport::{Model, ModelError, Provider, Request, ResponseEvent, ResponsesClient};
 use serde_json::{Value, json};
+
+use crate::drain::drain;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,18 +25,9 @@ pub(crate) async fn attempt_with(
     provider: Provider,
     course: Course,
 ) -> (Vec<ResponseEvent>, Option<ModelError>) {
-    let mut stream = client(provider, course).stream(&request()).await.unwrap();
-    let mut events = Vec::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) => events.push(event),
-            Err(error) => {
-                assert!(stream.next().await.is_none(), "nothing comes after an error");
-                return (events, Some(error));
-            }
-        }
-    }
-    (events, None)
+    let response = client(provider, course).stream(&request()).await;
+    assert!(response.is_ok(), "the head is no failure");
+    drain(response).await
 }
 
 pub(crate) async fn attempt(course: Course) -> (Vec<ResponseEvent>, Option<ModelError>) {

@@ -7,6 +7,9 @@
     allow(dead_code, unused_imports, reason = "what only the tests for Linux need")
 )]
 
+#[path = "../common/drain.rs"]
+mod drain;
+
 mod answers;
 mod cancel;
 mod child;

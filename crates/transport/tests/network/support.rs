@@ -14,6 +14,8 @@ use longhaul_transport::{
     ResponsesClient, RetryPolicy, SampleEvent, sample,
 };
 
+use crate::drain::drain;
+
 /// A deadline in a test in which nothing but it can happen.
 pub(crate) const MOMENT: Duration = Duration::from_millis(50);
 
@@ -142,21 +144,7 @@ pub(crate) fn begun() -> Reply {
 
 /// All events of one attempt, and the error that ended it, if one did.
 pub(crate) async fn attempt(client: &ResponsesClient) -> (Vec<ResponseEvent>, Option<ModelError>) {
-    let mut stream = match client.stream(&request()).await {
-        Ok(stream) => stream,
-        Err(error) => return (Vec::new(), Some(error)),
-    };
-    let mut events = Vec::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) => events.push(event),
-            Err(error) => {
-                assert!(stream.next().await.is_none(), "nothing comes after an error");
-                return (events, Some(error));
-            }
-        }
-    }
-    (events, None)
+    drain(client.stream(&request()).await).await
 }
 
 /// One attempt that brings a whole response.
