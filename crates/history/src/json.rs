@@ -1,76 +1,127 @@
 //! JSON text handled without losing a byte of meaning: objects with their key order, and compaction
 //! of insignificant white space.
+//!
+//! An item's text is validated once, by serde_json, when the item is made. What reads it later
+//! relies on that: it goes from quote to quote, and would find nonsense, never panic, in a text
+//! that is not JSON.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
+use memchr::{memchr2, memmem};
 
 /// The fields of a JSON object in their order, values untouched.
-pub(crate) struct RawObject<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct RawObject<'a>(pub(crate) Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> RawObject<'a> {
-    /// Reads an object; `None` if `json` is anything else.
+    /// Reads an object without white space between its tokens; `None` if `json` is anything else.
     pub(crate) fn parse(json: &'a str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+        fields(json).map(|fields| Self(fields.collect()))
     }
 
     /// The raw text of the first field called `key`.
     pub(crate) fn field(&self, key: &str) -> Option<&'a str> {
         let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
-        Some(value.get())
+        Some(value)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = RawObject<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(8);
-                while let Some((Key(key), value)) = map.next_entry()? {
-                    fields.push((key, value));
-                }
-                Ok(RawObject(fields))
-            }
+/// The fields of a JSON object without white space between its tokens, values untouched; `None` if
+/// `json` is anything else.
+pub(crate) fn fields(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &str)>> {
+    let mut rest = json.strip_prefix('{')?;
+    Some(std::iter::from_fn(move || {
+        if !rest.starts_with('"') {
+            return None;
         }
-        deserializer.deserialize_map(Fields)
+        let (key, after) = rest.split_at(string_len(rest));
+        let (value, after) = take_value(after.strip_prefix(':')?);
+        rest = after;
+        Some((unquote(key), value))
+    }))
+}
+
+/// The elements of a JSON array without white space between its tokens, untouched; `None` if `json`
+/// is anything else.
+pub(crate) fn elements(json: &str) -> Option<impl Iterator<Item = &str>> {
+    let mut rest = json.strip_prefix('[')?;
+    Some(std::iter::from_fn(move || {
+        if rest.is_empty() || rest.starts_with(']') {
+            return None;
+        }
+        let (value, after) = take_value(rest);
+        rest = after;
+        Some(value).filter(|value| !value.is_empty())
+    }))
+}
+
+/// The value that `json` begins with, and what follows the comma behind it.
+fn take_value(json: &str) -> (&str, &str) {
+    let (value, after) = json.split_at(value_len(json));
+    (value, after.strip_prefix(',').unwrap_or(after))
+}
+
+fn value_len(json: &str) -> usize {
+    match json.as_bytes().first() {
+        Some(b'"') => string_len(json),
+        Some(b'{' | b'[') => container_len(json),
+        _ => json.find([',', '}', ']']).unwrap_or(json.len()),
     }
 }
 
-/// A key, borrowed where it has no escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+/// The length of the object or array that `json` begins with.
+fn container_len(json: &str) -> usize {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = json.as_bytes().get(at) {
+        match byte {
+            b'"' => {
+                at += string_len(&json[at..]);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
 
-/// The elements of a JSON array, untouched; `None` if `json` is anything else.
-pub(crate) fn elements(json: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(json).ok()
+/// What a JSON string says; `json` has its quotes.
+pub(crate) fn unquote(json: &str) -> Cow<'_, str> {
+    let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
+    if inner.contains('\\') {
+        return serde_json::from_str(json).map_or(Cow::Borrowed(inner), Cow::Owned);
+    }
+    Cow::Borrowed(inner)
+}
+
+/// What a JSON value says, if it is a string that is text.
+pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str(json).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
 }
 
 /// Removes white space between tokens, so that the text is one line. Strings are not touched.
 pub(crate) fn compact(json: &str) -> Cow<'_, str> {
-    if !spans(json).any(|(tokens, _)| tokens.contains(is_space)) {
+    if !spans(json).any(|(tokens, _)| tokens.bytes().any(is_space)) {
         return Cow::Borrowed(json);
     }
     let mut compacted = String::with_capacity(json.len());
     for (tokens, string) in spans(json) {
-        compacted.extend(tokens.chars().filter(|c| !is_space(*c)));
+        compacted.extend(tokens.chars().filter(|c| !c.is_ascii() || !is_space(*c as u8)));
         compacted.push_str(string);
     }
     Cow::Owned(compacted)
 }
 
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r')
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// Each string of a valid JSON text, quotes included, with the tokens before it. The last is empty.
@@ -80,7 +131,8 @@ fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
         if rest.is_empty() {
             return None;
         }
-        let (tokens, from_string) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+        let quote = rest.bytes().position(|byte| byte == b'"').unwrap_or(rest.len());
+        let (tokens, from_string) = rest.split_at(quote);
         let (string, after) = from_string.split_at(string_len(from_string));
         rest = after;
         Some((tokens, string))
@@ -89,19 +141,22 @@ fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The length of the string that `json` begins with, quotes included.
 fn string_len(json: &str) -> usize {
-    let mut quotes = json.match_indices('"').map(|(quote, _)| quote).skip(1);
-    let is_escaped = |quote: &usize| {
-        let before = json.as_bytes()[..*quote].iter().rev();
-        before.take_while(|byte| **byte == b'\\').count() % 2 == 1
-    };
-    let end = quotes.find(|quote| !is_escaped(quote));
-    end.map_or(json.len(), |quote| quote + 1)
+    let bytes = json.as_bytes();
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if bytes[at - 1] == b'"' {
+            return at;
+        }
+        at += 1;
+    }
+    json.len()
 }
 
 /// Replaces escapes of half a surrogate pair (`\ud83d` alone) by that of the replacement character.
 /// JSON's grammar allows them, but they are no text, and strict readers refuse the whole document.
 pub(crate) fn mend(json: &str) -> Cow<'_, str> {
-    if !json.contains("\\u") {
+    if memmem::find(json.as_bytes(), b"\\u").is_none() {
         return Cow::Borrowed(json);
     }
     let mut mended: Option<String> = None;
@@ -175,7 +230,7 @@ mod tests {
     #[test]
     fn objects_keep_their_order_and_their_numbers() {
         let object = RawObject::parse(r#"{"z":1e400,"a":12345678901234567890123,"z":2}"#).unwrap();
-        let fields: Vec<_> = object.0.iter().map(|(k, v)| (&**k, v.get())).collect();
+        let fields: Vec<_> = object.0.iter().map(|(k, v)| (&**k, *v)).collect();
         assert_eq!(fields, [("z", "1e400"), ("a", "12345678901234567890123"), ("z", "2")]);
         assert!(RawObject::parse("[1]").is_none());
     }

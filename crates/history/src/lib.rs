@@ -47,6 +47,6 @@ pub mod usage;
 
 pub use history::{History, Prompt, ReasoningFilter, Repair, RepairKind};
 pub use item::{
-    CallKind, CallOutput, ContentPart, Item, ItemError, ItemKind, ItemView, OutputPart, Role,
-    WireFormat,
+    CallKind, CallOutput, ContentPart, ImageEdit, Item, ItemError, ItemKind, ItemView, OutputPart,
+    Role, WireFormat,
 };

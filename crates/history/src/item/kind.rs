@@ -1,6 +1,7 @@
 //! What an item is, read from its outline.
 
-use serde::de::IgnoredAny;
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, RawObject};
@@ -92,34 +93,85 @@ pub(super) struct Head {
 }
 
 /// The fields that tell types apart and that each type must have.
-#[derive(Deserialize)]
-struct Outline {
-    #[serde(rename = "type")]
-    type_name: Option<String>,
+#[derive(Default)]
+struct Outline<'a> {
+    type_name: Option<Cow<'a, str>>,
     role: Option<Role>,
-    id: Option<Box<str>>,
-    call_id: Option<Box<str>>,
-    content: Option<IgnoredAny>,
-    name: Option<IgnoredAny>,
-    arguments: Option<IgnoredAny>,
-    input: Option<IgnoredAny>,
-    output: Option<IgnoredAny>,
+    id: Option<Cow<'a, str>>,
+    call_id: Option<Cow<'a, str>>,
+    content: Option<()>,
+    name: Option<()>,
+    arguments: Option<()>,
+    input: Option<()>,
+    output: Option<()>,
+}
+
+impl<'a> Outline<'a> {
+    /// Reads the outline of one JSON object; `None` if a field that matters stands in it twice, or
+    /// is not of its type.
+    fn read(json: &'a str) -> Option<Self> {
+        let mut outline = Self::default();
+        let mut seen = 0_u16;
+        for (key, value) in json::fields(json)? {
+            let Some(place) = OUTLINE.iter().position(|name| *name == key) else {
+                continue;
+            };
+            if seen & (1 << place) != 0 {
+                return None;
+            }
+            seen |= 1 << place;
+            if value != "null" {
+                outline.take(&key, value)?;
+            }
+        }
+        Some(outline)
+    }
+
+    fn take(&mut self, key: &str, value: &'a str) -> Option<()> {
+        match key {
+            "type" => self.type_name = Some(json::string(value)?),
+            "role" => self.role = Some(Role::of(&json::string(value)?)),
+            "id" => self.id = Some(json::string(value)?),
+            "call_id" => self.call_id = Some(json::string(value)?),
+            "content" => self.content = Some(()),
+            "name" => self.name = Some(()),
+            "arguments" => self.arguments = Some(()),
+            "input" => self.input = Some(()),
+            _ => self.output = Some(()),
+        }
+        Some(())
+    }
+}
+
+const OUTLINE: [&str; 9] =
+    ["type", "role", "id", "call_id", "content", "name", "arguments", "input", "output"];
+
+impl Role {
+    fn of(name: &str) -> Self {
+        match name {
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            "developer" => Self::Developer,
+            "system" => Self::System,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Head {
-    /// Reads the outline of one JSON object.
+    /// Reads the outline of one JSON object that is text throughout.
     pub(super) fn read(json: &str) -> Self {
-        let json = json::mend(json);
-        let Ok(outline) = serde_json::from_str::<Outline>(&json) else {
+        let Some(outline) = Outline::read(json) else {
             return Self { kind: ItemKind::Other, id: None, call_id: None };
         };
         let kind = outline.kind();
-        let id = outline.id.filter(|id| !id.is_empty());
+        let id = outline.id.filter(|id| !id.is_empty()).map(Box::from);
         let by_own_id = match kind {
             ItemKind::LocalShellCall | ItemKind::LocalShellCallOutput => id.clone(),
             _ => None,
         };
-        Self { kind, call_id: outline.call_id.filter(|id| !id.is_empty()).or(by_own_id), id }
+        let call_id = outline.call_id.filter(|id| !id.is_empty()).map(Box::from);
+        Self { kind, call_id: call_id.or(by_own_id), id }
     }
 
     pub(super) fn call_role(&self) -> Option<CallRole<'_>> {
@@ -158,8 +210,8 @@ impl ItemKind {
 /// it lacks what they must have; but a server would look for its counterpart, and refuse.
 pub(super) fn names_a_call_or_output(object: &RawObject<'_>) -> bool {
     let types = object.0.iter().filter(|(key, _)| key == "type");
-    let mut names = types.filter_map(|(_, name)| serde_json::from_str::<String>(name.get()).ok());
-    names.any(|name| CALLS_AND_OUTPUTS.contains(&name.as_str()))
+    let mut names = types.filter_map(|(_, name)| json::string(name));
+    names.any(|name| CALLS_AND_OUTPUTS.contains(&&*name))
 }
 
 /// Whether an object of kind [`ItemKind::Other`] calls itself a call that a client answers.
@@ -180,7 +232,7 @@ const CALLS_AND_OUTPUTS: [&str; 6] = [
     "local_shell_call_output",
 ];
 
-impl Outline {
+impl Outline<'_> {
     fn kind(&self) -> ItemKind {
         let (kind, is_whole) = match (self.type_name.as_deref(), self.role) {
             (Some("message") | None, Some(role)) => {

@@ -1,21 +1,25 @@
 //! One entry of a conversation.
 
 mod build;
+mod image;
 mod kind;
 #[cfg(test)]
 mod tests;
 mod view;
 mod wire;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::json;
 
 pub use build::CallOutput;
+pub use image::ImageEdit;
 pub use kind::{CallKind, ItemKind, Role};
 pub use view::{ContentPart, ItemView, OutputPart};
 pub use wire::WireFormat;
@@ -42,6 +46,9 @@ pub struct Item(Arc<Inner>);
 struct Inner {
     json: Box<str>,
     head: kind::Head,
+    /// Whether an escape in it is half a surrogate pair, which is no text.
+    is_torn: bool,
+    has_images: bool,
 }
 
 /// Why a text is not an item.
@@ -73,7 +80,16 @@ impl Item {
 
     /// `json` is one object without white space between its tokens.
     fn from_object(json: &str) -> Self {
-        Self(Arc::new(Inner { head: kind::Head::read(json), json: json.into() }))
+        let text = json::mend(json);
+        let head = kind::Head::read(&text);
+        let has_images = image::has_images(head.kind, &text);
+        let is_torn = matches!(text, Cow::Owned(_));
+        Self(Arc::new(Inner { json: json.into(), head, is_torn, has_images }))
+    }
+
+    /// The item's JSON, with the replacement character for what is no text.
+    fn text(&self) -> Cow<'_, str> {
+        if self.0.is_torn { json::mend(self.json()) } else { Cow::Borrowed(self.json()) }
     }
 
     /// The whole item as JSON, on one line.
@@ -89,6 +105,33 @@ impl Item {
     /// The id that its server gave the item; `None` if it has none or an empty one.
     pub fn id(&self) -> Option<&str> {
         self.0.head.id.as_deref()
+    }
+
+    /// The id under which the item is shown: the server's, else the one that its client gave it with
+    /// [`Item::with_client_id`].
+    pub fn shown_id(&self) -> Option<Cow<'_, str>> {
+        match self.id() {
+            Some(id) => Some(Cow::Borrowed(id)),
+            None => client_id(self.json()),
+        }
+    }
+
+    /// The item with an id of the client's in the field `client_id`, which no model ever sees: so
+    /// that an item which its server gave no id is shown under the same id for as long as it is
+    /// kept, also after it was read back from a log.
+    #[must_use]
+    pub fn with_client_id(&self, id: &str) -> Self {
+        let mut json = String::from(self.json());
+        let (is_empty, close) = (json == "{}", json.pop());
+        let comma = if is_empty { "" } else { "," };
+        json.extend([comma, "\"", CLIENT_ID, "\":", &serde_json::Value::from(id).to_string()]);
+        json.extend(close);
+        Self::from_object(&json)
+    }
+
+    /// Whether the item shows images to the model.
+    pub fn has_images(&self) -> bool {
+        self.0.has_images
     }
 
     /// The id that pairs a call with its output; `None` if the item is neither or the id is empty.
@@ -114,7 +157,8 @@ impl Item {
 
     /// Appends the form that goes to a model, and says whether there is one.
     ///
-    /// Known types lose their `id` (unless `format` keeps ids), null fields, and what a server
+    /// Known types lose their `id` (unless `format` keeps ids), their `client_id`, null fields, images
+    /// (unless `format` takes them; a text stands in their place), and what a server
     /// reports but does not take back (`status` of messages, reasoning and functions, `annotations`
     /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. A ghost snapshot,
     /// and a call or an output without an id or another part that it must have, have no wire form: no
@@ -127,6 +171,15 @@ impl Item {
     pub(crate) fn call_role(&self) -> Option<CallRole<'_>> {
         self.0.head.call_role()
     }
+}
+
+/// The field of [`Item::with_client_id`].
+const CLIENT_ID: &str = "client_id";
+
+fn client_id(json: &str) -> Option<Cow<'_, str>> {
+    memmem::find(json.as_bytes(), CLIENT_ID.as_bytes())?;
+    let (_, id) = json::fields(json)?.filter(|(key, _)| key == CLIENT_ID).last()?;
+    json::string(id)
 }
 
 impl fmt::Debug for Item {

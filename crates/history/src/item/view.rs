@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{CallOutput, Item, ItemKind, Role};
-use crate::json;
 
 /// What is in an item. Read it for logic and display; the item's JSON stays the truth.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +117,7 @@ impl ContentPart {
 }
 
 pub(super) fn read(item: &Item) -> ItemView {
-    let json = &json::mend(item.json());
+    let json = &item.text();
     let view = match item.kind() {
         ItemKind::Message(role) => message(json, role),
         ItemKind::Reasoning => reasoning(json),

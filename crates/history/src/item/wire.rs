@@ -1,25 +1,51 @@
 //! The form of an item that goes to a model.
 
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
+use super::image::{ImageEdit, encode_without_images};
 use super::{Item, ItemKind, Role, kind};
 use crate::json::{self, RawObject};
 
 /// What a provider wants to see of an item.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct WireFormat {
     /// Whether the ids that the server gave are sent back. Only for providers that store
     /// responses. Default: no.
     pub item_ids: bool,
+    /// Whether the model takes images. Where it does not, a text stands in the place of each.
+    /// Default: yes.
+    pub images: bool,
+}
+
+impl Default for WireFormat {
+    fn default() -> Self {
+        Self { item_ids: false, images: true }
+    }
 }
 
 impl WireFormat {
+    /// How many formats there are.
+    pub(crate) const COUNT: usize = 4;
+
     /// Ids are sent back: the form for providers that store responses.
     pub fn with_item_ids() -> Self {
-        Self { item_ids: true }
+        Self { item_ids: true, ..Self::default() }
+    }
+
+    /// Images are replaced by a text: the form for models that take none.
+    pub fn without_images() -> Self {
+        Self { images: false, ..Self::default() }
+    }
+
+    /// The number of this format among all.
+    pub(crate) fn number(self) -> usize {
+        usize::from(self.item_ids) + 2 * usize::from(self.images)
     }
 }
+
+/// In the place of an image that the model cannot take.
+const NO_IMAGES: &str = "[image left out: this model takes no images]";
 
 pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool {
     match item.kind() {
@@ -29,24 +55,26 @@ pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool
         }
         _ => {}
     }
-    let json = json::mend(item.json());
-    match RawObject::parse(&json) {
-        Some(object) if item.kind() != ItemKind::Other => {
-            encode_known(item, &object, format, out);
-        }
-        Some(object) if kind::names_a_call_or_output(&object) => return false,
-        _ => out.extend_from_slice(json.as_bytes()),
+    let json = item.text();
+    if item.kind() != ItemKind::Other {
+        encode_known(item, &json, format, out);
+        return true;
     }
+    if RawObject::parse(&json).is_some_and(|object| kind::names_a_call_or_output(&object)) {
+        return false;
+    }
+    out.extend_from_slice(json.as_bytes());
     true
 }
 
-fn encode_known(item: &Item, object: &RawObject<'_>, format: WireFormat, out: &mut Vec<u8>) {
+fn encode_known(item: &Item, json: &str, format: WireFormat, out: &mut Vec<u8>) {
     let mut writer = ObjectWriter::open(out);
-    for (key, value) in &object.0 {
-        encode_field(item, format, key, value, &mut writer);
+    for (key, value) in json::fields(json).into_iter().flatten() {
+        encode_field(item, format, &key, value, &mut writer);
     }
     let kind = item.kind();
-    if kind == ItemKind::LocalShellCall && is_absent(object.field("call_id")) {
+    let call_id = || RawObject::parse(json).and_then(|object| object.field("call_id"));
+    if kind == ItemKind::LocalShellCall && is_absent(call_id()) {
         let id = item.call_id().unwrap_or_default();
         writer.field_with("call_id", |out| json::push_string(out, id));
     }
@@ -61,17 +89,22 @@ fn encode_field(
     item: &Item,
     format: WireFormat,
     key: &str,
-    value: &RawValue,
+    value: &str,
     writer: &mut ObjectWriter<'_>,
 ) {
     let kind = item.kind();
-    match (key, value.get()) {
+    match (key, value) {
         (_, "null") | ("call_id", "\"\"") => {}
         ("id", _) if !keeps_id(item, format) => {}
+        ("client_id", _) => {}
         ("status", _) if !keeps_status(kind) => {}
         ("success", _) if kind.is_output() => {}
         ("content", parts) if matches!(kind, ItemKind::Message(_)) => {
-            writer.field_with(key, |out| encode_parts(parts, out));
+            let parts = shown_parts(item, format, parts);
+            writer.field_with(key, |out| encode_parts(&parts, out));
+        }
+        ("output", parts) if kind.is_output() => {
+            writer.field(key, &shown_parts(item, format, parts));
         }
         ("content", parts) if kind == ItemKind::Reasoning => {
             if has_reasoning_text(parts) {
@@ -109,11 +142,20 @@ fn keeps_status(kind: ItemKind) -> bool {
 
 /// A server shows raw reasoning as `reasoning_text`; anything else it does not take back.
 fn has_reasoning_text(parts: &str) -> bool {
-    let is_reasoning_text = |part: &&RawValue| {
-        RawObject::parse(part.get())
-            .is_some_and(|part| part.field("type") == Some("\"reasoning_text\""))
+    let is_reasoning_text = |part: &str| {
+        RawObject::parse(part).is_some_and(|part| part.field("type") == Some("\"reasoning_text\""))
     };
-    json::elements(parts).is_some_and(|parts| parts.iter().any(is_reasoning_text))
+    json::elements(parts).is_some_and(|mut parts| parts.any(is_reasoning_text))
+}
+
+/// The parts of a message or an output, without images where the model takes none.
+fn shown_parts<'a>(item: &Item, format: WireFormat, parts: &'a str) -> Cow<'a, str> {
+    if format.images || !item.has_images() {
+        return Cow::Borrowed(parts);
+    }
+    let edit = ImageEdit::replace(NO_IMAGES);
+    let without = encode_without_images(parts, &edit, |_| true);
+    without.map_or(Cow::Borrowed(parts), Cow::Owned)
 }
 
 /// The parts of a message, without what only a response holds.
@@ -123,25 +165,25 @@ fn encode_parts(parts: &str, out: &mut Vec<u8>) {
         return;
     };
     out.push(b'[');
-    for (i, part) in parts.iter().enumerate() {
+    for (i, part) in parts.enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        encode_without(part.get(), &["annotations", "logprobs"], out);
+        encode_without(part, &["annotations", "logprobs"], out);
     }
     out.push(b']');
 }
 
 /// An object without nulls and without the fields named; any other value as it is.
 fn encode_without(value: &str, left_out: &[&str], out: &mut Vec<u8>) {
-    let Some(object) = RawObject::parse(value) else {
+    let Some(fields) = json::fields(value) else {
         out.extend_from_slice(value.as_bytes());
         return;
     };
     let mut writer = ObjectWriter::open(out);
-    for (key, value) in &object.0 {
-        if value.get() != "null" && !left_out.contains(&&**key) {
-            writer.field(key, value.get());
+    for (key, value) in fields {
+        if value != "null" && !left_out.contains(&&*key) {
+            writer.field(&key, value);
         }
     }
     writer.close();

@@ -1,0 +1,156 @@
+//! The images in an item, and items without them.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use super::{Item, ItemKind};
+use crate::json::{self, RawObject};
+
+/// What comes in the place of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImageEdit {
+    /// Nothing. Where only images were, a text says that they are gone: no server takes an empty
+    /// message.
+    Strip,
+    /// A text for each image.
+    Replace(String),
+}
+
+impl ImageEdit {
+    /// A text for each image.
+    pub fn replace(text: impl Into<String>) -> Self {
+        Self::Replace(text.into())
+    }
+}
+
+/// The type of a part that holds an image.
+const IMAGE: &str = "input_image";
+
+/// Where images were and nothing else.
+const STRIPPED: &str = "[image left out]";
+
+/// The field that holds the parts of an item of `kind`.
+fn parts_field(kind: ItemKind) -> Option<&'static str> {
+    match kind {
+        ItemKind::Message(_) => Some("content"),
+        kind if kind.is_output() => Some("output"),
+        _ => None,
+    }
+}
+
+pub(super) fn has_images(kind: ItemKind, json: &str) -> bool {
+    let Some(field) = parts_field(kind) else {
+        return false;
+    };
+    let is_possible = memmem::find(json.as_bytes(), IMAGE.as_bytes()).is_some();
+    is_possible && images(json, field).next().is_some()
+}
+
+/// The image parts of an item.
+fn images<'a>(json: &'a str, field: &str) -> impl Iterator<Item = &'a str> {
+    let parts = RawObject::parse(json).and_then(|item| item.field(field));
+    let parts = parts.and_then(json::elements).into_iter().flatten();
+    parts.filter(|part| is_image(part))
+}
+
+fn is_image(part: &str) -> bool {
+    part_field(part, "type").is_some_and(|name| name == IMAGE)
+}
+
+fn part_field<'a>(part: &'a str, key: &str) -> Option<Cow<'a, str>> {
+    RawObject::parse(part)?.field(key).and_then(json::string)
+}
+
+/// The parts of a message or an output with a text in the place of each image.
+pub(super) fn encode_without_images(
+    parts: &str,
+    edit: &ImageEdit,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let mut kept: Vec<Cow<'_, str>> = Vec::new();
+    for part in json::elements(parts)? {
+        match edit {
+            _ if !(is_image(part) && is_wanted(part)) => kept.push(Cow::Borrowed(part)),
+            ImageEdit::Strip => {}
+            ImageEdit::Replace(text) => kept.push(Cow::Owned(text_part(text))),
+        }
+    }
+    if kept.is_empty() {
+        kept.push(Cow::Owned(text_part(STRIPPED)));
+    }
+    Some(format!("[{}]", kept.join(",")))
+}
+
+fn text_part(text: &str) -> String {
+    format!(r#"{{"type":"input_text","text":{}}}"#, serde_json::Value::from(text))
+}
+
+impl Item {
+    /// The item without its images, and how many there were; `None` if it shows none.
+    pub fn edit_images(&self, edit: &ImageEdit) -> Option<(Self, usize)> {
+        self.edit_images_where(edit, |_| true)
+    }
+
+    /// The same for the images that no model takes: inline data of a type that none reads.
+    pub(crate) fn without_unreadable_images(&self) -> Option<(Self, usize)> {
+        self.edit_images_where(&ImageEdit::replace(UNREADABLE), is_unreadable)
+    }
+
+    /// Whether one of its images is of a type that no model reads.
+    pub(crate) fn has_unreadable_images(&self) -> bool {
+        let field = parts_field(self.kind()).filter(|_| self.has_images());
+        field.is_some_and(|field| images(&self.text(), field).any(is_unreadable))
+    }
+
+    fn edit_images_where(
+        &self,
+        edit: &ImageEdit,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Option<(Self, usize)> {
+        let field = parts_field(self.kind()).filter(|_| self.has_images())?;
+        let count = images(&self.text(), field).filter(|part| is_wanted(part)).count();
+        let is_edited = |key: &str| count > 0 && key == field;
+        let edited =
+            self.with_field(is_edited, |parts| encode_without_images(parts, edit, &is_wanted))?;
+        Some((edited, count))
+    }
+
+    /// The item with another value for each field that `is_edited`; `None` if there is none.
+    pub(crate) fn with_field(
+        &self,
+        is_edited: impl Fn(&str) -> bool,
+        edit: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
+        let text = self.text();
+        let mut fields = Vec::new();
+        let mut is_changed = false;
+        for (key, value) in json::fields(&text)? {
+            let edited = if is_edited(&key) { edit(value) } else { None };
+            is_changed |= edited.is_some();
+            let value = edited.map_or(Cow::Borrowed(value), Cow::Owned);
+            fields.push(format!("{}:{value}", serde_json::Value::from(&*key)));
+        }
+        is_changed.then(|| Self::from_object(&format!("{{{}}}", fields.join(","))))
+    }
+}
+
+/// In the place of an image that no model reads.
+const UNREADABLE: &str = "[image left out: no model reads this type]";
+
+/// What models read, as the providers' documents list it.
+const READABLE: [&str; 5] = ["image/png", "image/jpeg", "image/jpg", "image/webp", "image/gif"];
+
+/// Whether an image is inline data of another type than models read, or of no length.
+fn is_unreadable(part: &str) -> bool {
+    let Some(url) = part_field(part, "image_url") else {
+        return false;
+    };
+    let Some((media_type, data)) = url.strip_prefix("data:").and_then(|data| data.split_once(','))
+    else {
+        return false;
+    };
+    let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
+    data.is_empty() || !READABLE.contains(&&*media_type)
+}
