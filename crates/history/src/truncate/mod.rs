@@ -2,7 +2,7 @@
 //!
 //! Pure functions: which text is cut, and to which budget, is the caller's policy. [`middle`] fits a
 //! text into bytes; [`output`] fits what a tool said into bytes, lines and tokens, and keeps JSON
-//! what it is. Text that fits is
+//! what it is; [`output_item`] does that to the item that answers a call. Text that fits is
 //! borrowed, not copied, and what was cut once fits from then on.
 //!
 //! Tokens in a marker are estimated from bytes ([`estimate_tokens`]): a marker is not worth a
@@ -19,6 +19,7 @@
 
 mod budget;
 mod document;
+mod item;
 mod limits;
 mod line;
 mod middle;
@@ -31,6 +32,7 @@ mod text;
 
 use std::borrow::Cow;
 
+pub use item::output_item;
 pub use limits::OutputLimits;
 pub use middle::middle;
 pub use output::output;

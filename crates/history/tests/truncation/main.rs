@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cost;
+mod items;
 mod json;
 mod text;
 
