@@ -1,10 +1,12 @@
 //! Text made to fit a budget, the rest replaced by a marker that says how much is gone.
 //!
-//! Pure functions over `&str`: which text is cut, and to which budget, is the caller's policy. Each
-//! way of cutting is one file; all return [`Truncated`]. Text that fits is borrowed, not copied.
+//! Pure functions: which text is cut, and to which budget, is the caller's policy. [`middle`] fits a
+//! text into bytes; [`output`] fits what a tool said into bytes, lines and tokens, and keeps JSON
+//! what it is; [`output_item`] does that to the item that answers a call. Text that fits is
+//! borrowed, not copied, and what was cut once fits from then on.
 //!
-//! Tokens are estimated from bytes ([`estimate_tokens`]): they decorate a marker, which is not
-//! worth a tokenizer's run over the whole text.
+//! Tokens in a marker are estimated from bytes ([`estimate_tokens`]): a marker is not worth a
+//! tokenizer's run over the whole text.
 //!
 //! ```
 //! use longhaul_history::truncate::middle;
@@ -15,13 +17,29 @@
 //! assert_eq!(short.cut.map(|cut| cut.removed_bytes), Some(539));
 //! ```
 
+mod budget;
+mod document;
+mod item;
+mod limits;
+mod line;
 mod middle;
+mod output;
+mod room;
+mod stub;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::borrow::Cow;
 
+pub use item::output_item;
+pub use limits::OutputLimits;
 pub use middle::middle;
+pub use output::output;
+
+/// Texts up to this length are read whole, to count their lines or to understand them as JSON: 1 MiB,
+/// which takes well under a millisecond to search. Of longer ones, only the ends are looked at.
+pub const READ_WHOLE_BYTES: usize = 1 << 20;
 
 /// Bytes that count as one token wherever no tokenizer is asked.
 pub const BYTES_PER_TOKEN: usize = 4;
