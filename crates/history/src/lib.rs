@@ -36,11 +36,15 @@
 //! # Modules, in reading order
 //!
 //! `item` (an item, its kinds, its view, its wire form), [`usage`], `history` (the store:
-//! segments, pairing, repair, prompt), [`turn_item`] (what a user interface shows), [`truncate`].
+//! segments, pairing, repair, prompt), [`remedy`] (what to repair after a server's refusal),
+//! [`prefix`] (does a request continue the one before?), [`turn_item`] (what a user interface
+//! shows), [`truncate`].
 
 mod history;
 mod item;
 mod json;
+pub mod prefix;
+pub mod remedy;
 pub mod truncate;
 pub mod turn_item;
 pub mod usage;

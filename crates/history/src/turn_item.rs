@@ -1,10 +1,17 @@
 //! Items as a user interface shows them.
 
+mod context;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentPart, Item, ItemView, Role};
+use crate::{ContentPart, Item, ItemKind, ItemView, Role};
 
-/// An item that a user interface shows, under an id that stays the same from its start to its end.
+pub use context::is_context;
+
+/// An item that a user interface shows, under an id that stays the same from its start to its end,
+/// and in every later session that holds the item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnItem {
     /// The server's id for it, or one that the client made.
@@ -38,9 +45,11 @@ pub enum TurnItemKind {
     },
     /// A search that the server ran.
     WebSearch {
-        /// What for.
+        /// What for; empty while a search that has begun does not say.
         query: String,
     },
+    /// The conversation was compacted, by the server or by the client.
+    ContextCompaction,
 }
 
 /// A part of what the user said.
@@ -72,19 +81,58 @@ pub enum AgentPart {
     },
 }
 
-/// A message in the user's place that begins with one of these is context, not the user's words.
-const CONTEXT_TAGS: [&str; 2] = ["<environment_context>", "<user_instructions>"];
+impl TurnItem {
+    /// What is shown of `item`; `None` for calls, outputs, context messages and unknown items.
+    ///
+    /// Its id is the one that the item carries, so that it is the same after a resume. An item that
+    /// carries none (sessions of others hold such) is shown under a digest of its JSON: that is the
+    /// same after a resume too, but two items that are equal to the byte share it.
+    ///
+    /// ```
+    /// use longhaul_history::Item;
+    /// use longhaul_history::turn_item::{TurnItem, TurnItemKind};
+    ///
+    /// let item = Item::from_json(r#"{"type":"compaction","id":"cmp_1","encrypted_content":"…"}"#)?;
+    /// let shown = TurnItem { id: "cmp_1".into(), kind: TurnItemKind::ContextCompaction };
+    /// assert_eq!(TurnItem::of(&item), Some(shown));
+    /// # Ok::<(), longhaul_history::ItemError>(())
+    /// ```
+    pub fn of(item: &Item) -> Option<Self> {
+        let kind = TurnItemKind::of(item)?;
+        Some(Self { id: carried_id(item).map_or_else(|| digest(item.json()), str::to_owned), kind })
+    }
+}
+
+/// The id that an item is known by wherever it is shown.
+fn carried_id(item: &Item) -> Option<&str> {
+    item.id()
+}
+
+/// FNV-1a with 64 bits, which is short and the same on every machine and in every version.
+fn digest(json: &str) -> String {
+    let hash = json.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("item_{hash:016x}")
+}
 
 impl TurnItemKind {
-    /// What is shown of `item`; `None` for calls, outputs, context messages and unknown items.
+    /// What is shown of `item`; `None` for calls, outputs, context messages and unknown items, and
+    /// for what a server does on the web besides searching.
+    ///
+    /// A server may announce a search before it says what for: that is shown as a search too.
     pub fn of(item: &Item) -> Option<Self> {
+        if item.kind() == ItemKind::Compaction {
+            return Some(Self::ContextCompaction);
+        }
         match item.view() {
-            ItemView::Message { role: Role::User, content } => user_message(content),
+            ItemView::Message { role: Role::User, .. } if is_context(item) => None,
+            ItemView::Message { role: Role::User, content } => Some(user_message(content)),
             ItemView::Message { role: Role::Assistant, content } => Some(agent_message(&content)),
             ItemView::Reasoning { summary, content, .. } => {
                 Some(Self::Reasoning { summary_text: summary, raw_content: content })
             }
-            ItemView::WebSearchCall { query } => Some(Self::WebSearch { query }),
+            ItemView::WebSearchCall { query } if is_search(item) => Some(Self::WebSearch { query }),
             _ => None,
         }
     }
@@ -121,78 +169,50 @@ impl UserPart {
     }
 }
 
-fn user_message(content: Vec<ContentPart>) -> Option<TurnItemKind> {
-    if content.iter().filter_map(ContentPart::text).any(is_context) {
-        return None;
-    }
-    let shown = content.into_iter().filter_map(|part| match part {
+fn user_message(content: Vec<ContentPart>) -> TurnItemKind {
+    let labels: Vec<bool> = (0..content.len()).map(|at| is_image_label(&content, at)).collect();
+    let parts = content.into_iter().zip(labels).filter(|(_, is_label)| !is_label);
+    let shown = parts.filter_map(|(part, _)| match part {
         ContentPart::InputText { text } => Some(UserPart::Text { text }),
         ContentPart::InputImage { image_url } => Some(UserPart::Image { image_url }),
         _ => None,
     });
-    Some(TurnItemKind::UserMessage { content: shown.collect() })
+    TurnItemKind::UserMessage { content: shown.collect() }
 }
 
-fn is_context(text: &str) -> bool {
-    let text = text.trim_start().as_bytes();
-    let begins_with = |tag: &&str| {
-        let start = text.get(..tag.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
+/// Codex puts each image between two tags, for the model; its user did not write them.
+fn is_image_label(content: &[ContentPart], at: usize) -> bool {
+    let is_image = |at: Option<usize>| {
+        matches!(at.and_then(|at| content.get(at)), Some(ContentPart::InputImage { .. }))
     };
-    CONTEXT_TAGS.iter().any(begins_with)
+    match content.get(at) {
+        Some(ContentPart::InputText { text }) if text == "</image>" => is_image(at.checked_sub(1)),
+        Some(ContentPart::InputText { text }) => {
+            let is_opening = text.starts_with("<image name=") && text.ends_with('>');
+            (text == "<image>" || is_opening) && is_image(at.checked_add(1))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a web search call searches, or does not say yet what it does.
+fn is_search(item: &Item) -> bool {
+    #[derive(Deserialize)]
+    struct Call {
+        action: Option<Action>,
+    }
+    #[derive(Deserialize)]
+    struct Action {
+        r#type: Option<String>,
+    }
+    let call: Option<Call> = serde_json::from_str(item.json()).ok();
+    let action = call.and_then(|call| call.action?.r#type);
+    action.is_none_or(|action| action == "search")
 }
 
 fn agent_message(content: &[ContentPart]) -> TurnItemKind {
     let texts = content.iter().filter_map(ContentPart::text);
     TurnItemKind::AgentMessage {
         content: texts.map(|text| AgentPart::Text { text: text.into() }).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(json: &str) -> Option<TurnItemKind> {
-        TurnItemKind::of(&Item::from_json(json).unwrap())
-    }
-
-    #[test]
-    fn context_messages_are_never_shown_as_the_users() {
-        for text in ["<environment_context>\n", "  <User_Instructions>x", "<ENVIRONMENT_CONTEXT>"] {
-            assert_eq!(TurnItemKind::of(&Item::user(text)), None, "{text}");
-        }
-        assert!(TurnItemKind::of(&Item::user("say <environment_context>")).is_some());
-    }
-
-    #[test]
-    fn shown_items_keep_their_parts_in_order() {
-        let message = r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"a"},
-            {"type":"input_image","image_url":"data:x"},{"type":"input_text","text":"b"}]}"#;
-        let text = |text: &str| UserPart::Text { text: text.into() };
-        let image = UserPart::Image { image_url: "data:x".into() };
-        let kind = of(message).unwrap();
-        assert_eq!(kind.message_text().as_deref(), Some("ab"));
-        assert_eq!(kind, TurnItemKind::UserMessage { content: vec![text("a"), image, text("b")] });
-
-        let reasoning = r#"{"type":"reasoning","summary":[{"type":"summary_text","text":"s"},{"text":"t"}],
-            "content":[{"type":"reasoning_text","text":"raw"}]}"#;
-        let expected = TurnItemKind::Reasoning {
-            summary_text: vec!["s".into(), "t".into()],
-            raw_content: vec!["raw".into()],
-        };
-        assert_eq!(of(reasoning), Some(expected));
-        assert_eq!(
-            of(r#"{"type":"function_call","name":"n","arguments":"{}","call_id":"c"}"#),
-            None
-        );
-        let item = TurnItem {
-            id: "i".into(),
-            kind: of(r#"{"type":"web_search_call","action":{"query":"q"}}"#).unwrap(),
-        };
-        assert_eq!(
-            serde_json::to_value(item).unwrap(),
-            serde_json::json!({"id": "i", "type": "web_search", "query": "q"})
-        );
     }
 }

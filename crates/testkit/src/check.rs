@@ -1,6 +1,6 @@
-//! Do the calls and outputs of a request's `input` pair up?
+//! Do the calls and outputs of a request's `input` pair up, and does a request continue the one before it ([`prefix`])?
 //!
-//! The rules, as strict servers apply them:
+//! The rules of pairing, as strict servers apply them:
 //! 1. No call and no output has an empty call id.
 //! 2. Every output answers a call *earlier* in the same input: `function_call_output` a `function_call` or a
 //!    `local_shell_call`, `custom_tool_call_output` a `custom_tool_call`, `local_shell_call_output` a
@@ -10,10 +10,14 @@
 //! Ids may be used again: an output answers the nearest earlier call of its id that is still unanswered.
 //! A `local_shell_call` or `local_shell_call_output` without `call_id` goes by its `id`. All other items are ignored.
 
+mod prefix;
+
 use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::Value;
+
+pub use prefix::prefix;
 
 /// Checks every call and output of `input`.
 ///

@@ -8,7 +8,7 @@
 //! * [`model`]: a scripted model in process, behind the same seam as a server's client.
 //! * [`exchange`]: scripted HTTP exchanges for virtual time.
 //! * [`strategies`]: items and conversations for property tests, sound and broken.
-//! * [`check`]: do the calls and outputs of a request pair up?
+//! * [`check`]: do the calls and outputs of a request pair up, and does it continue the one before?
 //!
 //! Features, none on by default: `http2` and `tls`, for the scripted server.
 //!

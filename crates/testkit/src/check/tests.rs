@@ -164,3 +164,25 @@ fn short_inputs_agree_with_a_naive_model() {
         }
     }
 }
+
+#[test]
+fn a_prompt_that_breaks_is_told_in_one_sentence() {
+    let check = |earlier: &str, later: &str| super::prefix(earlier.as_bytes(), later.as_bytes());
+    let first = r#"{"model":"m","tools":[],"input":[1]}"#;
+    assert_eq!(check(first, r#"{"tools":[],"model":"m","input":[1,2]}"#), Ok(()));
+    let table = [
+        (
+            r#"{"model":"m","tools":[],"input":[2]}"#,
+            "input[0] differs from byte 0 on: it was `1`, it is `2`",
+        ),
+        (
+            r#"{"model":"m","tools":[7],"input":[1]}"#,
+            "tools differs from byte 1 on: it was `[]`, it is `[7]`",
+        ),
+        (r#"{"model":"m","input":[1]}"#, "tools is gone: it was `[]`"),
+    ];
+    for (later, sentence) in table {
+        assert_eq!(check(first, later), Err(sentence.to_owned()));
+    }
+    assert!(check(first, "{").unwrap_err().starts_with("the later body is no request: "));
+}

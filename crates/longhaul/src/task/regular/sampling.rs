@@ -62,11 +62,13 @@ impl Sampling {
 
     fn take(&mut self, event: ResponseEvent, scope: &TaskScope) -> Option<Fact> {
         match event {
-            ResponseEvent::ItemAdded(item) => self.begin(&item, scope),
-            ResponseEvent::WebSearchBegin { item } => {
+            ResponseEvent::ItemAdded(item) => {
                 self.begin(&item, scope);
-                let call_id = self.started.last_id().to_owned();
-                scope.emit(Event::WebSearchBegin { call_id });
+            }
+            ResponseEvent::WebSearchBegin { item } => {
+                if let Some(call_id) = self.begin(&item, scope) {
+                    scope.emit(Event::WebSearchBegin { call_id });
+                }
             }
             ResponseEvent::TextDelta(delta) => scope.emit(Event::TextDelta(delta.text)),
             ResponseEvent::ReasoningSummaryDelta(delta)
@@ -85,10 +87,12 @@ impl Sampling {
         None
     }
 
-    fn begin(&mut self, item: &Item, scope: &TaskScope) {
-        if let Some(item) = self.started.begin(item) {
-            scope.emit(Event::ItemStarted(item));
-        }
+    /// Shows that an item begins, if it is shown at all, and says under which id.
+    fn begin(&mut self, item: &Item, scope: &TaskScope) -> Option<String> {
+        let shown = self.started.begin(item)?;
+        let id = shown.id.clone();
+        scope.emit(Event::ItemStarted(shown));
+        Some(id)
     }
 
     fn complete(&mut self, completed: &Completed) -> Fact {
@@ -145,7 +149,7 @@ pub(super) struct Started {
 struct Begun {
     kind: ItemKind,
     server_id: Option<String>,
-    shown_id: String,
+    shown: TurnItem,
 }
 
 impl Started {
@@ -153,29 +157,25 @@ impl Started {
     fn begin(&mut self, item: &Item) -> Option<TurnItem> {
         let kind = TurnItemKind::of(item)?;
         let server_id = item.id().map(str::to_owned);
-        let shown_id = server_id.clone().unwrap_or_else(new_id);
-        self.items.push(Begun { kind: item.kind(), server_id, shown_id: shown_id.clone() });
-        Some(TurnItem { id: shown_id, kind })
-    }
-
-    /// The id of the item that began last.
-    fn last_id(&self) -> &str {
-        self.items.last().map_or("", |begun| &begun.shown_id)
+        let shown = TurnItem { id: server_id.clone().unwrap_or_else(new_id), kind };
+        self.items.push(Begun { kind: item.kind(), server_id, shown: shown.clone() });
+        Some(shown)
     }
 
     /// An item is finished; what is shown of it, if anything, and whether it was shown to begin.
+    /// What was shown to begin is shown to end, even if it turns out to be nothing for eyes: a
+    /// search on the web that became the visit of a page.
     pub(super) fn finish(&mut self, item: &Item) -> Option<(TurnItem, bool)> {
-        let kind = TurnItemKind::of(item)?;
         let same_id = |begun: &Begun| begun.server_id.as_deref() == item.id();
         let same_kind = |begun: &Begun| begun.kind == item.kind();
-        let found = self
-            .items
-            .iter()
-            .position(|begun| same_kind(begun) && same_id(begun))
-            .map(|index| self.items.remove(index).shown_id);
-        let was_started = found.is_some();
-        let id = found.or_else(|| item.id().map(str::to_owned)).unwrap_or_else(new_id);
-        Some((TurnItem { id, kind }, was_started))
+        let begun = self.items.iter().position(|begun| same_kind(begun) && same_id(begun));
+        match (begun.map(|index| self.items.remove(index).shown), TurnItem::of(item)) {
+            (Some(begun), Some(TurnItem { kind, .. })) => {
+                Some((TurnItem { id: begun.id, kind }, true))
+            }
+            (Some(begun), None) => Some((begun, true)),
+            (None, shown) => Some((shown?, false)),
+        }
     }
 }
 

@@ -1,0 +1,187 @@
+//! Messages in the user's place that the user did not write.
+//!
+//! Agents tell a model about its surroundings in messages of the user's role. They are known by the
+//! tag that their text begins with. The list is what the coding preset writes, and what sessions of
+//! codex hold (its `core/src/context`, 0.47 to 0.169), so that an imported session shows and counts
+//! the same messages as it did there.
+
+use std::fmt;
+use std::iter::from_fn;
+
+use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{Item, ItemKind, Role};
+
+/// Tags that make a text context, whatever follows.
+const OPENINGS: [&str; 2] = ["<environment_context>", "<user_instructions>"];
+
+/// Elements that make a text context if it is such an element from its first tag to its last. A
+/// user who only begins with the tag, to ask about it, is heard.
+const ELEMENTS: [&str; 12] = [
+    "additional_context",
+    "codex_internal_context",
+    "extension_context",
+    "goal_context",
+    "hook_prompt",
+    "recommended_plugins",
+    "skill",
+    "subagent_notification",
+    "turn_aborted",
+    "user_action",
+    "user_shell_command",
+    // `external_context`, and `external_` with the name of a source.
+    "external_",
+];
+
+/// Beginnings and endings of other texts that codex writes; an empty ending is any.
+const FRAMES: [(&str, &str); 4] = [
+    ("# AGENTS.md instructions", "</INSTRUCTIONS>"),
+    ("Warning: The maximum number of unified exec processes you can keep open is", ""),
+    ("Warning: Your account was flagged for potentially high-risk cyber activity", ""),
+    (
+        "Warning: apply_patch was requested via ",
+        "Use the apply_patch tool instead of exec_command.",
+    ),
+];
+
+/// Whether `item` is a message in the user's place that is context, not the user's words: one of
+/// its texts begins with a tag that says so, white space and case aside.
+///
+/// Such a message is neither shown nor counted as the user's. An ordinary message costs one pass
+/// over its JSON, and no allocation.
+///
+/// ```
+/// use longhaul_history::Item;
+/// use longhaul_history::turn_item::is_context;
+///
+/// assert!(is_context(&Item::user("<environment_context>\n  <cwd>/work</cwd>\n</environment_context>")));
+/// assert!(!is_context(&Item::user("What is an <environment_context>?")));
+/// ```
+pub fn is_context(item: &Item) -> bool {
+    item.kind() == ItemKind::Message(Role::User) && holds_context(item.json()).unwrap_or(false)
+}
+
+fn holds_context(message: &str) -> serde_json::Result<bool> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        content: &'a RawValue,
+    }
+    let content = serde_json::from_str::<Message<'_>>(message)?.content.get();
+    if content.starts_with('"') {
+        return Ok(is_context_text(content));
+    }
+    let AnyContext(found) = serde_json::from_str(content)?;
+    Ok(found)
+}
+
+/// Whether a part of a message is context.
+struct AnyContext(bool);
+
+impl<'de> Deserialize<'de> for AnyContext {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'de> Visitor<'de> for Parts {
+            type Value = AnyContext;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the parts of a message")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<AnyContext, A::Error> {
+                let mut found = false;
+                while let Some(part) = parts.next_element::<Part<'_>>()? {
+                    found = found || part.is_context();
+                }
+                Ok(AnyContext(found))
+            }
+        }
+        deserializer.deserialize_seq(Parts)
+    }
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    type_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+}
+
+impl Part<'_> {
+    fn is_context(&self) -> bool {
+        let type_name = self.type_name.map(RawValue::get);
+        let is_text = matches!(type_name, Some("\"input_text\"" | "\"output_text\""));
+        is_text && self.text.is_some_and(|text| is_context_text(text.get()))
+    }
+}
+
+/// Whether a text, as a JSON string, is context. Only its beginning is read, unless that is one
+/// which asks for an ending.
+fn is_context_text(json: &str) -> bool {
+    let start = unescaped(json).skip_while(|c| c.is_whitespace());
+    let begins_with = |opening: &str| begins_with(start.clone(), opening);
+    let is_element =
+        |name: &&str| begins_with("<") && self::begins_with(start.clone().skip(1), name);
+    if OPENINGS.into_iter().any(begins_with) {
+        return true;
+    }
+    if !ELEMENTS.iter().any(is_element) && !FRAMES.iter().any(|(start, _)| begins_with(start)) {
+        return false;
+    }
+    let text: String = start.collect();
+    let text = text.trim_end();
+    is_known_element(text) || FRAMES.iter().any(|frame| is_framed(text, *frame))
+}
+
+fn is_framed(text: &str, (start, end): (&str, &str)) -> bool {
+    begins_with(text.chars(), start) && ends_with(text, end)
+}
+
+/// Whether the text is one element of a known name, from its first tag to its last.
+fn is_known_element(text: &str) -> bool {
+    let Some(text) = text.strip_prefix('<') else {
+        return false;
+    };
+    let name_len = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let (name, rest) = text.split_at(name_len.unwrap_or(text.len()));
+    let is_name = |known: &&str| name.eq_ignore_ascii_case(known);
+    let is_known = begins_with(name.chars(), "external_") || ELEMENTS.iter().any(is_name);
+    is_known && rest.starts_with(['>', ' ']) && ends_with(rest, &format!("</{name}>"))
+}
+
+fn begins_with(mut text: impl Iterator<Item = char>, start: &str) -> bool {
+    start.chars().all(|c| text.next().is_some_and(|other| other.eq_ignore_ascii_case(&c)))
+}
+
+fn ends_with(text: &str, end: &str) -> bool {
+    let start = text.len().checked_sub(end.len());
+    let tail = start.and_then(|start| text.get(start..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+/// The characters of a JSON string, its quotes aside. Half a surrogate pair is the replacement
+/// character, and so is each half of a whole one: no text that is looked for holds any.
+fn unescaped(json: &str) -> impl Iterator<Item = char> + Clone {
+    let mut chars = json.strip_prefix('"').unwrap_or(json).chars();
+    from_fn(move || match chars.next()? {
+        '"' => None,
+        '\\' => match chars.next()? {
+            'n' => Some('\n'),
+            'r' => Some('\r'),
+            't' => Some('\t'),
+            'b' => Some('\u{8}'),
+            'f' => Some('\u{c}'),
+            'u' => {
+                let rest = chars.as_str();
+                let code = u32::from_str_radix(rest.get(..4)?, 16).ok()?;
+                chars = rest.get(4..)?.chars();
+                Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+            }
+            c => Some(c),
+        },
+        c => Some(c),
+    })
+}
