@@ -35,21 +35,24 @@
 //!
 //! # Modules, in reading order
 //!
-//! `item` (an item, its kinds, its view, its wire form), [`usage`], `history` (the store:
-//! segments, pairing, repair, prompt), [`remedy`] (what to repair after a server's refusal),
-//! [`prefix`] (does a request continue the one before?), [`turn_item`] (what a user interface
-//! shows), [`truncate`].
+//! `item` (an item, its kinds, its view, its wire form), [`usage`], [`tokens`] (counts, exact and
+//! estimated), `history` (the store: segments, pairing, repair, edits, prompt), [`remedy`] (what to
+//! repair after a server's refusal), [`prefix`] (does a request continue the one before?),
+//! [`turn_item`] (what a user interface shows), [`truncate`].
 
 mod history;
 mod item;
 mod json;
 pub mod prefix;
 pub mod remedy;
+pub mod tokens;
 pub mod truncate;
 pub mod turn_item;
 pub mod usage;
 
-pub use history::{History, Prompt, ReasoningFilter, Repair, RepairKind};
+pub use history::{
+    EditError, History, HistoryConfig, MAX_ITEM_BYTES, Prompt, ReasoningFilter, Repair, RepairKind,
+};
 pub use item::{
     CallKind, CallOutput, ContentPart, ImageEdit, Item, ItemError, ItemKind, ItemView, OutputPart,
     Role, WireFormat,

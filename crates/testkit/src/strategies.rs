@@ -172,8 +172,14 @@ pub fn call_and_output() -> BoxedStrategy<(Item, Item)> {
     prop_oneof![3 => function, 1 => custom, 1 => shell].boxed()
 }
 
-/// An item that needs no counterpart: messages, reasoning, searches, snapshots, compactions, unknown types.
+/// An item that needs no counterpart: messages, reasoning, searches, snapshots, compactions, unknown types. Reasoning is
+/// sound only with something of the model's behind it.
 pub fn single() -> BoxedStrategy<Item> {
+    prop_oneof![10 => without_reasoning(), 3 => reasoning()].boxed()
+}
+
+/// An item that may stand anywhere.
+fn without_reasoning() -> BoxedStrategy<Item> {
     let search = text().prop_map(|query| {
         to_item(&json!({"type": "web_search_call", "id": "ws_1", "status": "completed",
             "action": {"type": "search", "query": query}}))
@@ -187,7 +193,6 @@ pub fn single() -> BoxedStrategy<Item> {
         json_value().prop_map(|value| to_item(&json!({"type": "hologram", "depth": value})));
     prop_oneof![
         6 => message(),
-        3 => reasoning(),
         1 => search,
         1 => snapshot,
         1 => compaction,
@@ -254,7 +259,7 @@ pub fn items(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
 }
 
 /// A sound conversation of up to as many steps as `size` says: a step is an item by itself, or some calls in a row and
-/// then their outputs in the same order. Ids repeat from step to step, not within one.
+/// then their outputs in the same order, or reasoning and what it led to. Ids repeat from step to step, not within one.
 pub fn conversation(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
     let calls = vec(call_and_output(), 1..4).prop_map(|mut pairs| {
         let mut seen = std::collections::HashSet::new();
@@ -262,7 +267,12 @@ pub fn conversation(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
         let (calls, outputs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         [calls, outputs].concat()
     });
-    let step = prop_oneof![2 => single().prop_map(|item| vec![item]), 1 => calls];
+    let calls = calls.boxed();
+    let answer = text().prop_map(|text| vec![Item::assistant(text)]);
+    let led_to = prop_oneof![calls.clone(), answer];
+    let reasoned =
+        (vec(reasoning(), 1..3), led_to).prop_map(|(thought, made)| [thought, made].concat());
+    let step = prop_oneof![4 => without_reasoning().prop_map(|item| vec![item]), 2 => calls, 2 => reasoned];
     vec(step, size).prop_map(|steps| steps.concat()).boxed()
 }
 

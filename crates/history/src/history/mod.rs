@@ -1,60 +1,120 @@
 //! The conversation: items in their order, ready for the wire.
 
+mod config;
+mod edit;
 mod pairing;
+mod persistent;
 mod prompt;
+mod rebuild;
 mod repair;
 mod segment;
+mod segments;
+mod shorten;
 #[cfg(test)]
 mod tests;
+mod totals;
 
-use pairing::Pairing;
-use segment::Segments;
+use std::sync::Arc;
 
-use crate::{Item, ItemKind, Role, WireFormat};
+use config::Encoding;
+use pairing::{Flaw, FlawKind, Pairing, is_kept};
+use rebuild::Rebuild;
+use segment::Entry;
+use segments::Segments;
+use totals::Totals;
 
+use crate::truncate::output_item;
+use crate::{Item, WireFormat};
+
+pub use config::{HistoryConfig, MAX_ITEM_BYTES};
+pub use edit::EditError;
 pub use prompt::{Prompt, ReasoningFilter};
 pub use repair::{Repair, RepairKind};
 
 /// A conversation.
 ///
-/// Recording an item encodes it once for the wire and pairs it with its call or output. Cloning
-/// shares everything recorded so far (a clone costs one pointer per 64 KiB of conversation); what
-/// is recorded later in one never shows in the other.
+/// Recording an item encodes it for the wire, counts its tokens, pairs it with its call or output,
+/// and adds it to the hash of what is sent: once, and nothing of that is done again. Cloning costs
+/// one reference count, at any length; what is recorded or edited later in one never shows in the
+/// other.
 ///
-/// Indexes count items from 0 in conversation order.
-#[derive(Clone, Default)]
-pub struct History {
-    format: WireFormat,
+/// Indexes count items from 0 in conversation order. What each operation costs stands in
+/// `docs/history.md`.
+#[derive(Clone)]
+pub struct History(Arc<State>);
+
+/// All that a history is. A copy shares the items.
+#[derive(Clone)]
+struct State {
+    config: Arc<HistoryConfig>,
     segments: Segments,
     pairing: Pairing,
-    /// Where the current turn began, if [`History::begin_turn`] was ever called.
-    turn_start: Option<usize>,
-    last_user: Option<usize>,
+    /// Where the current turn began.
+    turn: Option<Mark>,
+    /// [`History::begin_turn`] was called, ever.
+    is_marked: bool,
+    /// The item that is recorded next begins a turn.
+    starts_turn: bool,
+    last_user_message: Option<usize>,
+}
+
+/// A place in the conversation.
+#[derive(Clone, Copy)]
+struct Mark {
+    index: usize,
+    /// What is known of the items before it.
+    before: Totals,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::with_config(HistoryConfig::default())
+    }
 }
 
 impl History {
     /// An empty conversation for a provider that wants items in `format`.
     pub fn new(format: WireFormat) -> Self {
-        Self { format, ..Self::default() }
+        Self::with_config(HistoryConfig { format, ..HistoryConfig::default() })
+    }
+
+    /// An empty conversation.
+    pub fn with_config(config: HistoryConfig) -> Self {
+        Self(Arc::new(State {
+            segments: Segments::new(Encoding::of(&config)),
+            config: Arc::new(config),
+            pairing: Pairing::default(),
+            turn: None,
+            is_marked: false,
+            starts_turn: false,
+            last_user_message: None,
+        }))
+    }
+
+    /// How the conversation is kept.
+    pub fn config(&self) -> &HistoryConfig {
+        &self.0.config
     }
 
     /// Marks the start of a turn: reasoning from before this point is no longer sent (see
     /// [`ReasoningFilter::CurrentTurn`]). Messages that arrive during the turn do not move it, so
     /// that the requests of one turn extend each other.
     pub fn begin_turn(&mut self) {
-        self.turn_start = Some(self.len());
+        let state = Arc::make_mut(&mut self.0);
+        state.is_marked = true;
+        state.starts_turn = true;
+        state.turn = Some(state.mark(state.segments.len()));
     }
 
     /// Appends an item.
+    ///
+    /// An output is cut to the limits of the configuration. The item that was given is shared, not
+    /// changed: it holds the full output, for the log and for those who watch.
     pub fn record(&mut self, item: Item) {
-        self.pairing.note(&item, self.len());
-        self.append(item);
-    }
-
-    /// Appends an item whose pairing is settled.
-    fn append(&mut self, item: Item) {
-        self.note_user_message(&item, self.len());
-        self.segments.push(item, self.format);
+        let state = Arc::make_mut(&mut self.0);
+        let item = state.cut(item);
+        state.pairing.note(&item, state.segments.len(), &state.config);
+        state.push(item);
     }
 
     /// Records an output right after the call that it answers: the first call since the
@@ -62,35 +122,22 @@ impl History {
     /// before), so that outputs which come in the order of their calls find them even where calls
     /// share an id. Where there is none, the output is appended, and the
     /// next [`normalise`](Self::normalise) removes and reports it.
+    ///
+    /// Costs what stands behind the call. The output is cut as [`record`](Self::record) does.
     pub fn record_output(&mut self, output: Item) {
-        match self.pairing.answer(&output, self.last_user.unwrap_or(0)) {
-            Some(call) => self.insert(call + 1, output),
+        let state = Arc::make_mut(&mut self.0);
+        let output = state.cut(output);
+        let from = state.last_user_message.unwrap_or(0);
+        let is_kept = is_kept(&output, &state.config);
+        match is_kept.then(|| state.pairing.answer(&output, from)).flatten() {
+            Some(call) => state.insert(call + 1, output),
             None => self.record(output),
-        }
-    }
-
-    /// Inserts an item whose pairing is settled.
-    fn insert(&mut self, index: usize, item: Item) {
-        self.pairing.shift(index);
-        for mark in [&mut self.turn_start, &mut self.last_user].into_iter().flatten() {
-            if *mark >= index {
-                *mark += 1;
-            }
-        }
-        let tail = self.segments.split_off(index);
-        self.segments.push(item, self.format);
-        self.segments.append(&tail);
-    }
-
-    fn note_user_message(&mut self, item: &Item, index: usize) {
-        if item.kind() == ItemKind::Message(Role::User) {
-            self.last_user = Some(index);
         }
     }
 
     /// Number of items.
     pub fn len(&self) -> usize {
-        self.segments.len()
+        self.0.segments.len()
     }
 
     /// Whether nothing is recorded.
@@ -100,44 +147,155 @@ impl History {
 
     /// The item at `index`.
     pub fn get(&self, index: usize) -> Option<&Item> {
-        self.segments.get(index)
+        self.0.segments.get(index).map(|entry| &entry.item)
     }
 
     /// The items in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Item> {
-        self.segments.iter()
+        self.0.segments.entries(0..self.len()).map(|entry| &entry.item)
     }
 
-    /// Makes the stored conversation well formed and says what that took.
+    /// Tokens of all items as they are sent, as the configured counter counts them. Each was counted
+    /// when it was recorded; this looks at none.
+    pub fn tokens(&self) -> u64 {
+        self.0.segments.totals().all.tokens
+    }
+
+    /// Number of turns that have begun and hold an item. A turn begins where
+    /// [`begin_turn`](Self::begin_turn) was called; before the first call, with each message of the
+    /// user.
+    pub fn turn_count(&self) -> usize {
+        self.0.segments.totals().turns
+    }
+
+    /// Number of messages of the user; context messages (see
+    /// [`turn_item::is_context`](crate::turn_item::is_context)) do not count.
+    pub fn user_message_count(&self) -> usize {
+        self.0.segments.totals().user_messages
+    }
+
+    /// Where the `n`-th message of the user stands, both counted from 0.
+    pub fn user_message(&self, n: usize) -> Option<usize> {
+        let segments = &self.0.segments;
+        segments.nth(n, |totals| totals.user_messages, |entry| entry.is_user_message)
+    }
+
+    /// Where the last message of the user stands.
+    pub fn last_user_message(&self) -> Option<usize> {
+        self.0.last_user_message
+    }
+
+    /// Where the current turn began: the index of its first item, or of the next item if it has none
+    /// yet.
+    pub fn turn_start(&self) -> Option<usize> {
+        self.0.turn.map(|turn| turn.index)
+    }
+
+    /// Makes the stored conversation well formed and says what that took, in the order of the items.
     ///
-    /// A call without an output gets the output `aborted` right after it; an output without a call
-    /// is removed. Deterministic, and idempotent: a second call finds nothing to do. Costs nothing
-    /// where nothing is broken.
+    /// Deterministic, and idempotent: a second call finds nothing to do. Costs nothing where nothing
+    /// is broken, else what stands behind the first repair.
     pub fn normalise(&mut self) -> Vec<Repair> {
-        if self.pairing.is_settled() {
+        if self.0.pairing.is_settled() {
             return Vec::new();
         }
-        let (repaired, repairs) = repair::repair(self);
-        *self = repaired;
+        let (rebuild, repairs) = repair::repair(&self.0);
+        self.replace(rebuild, Pairing::default());
         repairs
     }
 
     /// The conversation as a model is to see it, always well formed: what
     /// [`normalise`](Self::normalise) would repair is repaired in the view.
     ///
-    /// Costs a few pointers per 64 KiB and per filtered reasoning item; no item is copied, encoded
-    /// or looked at.
+    /// Costs one reference count, at any length, if there is nothing to repair.
     pub fn prompt(&self, filter: ReasoningFilter) -> Prompt {
-        if self.pairing.is_settled() {
-            return prompt::view(self, filter);
-        }
-        let (repaired, _) = repair::repair(self);
-        prompt::view(&repaired, filter)
+        let mut whole = self.clone();
+        whole.normalise();
+        Prompt::new(whole.0, filter)
     }
 
-    /// The first index whose reasoning belongs to the current turn.
-    fn reasoning_start(&self) -> usize {
-        self.turn_start.or(self.last_user).unwrap_or(0)
+    /// Writes items in another format from now on, those that stand too. Each segment is encoded
+    /// once for each format, and remembers it: going back costs a pointer per 64 KiB.
+    ///
+    /// Where the new format leaves images out that the old one sent, the next
+    /// [`normalise`](Self::normalise) reports it.
+    pub fn set_format(&mut self, format: WireFormat) {
+        if format == self.0.config.format {
+            return;
+        }
+        let state = Arc::make_mut(&mut self.0);
+        let config = HistoryConfig { format, ..(*state.config).clone() };
+        state.segments = state.segments.encoded_as(Encoding::of(&config));
+        state.config = Arc::new(config);
+        state.turn = state.turn.map(|turn| state.mark(turn.index));
+        state.pairing.forget(FlawKind::ImageLeftOut);
+        if !format.images {
+            self.flag_images();
+        }
+    }
+
+    /// Notes the images that the format leaves out.
+    fn flag_images(&mut self) {
+        let items = self.iter().enumerate().filter(|(_, item)| item.has_images());
+        let flaws = items.map(|(index, _)| Flaw { index, kind: FlawKind::ImageLeftOut });
+        let flaws: Vec<Flaw> = flaws.collect();
+        let state = Arc::make_mut(&mut self.0);
+        flaws.into_iter().for_each(|flaw| state.pairing.add_flaw(flaw));
+    }
+}
+
+impl State {
+    /// `item`, cut to the limits if it is an output.
+    fn cut(&self, item: Item) -> Item {
+        let limits = self.config.output_limits.as_ref().filter(|_| item.kind().is_output());
+        let count = |text: &str| self.config.counter.count_text(text);
+        limits.and_then(|limits| output_item(&item, limits, &count)).unwrap_or(item)
+    }
+
+    fn push(&mut self, item: Item) {
+        let mut entry = Entry::new(item);
+        let index = self.segments.len();
+        if entry.is_user_message {
+            self.last_user_message = Some(index);
+        }
+        if entry.is_user_message && !self.is_marked {
+            self.turn = Some(self.mark(index));
+            entry.starts_turn = true;
+        }
+        entry.starts_turn |= std::mem::take(&mut self.starts_turn);
+        self.segments.push(entry);
+    }
+
+    /// Inserts the output of the call before `index`.
+    fn insert(&mut self, index: usize, output: Item) {
+        self.pairing.note_inserted(&output, index, &self.config);
+        self.segments.insert(index, Entry::new(output));
+        self.last_user_message =
+            self.last_user_message.map(|user| user + usize::from(user >= index));
+        if let Some(turn) = self.turn.filter(|turn| turn.index >= index) {
+            self.turn = Some(self.mark(turn.index + 1));
+        }
+    }
+
+    fn mark(&self, index: usize) -> Mark {
+        Mark { index, before: self.segments.totals_before(index) }
+    }
+
+    /// Takes other items.
+    fn replace(&mut self, rebuild: Rebuild, pairing: Pairing) {
+        let (segments, starts_turn) = rebuild.finish();
+        self.segments = segments;
+        self.pairing = pairing;
+        self.starts_turn |= starts_turn;
+        let Totals { turns, user_messages, .. } = self.segments.totals();
+        let last_turn = turns.checked_sub(1);
+        let last_turn =
+            last_turn.and_then(|n| self.segments.nth(n, |t| t.turns, |entry| entry.starts_turn));
+        let turn = if self.starts_turn { Some(self.segments.len()) } else { last_turn };
+        self.turn = turn.map(|index| self.mark(index));
+        let last_user = user_messages.checked_sub(1);
+        self.last_user_message = last_user
+            .and_then(|n| self.segments.nth(n, |t| t.user_messages, |entry| entry.is_user_message));
     }
 }
 

@@ -1,16 +1,22 @@
-//! Which call each output answers, kept as items are recorded.
+//! What of a conversation waits for something, or is in the way: kept as items are recorded.
 
+use super::config::HistoryConfig;
+use super::shorten::can_shorten;
 use crate::item::CallRole;
-use crate::{CallKind, Item};
+use crate::{CallKind, Item, ItemKind, Role};
 
-/// The calls that wait for an output, and the outputs that answer nothing.
+/// The calls that wait for an output, the reasoning that waits for what it led to, and the items
+/// that cannot be sent as they are.
 ///
-/// Both lists are short: in a well-formed conversation they are empty, and while a response's
+/// All lists are short: in a well-formed conversation they are empty, and while a response's
 /// tools run they hold its calls.
 #[derive(Clone, Default)]
 pub(super) struct Pairing {
     open: Vec<OpenCall>,
-    orphans: Vec<usize>,
+    /// Reasoning that nothing which decides about it has come behind yet.
+    trailing: Vec<usize>,
+    /// In the order of their items.
+    flaws: Vec<Flaw>,
 }
 
 #[derive(Clone)]
@@ -20,25 +26,92 @@ pub(super) struct OpenCall {
     pub(super) call_id: Box<str>,
 }
 
+/// Why an item cannot be sent as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) index: usize,
+    pub(super) kind: FlawKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FlawKind {
+    /// A call or an output without an id, or without another part that it must have.
+    Incomplete,
+    /// An output that no call before it waits for.
+    Unanswerable,
+    /// Reasoning with something behind it that is not the model's.
+    Unfollowed,
+    /// Longer than any server takes.
+    Oversize,
+    /// With an image that no model reads.
+    UnreadableImage,
+    /// With an image that the format leaves out.
+    ImageLeftOut,
+}
+
 impl OpenCall {
-    fn is_answered_by(&self, output: &Item) -> bool {
+    pub(super) fn is_answered_by(&self, output: &Item) -> bool {
         matches!(output.call_role(), Some(CallRole::Output(kind, call_id))
             if *self.call_id == *call_id && self.kind.is_answered_by(kind))
     }
 }
 
 impl Pairing {
+    /// What is to be known of these items.
+    pub(super) fn of<'a>(items: impl Iterator<Item = &'a Item>, config: &HistoryConfig) -> Self {
+        let mut pairing = Self::default();
+        items.enumerate().for_each(|(index, item)| pairing.note(item, index, config));
+        pairing
+    }
+
     /// Takes note of an item that is appended at `index`.
-    pub(super) fn note(&mut self, item: &Item, index: usize) {
+    pub(super) fn note(&mut self, item: &Item, index: usize, config: &HistoryConfig) {
+        if item.is_incomplete() {
+            self.flaws.push(Flaw { index, kind: FlawKind::Incomplete });
+            return;
+        }
+        for kind in content_flaws(item, config) {
+            self.flaws.push(Flaw { index, kind });
+        }
+        if !is_kept(item, config) {
+            return;
+        }
         match item.call_role() {
             Some(CallRole::Call(kind, call_id)) => {
                 self.open.push(OpenCall { index, kind, call_id: call_id.into() });
             }
             Some(CallRole::Output(..)) if self.answer_last(item).is_none() => {
-                self.orphans.push(index);
+                self.flaws.push(Flaw { index, kind: FlawKind::Unanswerable });
+                return;
             }
             _ => {}
         }
+        self.follow(item, index);
+    }
+
+    /// Decides about the reasoning before an item that is sent.
+    fn follow(&mut self, item: &Item, index: usize) {
+        match item.kind() {
+            ItemKind::GhostSnapshot => {}
+            ItemKind::Reasoning => self.trailing.push(index),
+            _ if is_of_the_model(item) => self.trailing.clear(),
+            _ => {
+                for index in std::mem::take(&mut self.trailing) {
+                    self.add_flaw(Flaw { index, kind: FlawKind::Unfollowed });
+                }
+            }
+        }
+    }
+
+    /// Adds a flaw of an item that may not be the last one.
+    pub(super) fn add_flaw(&mut self, flaw: Flaw) {
+        let at = self.flaws.partition_point(|other| other.index <= flaw.index);
+        self.flaws.insert(at, flaw);
+    }
+
+    /// Forgets the flaws of one kind.
+    pub(super) fn forget(&mut self, kind: FlawKind) {
+        self.flaws.retain(|flaw| flaw.kind != kind);
     }
 
     /// Settles the first open call from index `from` on that `output` answers, else the nearest
@@ -58,16 +131,21 @@ impl Pairing {
         Some(self.open.remove(answered).index)
     }
 
-    /// An item was inserted at `index`.
-    pub(super) fn shift(&mut self, index: usize) {
+    /// An output was inserted at `index`, behind its call.
+    pub(super) fn note_inserted(&mut self, output: &Item, index: usize, config: &HistoryConfig) {
         let open = self.open.iter_mut().map(|call| &mut call.index);
-        for later in open.chain(&mut self.orphans).filter(|i| **i >= index) {
+        let flaws = self.flaws.iter_mut().map(|flaw| &mut flaw.index);
+        for later in open.chain(&mut self.trailing).chain(flaws).filter(|i| **i >= index) {
             *later += 1;
+        }
+        for kind in content_flaws(output, config) {
+            self.add_flaw(Flaw { index, kind });
         }
     }
 
+    /// Whether there is nothing to repair.
     pub(super) fn is_settled(&self) -> bool {
-        self.open.is_empty() && self.orphans.is_empty()
+        self.open.is_empty() && self.trailing.is_empty() && self.flaws.is_empty()
     }
 
     /// The calls without an output, in order.
@@ -75,13 +153,43 @@ impl Pairing {
         &self.open
     }
 
-    pub(super) fn is_orphan(&self, index: usize) -> bool {
-        self.orphans.binary_search(&index).is_ok()
+    /// The reasoning that nothing followed, in order.
+    pub(super) fn trailing(&self) -> &[usize] {
+        &self.trailing
     }
 
-    /// The first index at which something is to be repaired.
-    pub(super) fn first_broken(&self) -> Option<usize> {
-        let open = self.open.first().map(|call| call.index);
-        open.into_iter().chain(self.orphans.first().copied()).min()
+    /// What else is to be repaired, in the order of its items.
+    pub(super) fn flaws(&self) -> &[Flaw] {
+        &self.flaws
+    }
+}
+
+/// What is wrong with what an item holds, whatever stands around it.
+fn content_flaws(item: &Item, config: &HistoryConfig) -> impl Iterator<Item = FlawKind> {
+    let oversize = is_oversize(item, config).then_some(FlawKind::Oversize);
+    let unreadable = item.has_unreadable_images().then_some(FlawKind::UnreadableImage);
+    let left_out = item.has_images() && !config.format.images;
+    let left_out = left_out.then_some(FlawKind::ImageLeftOut);
+    [oversize, unreadable, left_out].into_iter().flatten()
+}
+
+/// Whether a repair leaves the item in its place, as it is or shortened, so that it takes part in
+/// pairing and may follow reasoning.
+pub(super) fn is_kept(item: &Item, config: &HistoryConfig) -> bool {
+    !item.is_incomplete()
+        && (!is_oversize(item, config) || can_shorten(item, config.max_item_bytes))
+}
+
+fn is_oversize(item: &Item, config: &HistoryConfig) -> bool {
+    item.json().len() > config.max_item_bytes
+        && !item.has_images()
+        && item.kind() != ItemKind::GhostSnapshot
+}
+
+/// Whether the model made the item, so that reasoning may have led to it.
+fn is_of_the_model(item: &Item) -> bool {
+    match item.kind() {
+        ItemKind::Message(role) => role == Role::Assistant,
+        kind => !kind.is_output(),
     }
 }

@@ -1,11 +1,11 @@
-//! What a model is to see, as pieces of shared segments.
+//! What a model is to see.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::History;
-use super::segment::{Segment, Segments};
-use crate::{Item, WireFormat};
+use super::State;
+use super::config::Encoding;
+use super::totals::Sum;
+use crate::{History, Item};
 
 /// Which reasoning items are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -13,7 +13,8 @@ use crate::{Item, WireFormat};
 pub enum ReasoningFilter {
     /// Those since the user message that started the current turn; without
     /// [`History::begin_turn`], since the last user message. The default: servers want the
-    /// reasoning behind the calls of a running turn, and none from before.
+    /// reasoning behind the calls of a running turn, and none from before. What is recorded during
+    /// the turn, a message of the user's too, does not move that point.
     #[default]
     CurrentTurn,
     /// All.
@@ -23,61 +24,99 @@ pub enum ReasoningFilter {
 }
 
 /// The input of one request: a snapshot that later records do not change. Cloning shares.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Prompt {
-    runs: Vec<Run>,
-    /// The length of all runs, commas included.
-    run_bytes: usize,
-    items: usize,
+    state: Arc<State>,
+    /// Reasoning before this item is not sent.
+    reasoning_from: usize,
+    /// Items of this prompt alone, each with a comma behind it.
+    pushed: Vec<u8>,
+    sum: Sum,
 }
 
-#[derive(Clone)]
-struct Run {
-    segment: Arc<Segment>,
-    range: Range<usize>,
+impl Default for Prompt {
+    fn default() -> Self {
+        History::default().prompt(ReasoningFilter::KeepAll)
+    }
 }
 
 impl Prompt {
+    /// The view of a state whose pairing is settled.
+    pub(super) fn new(state: Arc<State>, filter: ReasoningFilter) -> Self {
+        let totals = state.segments.totals();
+        let (reasoning_from, sum) = match filter {
+            ReasoningFilter::CurrentTurn => match state.turn {
+                Some(turn) => {
+                    let since = totals.all.behind(turn.before.all);
+                    (turn.index, turn.before.without_reasoning.plus(since))
+                }
+                None => (0, totals.all),
+            },
+            ReasoningFilter::KeepAll => (0, totals.all),
+            ReasoningFilter::DropAll => (totals.len, totals.without_reasoning),
+        };
+        Self { state, reasoning_from, pushed: Vec::new(), sum }
+    }
+
     /// Number of items that are sent.
     pub fn item_count(&self) -> usize {
-        self.items
+        self.sum.items
     }
 
     /// Length in bytes of what [`write_json`](Self::write_json) appends.
     pub fn byte_len(&self) -> usize {
         // Two brackets; the last item's comma is not written.
-        self.run_bytes.saturating_sub(1) + 2
+        self.sum.bytes.saturating_sub(1) + 2
+    }
+
+    /// Tokens of what is sent, as the history's counter counts them.
+    pub fn tokens(&self) -> u64 {
+        self.sum.tokens
+    }
+
+    /// A hash over the items that are sent, in order: equal for equal items, and for others only by
+    /// chance (some 2^-50 for the items of a conversation). It is the same on every machine and in
+    /// every process. Not for use against those who choose items to collide.
+    ///
+    /// Each item's JSON is hashed by XXH3 (64 bits, seed 0), and those hashes are the coefficients of
+    /// a polynomial modulo 2^61 - 1.
+    pub fn prefix_hash(&self) -> u64 {
+        self.sum.hash
     }
 
     /// Puts an item behind the others, in this prompt alone. What it answers or leaves open is not
     /// looked at.
-    pub fn push(&mut self, item: Item, format: WireFormat) {
-        let mut tail = Segments::default();
-        tail.push(item, format);
-        for placed in tail.placed() {
-            self.push_runs(&placed.segment, 0);
+    pub fn push(&mut self, item: &Item) {
+        let encoding = self.encoding();
+        let start = self.pushed.len();
+        let is_sent = item.encode_wire(encoding.format, &mut self.pushed);
+        if is_sent {
+            let tokens = self.state.segments.encoding().count(item);
+            self.pushed.push(b',');
+            self.sum = self.sum.plus(Sum::of(&self.pushed[start..], tokens));
         }
     }
 
-    /// Puts the items of a segment behind the others, but for the reasoning among the first
-    /// `reasoning_from`.
-    fn push_runs(&mut self, segment: &Arc<Segment>, reasoning_from: usize) {
-        let (ranges, items) = segment.without_reasoning(reasoning_from);
-        self.items += items;
-        for range in ranges {
-            self.run_bytes += range.len();
-            self.runs.push(Run { segment: Arc::clone(segment), range });
-        }
+    fn encoding(&self) -> &Encoding {
+        self.state.segments.encoding()
     }
 
-    /// Appends the items as a JSON array.
+    /// The bytes that are sent, as they lie in memory: whole items, each with a comma behind it.
+    fn runs(&self) -> impl Iterator<Item = &[u8]> {
+        let placed = self.state.segments.placed();
+        let recorded = placed.flat_map(|placed| {
+            let before = self.reasoning_from.saturating_sub(placed.before.len);
+            placed.segment.without_reasoning(before, self.encoding())
+        });
+        recorded.chain([&*self.pushed]).filter(|run| !run.is_empty())
+    }
+
+    /// Appends the items as a JSON array. Copies bytes and does nothing else.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.reserve(self.byte_len() + 1);
         out.push(b'[');
-        for run in &self.runs {
-            out.extend_from_slice(run.segment.wire(run.range.clone()));
-        }
-        if !self.runs.is_empty() {
+        self.runs().for_each(|run| out.extend_from_slice(run));
+        if self.sum.items > 0 {
             out.pop();
         }
         out.push(b']');
@@ -100,22 +139,8 @@ impl std::fmt::Debug for Prompt {
 /// Two prompts are equal if their bytes are.
 impl PartialEq for Prompt {
     fn eq(&self, other: &Self) -> bool {
-        self.run_bytes == other.run_bytes && self.to_json() == other.to_json()
+        self.byte_len() == other.byte_len() && self.to_json() == other.to_json()
     }
 }
 
 impl Eq for Prompt {}
-
-/// The view of a history whose calls are all answered.
-pub(super) fn view(history: &History, filter: ReasoningFilter) -> Prompt {
-    let reasoning_from = match filter {
-        ReasoningFilter::CurrentTurn => history.reasoning_start(),
-        ReasoningFilter::KeepAll => 0,
-        ReasoningFilter::DropAll => history.len(),
-    };
-    let mut prompt = Prompt::default();
-    for placed in history.segments.placed() {
-        prompt.push_runs(&placed.segment, reasoning_from.saturating_sub(placed.first));
-    }
-    prompt
-}

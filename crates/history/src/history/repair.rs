@@ -1,15 +1,21 @@
 //! Broken history becomes valid history and a list of what that took.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde::Serialize;
 
-use super::History;
-use crate::{CallOutput, Item};
+use super::State;
+use super::pairing::{Flaw, FlawKind, OpenCall};
+use super::rebuild::{Edit, Rebuild};
+use super::shorten::shorten;
+use crate::item::CallRole;
+use crate::{CallKind, CallOutput, Item};
 
 /// The output that a call gets when its own is missing. Fixed, so that the same history always
 /// gives the same bytes and the provider's prompt cache still hits.
 const ABORTED: &str = "aborted";
 
-/// One thing that [`History::normalise`] put right.
+/// One thing that was put right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Repair {
     /// What was wrong.
@@ -22,59 +28,177 @@ pub struct Repair {
 }
 
 /// What was wrong with a history.
+///
+/// A call id that a later response uses again is not among them: calls and outputs pair by position,
+/// so nothing is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RepairKind {
-    /// A call had no output; it was given the output `aborted`.
+    /// A call had no output; it was given the output `aborted`, right behind it.
     MissingOutput,
     /// An output had no call to answer; it was removed.
     OrphanOutput,
-}
-
-pub(super) fn repair(broken: &History) -> (History, Vec<Repair>) {
-    let mut repaired = broken.clone();
-    let Some(first) = broken.pairing.first_broken() else {
-        return (repaired, Vec::new());
-    };
-    repaired.cut(first);
-    let mut repairs = Vec::new();
-    let mut open = broken.pairing.open().iter().peekable();
-    for (index, item) in broken.iter().enumerate().skip(first) {
-        if broken.turn_start == Some(index) {
-            repaired.begin_turn();
-        }
-        if broken.pairing.is_orphan(index) {
-            repairs.push(Repair::new(RepairKind::OrphanOutput, item, index));
-            continue;
-        }
-        repaired.append(item.clone());
-        if let Some(call) = open.next_if(|call| call.index == index) {
-            repairs.push(Repair::new(RepairKind::MissingOutput, item, index));
-            let output = CallOutput::text(ABORTED);
-            repaired.append(Item::output(call.kind, &call.call_id, output));
-        }
-    }
-    if broken.turn_start == Some(broken.len()) {
-        repaired.begin_turn();
-    }
-    (repaired, repairs)
+    /// An output answered a call that had its output already; it was removed.
+    DuplicateOutput,
+    /// An output stood before its call; it was moved behind it.
+    OutputBeforeCall,
+    /// A call or an output had no id, or lacked another part that it must have; it was removed.
+    IncompleteItem,
+    /// Reasoning was followed by nothing of the model's, which servers refuse; it was removed.
+    UnfollowedReasoning,
+    /// Reasoning was of another model or account, or its server could not decrypt it; it was removed.
+    ForeignReasoning,
+    /// An item was longer than servers take; it was cut in its middle, or removed where it holds no
+    /// text to cut.
+    OversizeItem,
+    /// An image was of a type that no model reads; a text stands in its place.
+    UnreadableImage,
+    /// An image cannot be shown to this model. It stays in the history; a text is sent in its place.
+    ImageLeftOut,
+    /// A server refused the item, and it was removed or changed as its error asked for.
+    Refused,
 }
 
 impl Repair {
-    fn new(kind: RepairKind, item: &Item, item_index: usize) -> Self {
+    pub(super) fn new(kind: RepairKind, item: &Item, item_index: usize) -> Self {
         Self { kind, call_id: item.call_id().map(str::to_owned), item_index }
     }
 }
 
-impl History {
-    /// Forgets the items from `index` on, and what waits for a repair: that is about to be done.
-    fn cut(&mut self, index: usize) {
-        drop(self.segments.split_off(index));
-        self.pairing = super::Pairing::default();
-        self.last_user = self.last_user.filter(|user| *user < index).or_else(|| {
-            let is_user = |item: &&Item| item.kind() == crate::ItemKind::Message(crate::Role::User);
-            self.iter().rev().position(|item| is_user(&item)).map(|back| index - 1 - back)
-        });
+/// The items of a state whose pairing is not settled, put right.
+pub(super) fn repair(state: &State) -> (Rebuild, Vec<Repair>) {
+    let mut plan = Plan::of(state);
+    plan.remove_unsound();
+    plan.place_outputs();
+    plan.answer_open_calls();
+    plan.repairs.sort_by_key(|repair| repair.item_index);
+    (Rebuild::with_edits(state, plan.edits), plan.repairs)
+}
+
+/// What is done about each item.
+struct Plan<'a> {
+    state: &'a State,
+    edits: BTreeMap<usize, Edit>,
+    repairs: Vec<Repair>,
+    /// The calls that are still without an output.
+    open: Vec<&'a OpenCall>,
+}
+
+type Calls<'a> = HashMap<&'a str, Vec<CallKind>>;
+
+impl<'a> Plan<'a> {
+    fn of(state: &'a State) -> Self {
+        let open = state.pairing.open().iter().collect();
+        Self { state, edits: BTreeMap::new(), repairs: Vec::new(), open }
     }
+
+    fn item(&self, index: usize) -> Option<&'a Item> {
+        self.state.segments.get(index).map(|entry| &entry.item)
+    }
+
+    fn edit(&mut self, index: usize) -> &mut Edit {
+        self.edits.entry(index).or_default()
+    }
+
+    fn report(&mut self, kind: RepairKind, index: usize) {
+        if let Some(item) = self.item(index) {
+            self.repairs.push(Repair::new(kind, item, index));
+        }
+    }
+
+    /// Removes or changes what could not be sent wherever it stood.
+    fn remove_unsound(&mut self) {
+        let trailing = self.state.pairing.trailing().iter();
+        let trailing = trailing.map(|&index| Flaw { index, kind: FlawKind::Unfollowed });
+        for Flaw { index, kind } in trailing.chain(self.state.pairing.flaws().iter().copied()) {
+            if self.edits.get(&index).is_some_and(|edit| edit.is_removed) {
+                continue;
+            }
+            let reported = match kind {
+                FlawKind::Unanswerable => continue,
+                FlawKind::Incomplete => RepairKind::IncompleteItem,
+                FlawKind::Unfollowed => RepairKind::UnfollowedReasoning,
+                FlawKind::Oversize => RepairKind::OversizeItem,
+                FlawKind::UnreadableImage => RepairKind::UnreadableImage,
+                FlawKind::ImageLeftOut => RepairKind::ImageLeftOut,
+            };
+            self.report(reported, index);
+            self.mend(index, kind);
+        }
+    }
+
+    fn mend(&mut self, index: usize, kind: FlawKind) {
+        let Some(item) = self.item(index) else {
+            return;
+        };
+        let instead = match kind {
+            FlawKind::ImageLeftOut => return,
+            FlawKind::Oversize => shorten(item, self.state.config.max_item_bytes),
+            FlawKind::UnreadableImage => item.without_unreadable_images().map(|(item, _)| item),
+            _ => None,
+        };
+        let edit = self.edit(index);
+        edit.is_removed = instead.is_none();
+        edit.instead = instead;
+    }
+
+    /// Moves outputs that stand before their calls, and removes those without any.
+    fn place_outputs(&mut self) {
+        let flaws = self.state.pairing.flaws().iter();
+        let outputs: Vec<usize> = flaws
+            .filter(|flaw| flaw.kind == FlawKind::Unanswerable)
+            .map(|flaw| flaw.index)
+            .collect();
+        if outputs.is_empty() {
+            return;
+        }
+        let called = self.called();
+        for index in outputs {
+            if let Some(output) = self.item(index) {
+                let kind = self.place_output(output, index, &called);
+                self.report(kind, index);
+                *self.edit(index) = Edit { is_removed: true, ..Edit::default() };
+            }
+        }
+    }
+
+    /// Gives the output at `index` to the first call behind it that waits for it, if there is one.
+    fn place_output(&mut self, output: &'a Item, index: usize, called: &Calls<'_>) -> RepairKind {
+        let waits = |call: &&OpenCall| call.index > index && call.is_answered_by(output);
+        if let Some(position) = self.open.iter().position(waits) {
+            let call = self.open.remove(position).index;
+            let changed = self.edit(index).instead.take();
+            self.edit(call).behind = Some(changed.unwrap_or_else(|| output.clone()));
+            return RepairKind::OutputBeforeCall;
+        }
+        let calls = output.call_id().and_then(|id| called.get(id)).into_iter().flatten();
+        match calls.into_iter().any(|call| call.is_answered_by(output.kind())) {
+            true => RepairKind::DuplicateOutput,
+            false => RepairKind::OrphanOutput,
+        }
+    }
+
+    /// All calls, by their ids.
+    fn called(&self) -> Calls<'a> {
+        let mut called = Calls::new();
+        for entry in self.state.segments.entries(0..self.state.segments.len()) {
+            if let Some(CallRole::Call(kind, id)) = entry.item.call_role() {
+                called.entry(id).or_default().push(kind);
+            }
+        }
+        called
+    }
+
+    fn answer_open_calls(&mut self) {
+        for call in std::mem::take(&mut self.open) {
+            self.report(RepairKind::MissingOutput, call.index);
+            self.edit(call.index).behind = Some(aborted(call.kind, &call.call_id));
+        }
+    }
+}
+
+/// The output of a call that will never have one.
+pub(super) fn aborted(kind: CallKind, call_id: &str) -> Item {
+    Item::output(kind, call_id, CallOutput::text(ABORTED))
 }

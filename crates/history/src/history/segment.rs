@@ -1,168 +1,255 @@
-//! Items and their wire bytes in contiguous segments that snapshots share.
+//! Some items in a row, with their wire bytes.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use crate::{Item, ItemKind, WireFormat};
+use super::config::Encoding;
+use super::totals::{Sum, Totals};
+use crate::turn_item::is_context;
+use crate::{Item, ItemKind, Role, WireFormat};
 
 /// A segment is full when it holds this many wire bytes: a copy of one costs microseconds, and a
 /// body of megabytes is some tens of copies.
-const SEGMENT_BYTES: usize = 64 * 1024;
+const FULL_BYTES: usize = 64 * 1024;
 
 /// A segment is full when it holds this many items, so that finding one in it stays cheap.
-const SEGMENT_ITEMS: usize = 512;
+const FULL_ITEMS: usize = 512;
 
-/// All segments in order. Cloning shares them.
-#[derive(Clone, Default)]
-pub(super) struct Segments {
-    list: Vec<Placed>,
-    len: usize,
-}
-
-/// A segment and the index of its first item.
-#[derive(Clone)]
-pub(super) struct Placed {
-    pub(super) first: usize,
-    pub(super) segment: Arc<Segment>,
-}
+/// A segment of this many wire bytes that is shared is not copied to add to it, but closed, and
+/// another begun: the copy would cost more than one more segment does.
+const SHARED_BYTES: usize = 16 * 1024;
 
 /// Some items in a row.
 #[derive(Clone, Default)]
 pub(super) struct Segment {
     entries: Vec<Entry>,
-    /// The wire form of each item, each followed by a comma.
-    wire: Vec<u8>,
     /// Which entries are reasoning, as positions in this segment.
     reasoning: Vec<usize>,
-    /// How many entries have a wire form.
-    on_wire: usize,
+    turns: usize,
+    user_messages: usize,
+    /// The wire form in each format that was ever asked for, by the format's number.
+    wires: [OnceLock<Wire>; WireFormat::COUNT],
 }
 
+/// An item and its part in the conversation.
 #[derive(Clone)]
 pub(super) struct Entry {
-    item: Item,
-    /// Its wire form and the comma behind it; empty if the item does not go to models.
-    wire: Range<usize>,
+    pub(super) item: Item,
+    pub(super) starts_turn: bool,
+    pub(super) is_user_message: bool,
 }
 
-impl Segments {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
+/// All items of a segment in one format.
+#[derive(Clone, Default)]
+struct Wire {
+    /// The wire form of each item that has one, with a comma behind it.
+    bytes: Vec<u8>,
+    marks: Vec<Mark>,
+    all: Sum,
+    without_reasoning: Sum,
+}
 
-    pub(super) fn placed(&self) -> &[Placed] {
-        &self.list
-    }
+#[derive(Clone, Copy)]
+struct Mark {
+    /// Where the item's bytes end.
+    end: usize,
+    sum: Sum,
+}
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Item> {
-        let entries = self.list.iter().flat_map(|placed| &placed.segment.entries);
-        entries.map(|entry| &entry.item)
-    }
+/// An entry as it is on the wire.
+#[derive(Clone, Copy)]
+pub(super) struct Encoded<'a> {
+    pub(super) entry: &'a Entry,
+    /// A comma is behind it; empty if it does not go to models.
+    wire: &'a [u8],
+    sum: Sum,
+}
 
-    pub(super) fn get(&self, index: usize) -> Option<&Item> {
-        let placed = &self.list[self.position(index)?];
-        let entry = placed.segment.entries.get(index - placed.first)?;
-        Some(&entry.item)
-    }
-
-    /// Which segment holds the item at `index`, if it exists.
-    fn position(&self, index: usize) -> Option<usize> {
-        if index >= self.len {
-            return None;
-        }
-        let after = self.list.partition_point(|placed| placed.first <= index);
-        after.checked_sub(1)
-    }
-
-    pub(super) fn push(&mut self, item: Item, format: WireFormat) {
-        self.open().push_with(item, |item, wire| item.encode_wire(format, wire));
-        self.len += 1;
-    }
-
-    /// Appends items that were encoded before, by copying their bytes.
-    pub(super) fn append(&mut self, other: &Segments) {
-        for (item, wire) in other.list.iter().flat_map(|placed| placed.segment.encoded()) {
-            self.push_encoded(item.clone(), wire);
-        }
-    }
-
-    /// Appends an item with the wire form (comma included) that it has elsewhere.
-    fn push_encoded(&mut self, item: Item, bytes: &[u8]) {
-        let encoded = bytes.strip_suffix(b",");
-        self.open().push_with(item, |_, wire| {
-            wire.extend_from_slice(encoded.unwrap_or_default());
-            encoded.is_some()
-        });
-        self.len += 1;
-    }
-
-    /// The segment that takes the next item, made writable: copied if a snapshot shares it.
-    fn open(&mut self) -> &mut Segment {
-        if self.list.last().is_none_or(|last| last.segment.is_full()) {
-            self.list.push(Placed { first: self.len, segment: Arc::default() });
-        }
-        let last = self.list.len() - 1;
-        Arc::make_mut(&mut self.list[last].segment)
-    }
-
-    /// Cuts the items from `index` on off, and gives them back.
-    pub(super) fn split_off(&mut self, index: usize) -> Segments {
-        let mut tail = Segments::default();
-        let Some(position) = self.position(index) else {
-            return tail;
-        };
-        let moved = self.list.split_off(position);
-        self.len = moved.first().map_or(self.len, |placed| placed.first);
-        for (item, wire) in moved.iter().flat_map(|placed| placed.segment.encoded()) {
-            let side = if self.len < index { &mut *self } else { &mut tail };
-            side.push_encoded(item.clone(), wire);
-        }
-        tail
+impl Entry {
+    pub(super) fn new(item: Item) -> Self {
+        let is_user_message = item.kind() == ItemKind::Message(Role::User) && !is_context(&item);
+        Self { item, starts_turn: false, is_user_message }
     }
 }
 
 impl Segment {
-    fn is_full(&self) -> bool {
-        self.wire.len() >= SEGMENT_BYTES || self.entries.len() >= SEGMENT_ITEMS
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
-    /// The items with their wire forms, commas included.
-    fn encoded(&self) -> impl Iterator<Item = (&Item, &[u8])> {
-        let wire = |entry: &Entry| &self.wire[entry.wire.clone()];
-        self.entries.iter().map(move |entry| (&entry.item, wire(entry)))
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
-    /// Adds an item; `encode` appends its wire form and says whether it has one.
-    fn push_with(&mut self, item: Item, encode: impl FnOnce(&Item, &mut Vec<u8>) -> bool) {
-        let start = self.wire.len();
-        if encode(&item, &mut self.wire) {
-            self.wire.push(b',');
-            self.on_wire += 1;
-        }
-        if item.kind() == ItemKind::Reasoning {
+    pub(super) fn is_full(&self, format: WireFormat) -> bool {
+        self.entries.len() >= FULL_ITEMS || self.bytes(format) >= FULL_BYTES
+    }
+
+    /// Whether it is cheaper to share it than to copy it.
+    pub(super) fn is_large(&self, format: WireFormat) -> bool {
+        self.entries.len() >= FULL_ITEMS || self.bytes(format) >= SHARED_BYTES
+    }
+
+    fn bytes(&self, format: WireFormat) -> usize {
+        self.wires[format.number()].get().map_or(0, |wire| wire.bytes.len())
+    }
+
+    /// Adds an item.
+    pub(super) fn push(&mut self, entry: Entry, encoding: &Encoding) {
+        self.change_wire(encoding, |wire| wire.encode(&entry.item, encoding, None));
+        self.push_entry(entry);
+    }
+
+    /// Adds an item as it is in another segment, of the same format.
+    pub(super) fn push_encoded(&mut self, encoded: Encoded<'_>, encoding: &Encoding) {
+        self.change_wire(encoding, |wire| {
+            wire.bytes.extend_from_slice(encoded.wire);
+            wire.mark(&encoded.entry.item, encoded.sum);
+        });
+        self.push_entry(encoded.entry.clone());
+    }
+
+    fn push_entry(&mut self, entry: Entry) {
+        if entry.item.kind() == ItemKind::Reasoning {
             self.reasoning.push(self.entries.len());
         }
-        let wire = start..self.wire.len();
-        self.entries.push(Entry { item, wire });
+        self.turns += usize::from(entry.starts_turn);
+        self.user_messages += usize::from(entry.is_user_message);
+        self.entries.push(entry);
     }
 
-    /// The wire bytes of all items but the reasoning among the first `before`, as ranges in order,
-    /// and how many items that leaves.
-    pub(super) fn without_reasoning(&self, before: usize) -> (Vec<Range<usize>>, usize) {
-        let mut ranges = Vec::new();
-        let mut start = 0;
-        let dropped = self.reasoning.partition_point(|&position| position < before);
-        for &position in &self.reasoning[..dropped] {
-            let reasoning = &self.entries[position].wire;
-            ranges.push(start..reasoning.start);
-            start = reasoning.end;
+    /// Changes the wire form in one format. Those in others are forgotten.
+    fn change_wire(&mut self, encoding: &Encoding, change: impl FnOnce(&mut Wire)) {
+        let number = encoding.format.number();
+        let known = self.wires[number].take();
+        let mut wire = known.unwrap_or_else(|| Wire::of(&self.entries, encoding, None));
+        change(&mut wire);
+        self.wires = Default::default();
+        self.wires[number] = OnceLock::from(wire);
+    }
+
+    /// What is known of all its items together.
+    pub(super) fn totals(&self, encoding: &Encoding) -> Totals {
+        let wire = self.wire(encoding);
+        Totals {
+            len: self.entries.len(),
+            turns: self.turns,
+            user_messages: self.user_messages,
+            all: wire.all,
+            without_reasoning: wire.without_reasoning,
         }
-        ranges.push(start..self.wire.len());
-        ranges.retain(|range| !range.is_empty());
-        (ranges, self.on_wire - dropped)
     }
 
-    pub(super) fn wire(&self, range: Range<usize>) -> &[u8] {
-        &self.wire[range]
+    /// What is known of its first items together, this many.
+    pub(super) fn totals_of_first(&self, count: usize, encoding: &Encoding) -> Totals {
+        if count == self.len() {
+            return self.totals(encoding);
+        }
+        let mut totals = Totals::default();
+        for Encoded { entry, sum, .. } in self.encoded(0..count, encoding) {
+            totals.len += 1;
+            totals.turns += usize::from(entry.starts_turn);
+            totals.user_messages += usize::from(entry.is_user_message);
+            totals.all = totals.all.plus(sum);
+            if entry.item.kind() != ItemKind::Reasoning {
+                totals.without_reasoning = totals.without_reasoning.plus(sum);
+            }
+        }
+        totals
+    }
+
+    /// Gives back what was reserved for more items.
+    pub(super) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        for wire in &mut self.wires {
+            if let Some(wire) = wire.get_mut() {
+                wire.bytes.shrink_to_fit();
+                wire.marks.shrink_to_fit();
+            }
+        }
+    }
+
+    /// The wire form in a format; made when it is asked for first, and then shared by all copies.
+    fn wire(&self, encoding: &Encoding) -> &Wire {
+        self.wires[encoding.format.number()].get_or_init(|| {
+            let other = self.wires.iter().find_map(OnceLock::get);
+            Wire::of(&self.entries, encoding, other)
+        })
+    }
+
+    /// The items at these positions as they are on the wire.
+    pub(super) fn encoded<'a>(
+        &'a self,
+        range: Range<usize>,
+        encoding: &Encoding,
+    ) -> impl Iterator<Item = Encoded<'a>> + use<'a> {
+        let wire = self.wire(encoding);
+        let entries = self.entries.get(range.clone()).unwrap_or_default();
+        range.zip(entries).map(|(position, entry)| Encoded {
+            entry,
+            wire: wire.item(position),
+            sum: wire.marks[position].sum,
+        })
+    }
+
+    /// The wire bytes of all items but the reasoning among the first `before`.
+    pub(super) fn without_reasoning(
+        &self,
+        before: usize,
+        encoding: &Encoding,
+    ) -> impl Iterator<Item = &[u8]> {
+        let wire = self.wire(encoding);
+        let dropped = self.reasoning.partition_point(|&position| position < before);
+        let mut start = 0;
+        let ends = self.reasoning[..dropped].iter().map(|&position| wire.range(position));
+        let ends = ends.chain([wire.bytes.len()..wire.bytes.len()]);
+        let runs = ends.map(move |cut| {
+            let run = &wire.bytes[start..cut.start];
+            start = cut.end;
+            run
+        });
+        runs.filter(|run| !run.is_empty())
+    }
+}
+
+impl Wire {
+    /// Encodes `entries`. What was counted for another format is not counted again, unless it had
+    /// other images.
+    fn of(entries: &[Entry], encoding: &Encoding, other: Option<&Wire>) -> Self {
+        let mut wire = Self::default();
+        for (position, entry) in entries.iter().enumerate() {
+            let counted = other.filter(|_| !entry.item.has_images());
+            let counted = counted.map(|other| other.marks[position].sum.tokens);
+            wire.encode(&entry.item, encoding, counted);
+        }
+        wire
+    }
+
+    fn encode(&mut self, item: &Item, encoding: &Encoding, counted: Option<u64>) {
+        let start = self.bytes.len();
+        let is_sent = item.encode_wire(encoding.format, &mut self.bytes);
+        if is_sent {
+            self.bytes.push(b',');
+        }
+        let tokens = if is_sent { counted.unwrap_or_else(|| encoding.count(item)) } else { 0 };
+        self.mark(item, Sum::of(&self.bytes[start..], tokens));
+    }
+
+    /// The bytes behind the last mark are those of `item`.
+    fn mark(&mut self, item: &Item, sum: Sum) {
+        self.marks.push(Mark { end: self.bytes.len(), sum });
+        self.all = self.all.plus(sum);
+        if item.kind() != ItemKind::Reasoning {
+            self.without_reasoning = self.without_reasoning.plus(sum);
+        }
+    }
+
+    fn range(&self, position: usize) -> Range<usize> {
+        let start = position.checked_sub(1).map_or(0, |before| self.marks[before].end);
+        start..self.marks[position].end
+    }
+
+    fn item(&self, position: usize) -> &[u8] {
+        &self.bytes[self.range(position)]
     }
 }

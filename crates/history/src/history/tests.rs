@@ -71,7 +71,7 @@ fn a_mixed_list_is_repaired_in_one_pass_and_stays_repaired() {
             (RepairKind::MissingOutput, Some("lost"), 1),
             (RepairKind::MissingOutput, Some("custom"), 2),
             (RepairKind::MissingOutput, Some("ls"), 3),
-            (RepairKind::OrphanOutput, Some("kept"), 6),
+            (RepairKind::DuplicateOutput, Some("kept"), 6),
         ]
     );
     let prompt = repaired.prompt(ReasoningFilter::CurrentTurn);
@@ -180,23 +180,29 @@ fn without_a_marked_turn_the_last_user_message_starts_it() {
     let prompt = history.prompt(ReasoningFilter::CurrentTurn);
     assert_eq!(
         texts(&prompt),
-        ["user:u1", "assistant:a", "user:u2", "reasoning", "assistant:b", "reasoning"]
+        ["user:u1", "assistant:a", "user:u2", "reasoning", "assistant:b"],
+        "nothing followed the last one"
     );
     assert_eq!(history.len(), 7, "the stored list keeps all");
 }
 
 #[test]
-fn ghost_snapshots_and_calls_without_an_id_stay_off_the_wire() {
+fn ghost_snapshots_stay_off_the_wire_and_incomplete_items_go() {
     let items = [
         r#"{"type":"ghost_snapshot","ghost_commit":{"id":"c"}}"#,
         r#"{"type":"function_call","name":"t","arguments":"{}","call_id":""}"#,
         r#"{"type":"function_call_output","call_id":"","output":"x"}"#,
+        r#"{"type":"function_call","call_id":"c","name":"t"}"#,
     ];
     let mut history = history(items.map(|json| Item::from_json(json).unwrap()));
-    assert_eq!(history.normalise(), []);
     let prompt = history.prompt(ReasoningFilter::CurrentTurn);
     assert_eq!((prompt.to_json().as_str(), prompt.item_count(), prompt.byte_len()), ("[]", 0, 2));
-    assert_eq!(history.len(), 3);
+    assert_eq!(history.len(), 4);
+    let incomplete = |call_id, index| (RepairKind::IncompleteItem, call_id, index);
+    let expected = [incomplete(None, 1), incomplete(None, 2), incomplete(Some("c"), 3)];
+    assert_eq!(kinds(&history.normalise()), expected);
+    assert_eq!(history.len(), 1);
+    assert_eq!(history.normalise(), []);
 }
 
 #[test]
@@ -219,12 +225,12 @@ fn insertion_far_back_keeps_order_and_marks() {
     let mut history = history([call("early")]);
     history.extend((0..1_500).map(|i| Item::assistant(format!("{i}"))));
     history.begin_turn();
-    history.extend([Item::user("now"), Item::reasoning(&["r"], None)]);
+    history.extend([Item::user("now"), Item::reasoning(&["r"], None), Item::assistant("a")]);
     history.record_output(out("early", "late"));
     assert_eq!(history.get(1), Some(&out("early", "late")));
     assert_eq!(history.get(2), Some(&Item::assistant("0")));
-    assert_eq!(history.len(), 1_504);
+    assert_eq!(history.len(), 1_505);
     let kept = history.prompt(ReasoningFilter::CurrentTurn);
-    assert_eq!(kept.item_count(), 1_504, "the reasoning is still of the current turn");
+    assert_eq!(kept.item_count(), 1_505, "the reasoning is still of the current turn");
     assert_eq!(kept.to_json().len(), kept.byte_len());
 }

@@ -206,21 +206,21 @@ impl ItemKind {
     }
 }
 
-/// Whether an object of kind [`ItemKind::Other`] calls itself a call or an output. It is not one, for
+/// Whether an item of kind [`ItemKind::Other`] calls itself a call or an output. It is not one, for
 /// it lacks what they must have; but a server would look for its counterpart, and refuse.
-pub(super) fn names_a_call_or_output(object: &RawObject<'_>) -> bool {
-    let types = object.0.iter().filter(|(key, _)| key == "type");
+pub(super) fn calls_itself_a_call_or_output(json: &str) -> bool {
+    let types = json::fields(json).into_iter().flatten().filter(|(key, _)| key == "type");
     let mut names = types.filter_map(|(_, name)| json::string(name));
     names.any(|name| CALLS_AND_OUTPUTS.contains(&&*name))
 }
 
-/// Whether an object of kind [`ItemKind::Other`] calls itself a call that a client answers.
+/// Whether an item of kind [`ItemKind::Other`] calls itself a call that a client answers.
 pub(super) fn calls_itself_a_call(json: &str) -> bool {
     let Some(object) = RawObject::parse(json) else {
         return false;
     };
     let is_output = object.field("type").is_some_and(|name| name.ends_with("_output\""));
-    names_a_call_or_output(&object) && !is_output
+    calls_itself_a_call_or_output(json) && !is_output
 }
 
 const CALLS_AND_OUTPUTS: [&str; 6] = [

@@ -150,6 +150,21 @@ impl Item {
         }
     }
 
+    /// Whether the item calls itself a call or an output, and lacks an id or another part that it must
+    /// have: no server could make sense of it, so it has no wire form.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        match self.kind() {
+            ItemKind::Other => kind::calls_itself_a_call_or_output(&self.text()),
+            kind => (kind.call().is_some() || kind.is_output()) && self.call_id().is_none(),
+        }
+    }
+
+    /// The item as a model is to see it that gets `format`, if that differs in what it says.
+    pub(crate) fn shown_in(&self, format: WireFormat) -> Option<Self> {
+        let left_out = (!format.images && self.has_images()).then(wire::no_images)?;
+        self.edit_images(&left_out).map(|(item, _)| item)
+    }
+
     /// What is in the item, read anew at each call.
     pub fn view(&self) -> ItemView {
         view::read(self)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::image::{ImageEdit, encode_without_images};
-use super::{Item, ItemKind, Role, kind};
+use super::{Item, ItemKind, Role};
 use crate::json::{self, RawObject};
 
 /// What a provider wants to see of an item.
@@ -47,23 +47,21 @@ impl WireFormat {
 /// In the place of an image that the model cannot take.
 const NO_IMAGES: &str = "[image left out: this model takes no images]";
 
+/// What stands for each image that is left out.
+pub(super) fn no_images() -> ImageEdit {
+    ImageEdit::replace(NO_IMAGES)
+}
+
 pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool {
-    match item.kind() {
-        ItemKind::GhostSnapshot => return false,
-        kind if (kind.call().is_some() || kind.is_output()) && item.call_id().is_none() => {
-            return false;
-        }
-        _ => {}
-    }
-    let json = item.text();
-    if item.kind() != ItemKind::Other {
-        encode_known(item, &json, format, out);
-        return true;
-    }
-    if RawObject::parse(&json).is_some_and(|object| kind::names_a_call_or_output(&object)) {
+    if item.kind() == ItemKind::GhostSnapshot || item.is_incomplete() {
         return false;
     }
-    out.extend_from_slice(json.as_bytes());
+    let json = item.text();
+    if item.kind() == ItemKind::Other {
+        out.extend_from_slice(json.as_bytes());
+    } else {
+        encode_known(item, &json, format, out);
+    }
     true
 }
 
@@ -153,8 +151,7 @@ fn shown_parts<'a>(item: &Item, format: WireFormat, parts: &'a str) -> Cow<'a, s
     if format.images || !item.has_images() {
         return Cow::Borrowed(parts);
     }
-    let edit = ImageEdit::replace(NO_IMAGES);
-    let without = encode_without_images(parts, &edit, |_| true);
+    let without = encode_without_images(parts, &no_images(), |_| true);
     without.map_or(Cow::Borrowed(parts), Cow::Owned)
 }
 

@@ -47,7 +47,7 @@ pub(super) fn holds_strings(text: &str, room: &Room) -> Option<bool> {
         return None;
     }
     let json: &RawValue = serde_json::from_str(text).ok()?;
-    let holds = || !Node::read(json.get(), MAX_DEPTH, room).has_overlong();
+    let holds = || !Node::read(&json::compact(json.get()), MAX_DEPTH, room).has_overlong();
     Some(room.surely_holds_lines_in(json.get()) || holds())
 }
 
@@ -86,12 +86,12 @@ struct Caps<'a> {
 
 impl<'a> Node<'a> {
     fn read(json: &'a str, depth: usize, room: &Room) -> Self {
-        let read = |value: &'a RawValue| Self::read(value.get(), depth - 1, room);
+        let read = |value: &'a str| Self::read(value, depth - 1, room);
         let node = match json.as_bytes().first() {
             Some(b'"') => Some(Self::Text { json, overlong: is_overlong(json, room) }),
             Some(b'[') if depth > 0 => json::elements(json).map(|elements| Self::List {
                 bytes: json.len(),
-                elements: elements.into_iter().map(read).collect(),
+                elements: elements.map(read).collect(),
             }),
             Some(b'{') if depth > 0 => RawObject::parse(json).map(|RawObject(fields)| {
                 let fields = fields.into_iter();

@@ -112,8 +112,7 @@ impl<'a> Part<'a> {
 }
 
 fn parts(json: &str, budget: &Budget<'_>) -> Option<String> {
-    let parts: Vec<_> =
-        json::elements(json)?.into_iter().map(|part| Part::read(part.get())).collect();
+    let parts: Vec<_> = json::elements(json)?.map(Part::read).collect();
     let texts: Vec<_> = parts.iter().filter_map(|part| part.text.as_deref()).collect();
     let mut short = shortened(&texts, budget)?.into_iter();
     let parts = parts.iter().filter_map(|part| match part.text {
@@ -183,7 +182,7 @@ fn share(whole: usize, needs: &[usize]) -> usize {
 /// The object with another value for `key`, everything else as it was.
 fn with_field(object: &RawObject<'_>, key: &str, value: &str) -> String {
     let fields = object.0.iter().map(|(name, raw)| {
-        let value = if name == key { value } else { raw.get() };
+        let value = if name == key { value } else { raw };
         format!("{}:{value}", quoted(name))
     });
     format!("{{{}}}", fields.collect::<Vec<_>>().join(","))

@@ -10,7 +10,7 @@ mod tools;
 
 use std::sync::Arc;
 
-use longhaul_history::{Item, Prompt, WireFormat};
+use longhaul_history::{Item, Prompt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl Request {
     #[must_use]
     pub fn compaction(&self, prompt: &str) -> Self {
         let mut request = self.clone();
-        request.input.push(Item::user(prompt), WireFormat::default());
+        request.input.push(&Item::user(prompt));
         request.options.tool_choice = Some(ToolChoice::None);
         request.output_schema = None;
         request.task_kind = TaskKind::Compact;

@@ -1,0 +1,99 @@
+//! A conversation made anew from parts of what it was, sharing what stays.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::State;
+use super::segment::Entry;
+use super::segments::Segments;
+use crate::Item;
+
+/// What comes in the place of one item.
+#[derive(Default)]
+pub(super) struct Edit {
+    pub(super) is_removed: bool,
+    /// Instead of the item; nothing if it stays as it is.
+    pub(super) instead: Option<Item>,
+    /// Right behind it.
+    pub(super) behind: Option<Item>,
+}
+
+/// A conversation in the making.
+///
+/// Where the first item of a turn goes, the one that comes next begins the turn.
+pub(super) struct Rebuild {
+    old: Segments,
+    new: Segments,
+    /// The next item begins a turn.
+    starts_turn: bool,
+}
+
+impl Rebuild {
+    /// Begins with the first `kept` items.
+    pub(super) fn keeping(state: &State, kept: usize) -> Self {
+        let mut new = state.segments.clone();
+        new.truncate(kept);
+        Self { old: state.segments.clone(), new, starts_turn: false }
+    }
+
+    /// All items, some of them edited.
+    pub(super) fn with_edits(state: &State, edits: BTreeMap<usize, Edit>) -> Self {
+        let len = state.segments.len();
+        let mut at = edits.first_key_value().map_or(len, |(first, _)| *first);
+        let mut rebuild = Self::keeping(state, at);
+        for (index, edit) in edits {
+            rebuild.keep(at..index);
+            rebuild.edit(index, edit);
+            at = index + 1;
+        }
+        rebuild.keep(at..len);
+        rebuild
+    }
+
+    /// The items at `range` come next.
+    pub(super) fn keep(&mut self, mut range: Range<usize>) {
+        if self.starts_turn && !range.is_empty() {
+            if let Some(first) = self.old.get(range.start) {
+                self.push(first.clone());
+            }
+            range.start += 1;
+        }
+        self.new.append(&self.old, range);
+    }
+
+    /// The items at `range` do not come again.
+    pub(super) fn remove(&mut self, range: Range<usize>) {
+        let turns_before = |index| self.old.totals_before(index).turns;
+        self.starts_turn |= turns_before(range.end) > turns_before(range.start);
+    }
+
+    fn edit(&mut self, index: usize, edit: Edit) {
+        match edit.instead {
+            Some(item) => {
+                let starts_turn = self.old.get(index).is_some_and(|entry| entry.starts_turn);
+                self.push(Entry { starts_turn, ..Entry::new(item) });
+            }
+            None if edit.is_removed => self.remove(index..index + 1),
+            None => self.keep(index..index + 1),
+        }
+        if let Some(item) = edit.behind {
+            self.push(Entry::new(item));
+        }
+    }
+
+    /// An item comes next that was not there before.
+    pub(super) fn push(&mut self, entry: Entry) {
+        let starts_turn = std::mem::take(&mut self.starts_turn) || entry.starts_turn;
+        self.new.push(Entry { starts_turn, ..entry });
+    }
+
+    /// The items of the conversation so far.
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.new.entries(0..self.new.len()).map(|entry| &entry.item)
+    }
+
+    /// The conversation, and whether the item that is recorded next begins a turn.
+    pub(super) fn finish(self) -> (Segments, bool) {
+        (self.new, self.starts_turn)
+    }
+}
