@@ -4,7 +4,10 @@ mod context;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
 
 use crate::{ContentPart, Item, ItemKind, ItemView, Role};
 
@@ -84,9 +87,9 @@ pub enum AgentPart {
 impl TurnItem {
     /// What is shown of `item`; `None` for calls, outputs, context messages and unknown items.
     ///
-    /// Its id is the one that the item carries, so that it is the same after a resume. An item that
-    /// carries none (sessions of others hold such) is shown under a digest of its JSON: that is the
-    /// same after a resume too, but two items that are equal to the byte share it.
+    /// Its id is the one that the item carries ([`Item::shown_id`]), so that it is the same after a
+    /// resume. An item that carries none (sessions of others hold such) is shown under a digest of its
+    /// JSON: that is the same after a resume too, but two items that are equal to the byte share it.
     ///
     /// ```
     /// use longhaul_history::Item;
@@ -99,21 +102,14 @@ impl TurnItem {
     /// ```
     pub fn of(item: &Item) -> Option<Self> {
         let kind = TurnItemKind::of(item)?;
-        Some(Self { id: carried_id(item).map_or_else(|| digest(item.json()), str::to_owned), kind })
+        let carried = item.shown_id().map(Cow::into_owned);
+        Some(Self { id: carried.unwrap_or_else(|| digest(item.json())), kind })
     }
 }
 
-/// The id that an item is known by wherever it is shown.
-fn carried_id(item: &Item) -> Option<&str> {
-    item.id()
-}
-
-/// FNV-1a with 64 bits, which is short and the same on every machine and in every version.
+/// By XXH3, which is the same on every machine and in every version.
 fn digest(json: &str) -> String {
-    let hash = json.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("item_{hash:016x}")
+    format!("item_{:016x}", XxHash3_64::oneshot(json.as_bytes()))
 }
 
 impl TurnItemKind {

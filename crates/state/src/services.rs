@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longhaul_history::WireFormat;
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::models::{ContextWindow, ModelInfo, ModelTable, WindowConfig};
@@ -42,6 +43,13 @@ impl SessionServices {
             summary: set.summary.or(default.summary),
         };
         Some(reasoning).filter(|reasoning| *reasoning != Reasoning::default())
+    }
+
+    /// How items are to be written for `model`.
+    pub fn wire_format(&self, model: &str) -> WireFormat {
+        let mut format = self.model.wire_format();
+        format.images &= self.models.find(model).images != Some(false);
+        format
     }
 
     /// The context window of `model` as far as it is known now, in `state` besides.

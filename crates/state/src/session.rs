@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
-use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair};
+use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
 use longhaul_transport::RateLimits;
 
 use crate::ContextMessages;
@@ -98,9 +98,10 @@ impl SessionState {
         self.lock().history.record_output(output);
     }
 
-    /// Puts the conversation right and gives what is to be sent of it.
-    pub fn prompt(&self, filter: ReasoningFilter) -> (Prompt, Vec<Repair>) {
+    /// Puts the conversation right and gives what is to be sent of it, in `format`.
+    pub fn prompt(&self, filter: ReasoningFilter, format: WireFormat) -> (Prompt, Vec<Repair>) {
         let mut inner = self.lock();
+        inner.history.set_format(format);
         let repairs = inner.history.normalise();
         (inner.history.prompt(filter), repairs)
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use longhaul_history::WireFormat;
+use longhaul_history::{ReasoningFilter, WireFormat};
 
 use crate::provider::Features;
 use crate::{ModelError, Provider, Request, ResponseEvent, RetryPolicy, encode};
@@ -63,6 +63,11 @@ pub trait Model: Send + Sync {
     /// How items are to be written for it. Default: [`WireFormat::default`].
     fn wire_format(&self) -> WireFormat {
         WireFormat::default()
+    }
+
+    /// Which reasoning it is to see again. Default: [`ReasoningFilter::default`].
+    fn reasoning_filter(&self) -> ReasoningFilter {
+        ReasoningFilter::default()
     }
 
     /// What its server knows. Default: everything.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use longhaul_history::ReasoningFilter;
+use longhaul_history::{Prompt, Repair};
 use longhaul_state::protocol::{SettingsUpdate, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{
@@ -129,6 +129,17 @@ impl Inner {
         self.services.window(model, &self.state)
     }
 
+    /// What is to be sent of the conversation in `state`, which is put right first.
+    fn prompt_of(&self, state: &SessionState, context: &TurnContext) -> (Prompt, Vec<Repair>) {
+        let format = self.services.wire_format(&context.settings.model);
+        state.prompt(self.services.model.reasoning_filter(), format)
+    }
+
+    /// What is to be sent of the conversation, which is put right first.
+    pub(crate) fn prompt(&self, context: &TurnContext) -> (Prompt, Vec<Repair>) {
+        self.prompt_of(&self.state, context)
+    }
+
     pub(super) async fn preview(&self, input: Input) -> Result<Bytes, TurnError> {
         let (submission, _) = self.accept(input).await?;
         let state = self.state.fork();
@@ -140,7 +151,7 @@ impl Inner {
         state.record([submission.item]);
         let (id, schema) = (submission.id, submission.output_schema);
         let context = self.turn_context_of(&state, &id, &self.tools(), schema);
-        let (prompt, _) = state.prompt(ReasoningFilter::CurrentTurn);
+        let (prompt, _) = self.prompt_of(&state, &context);
         let request = context.request(prompt, &self.services);
         Ok(self.services.model.encode(&request)?)
     }

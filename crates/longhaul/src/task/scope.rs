@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use longhaul_history::Item;
 use longhaul_history::turn_item::TurnItem;
-use longhaul_history::{Item, ReasoningFilter};
 use longhaul_state::TurnContext;
 use longhaul_state::protocol::Event;
 use longhaul_transport::models::ContextWindow;
@@ -164,7 +164,7 @@ impl TaskScope {
     /// The next request of the turn, over the conversation as it now is. Broken history is put
     /// right first, and reported.
     pub fn next_request(&self) -> Request {
-        let (prompt, repairs) = self.inner.state.prompt(ReasoningFilter::CurrentTurn);
+        let (prompt, repairs) = self.inner.prompt(&self.context);
         if !repairs.is_empty() {
             self.emit(Event::HistoryRepaired(repairs));
         }

@@ -62,6 +62,9 @@ pub struct ModelInfo {
     /// Whether it may make several calls in one response. `false`: it is told not to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_calls: Option<bool>,
+    /// Whether it takes images. `false`: a text stands in the place of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<bool>,
 }
 
 impl ModelInfo {
@@ -73,6 +76,7 @@ impl ModelInfo {
         reasoning: None,
         verbosity: None,
         parallel_calls: None,
+        images: None,
     };
 }
 

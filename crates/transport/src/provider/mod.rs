@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use longhaul_history::ReasoningFilter;
 use url::Url;
 
 use crate::RetryPolicy;
@@ -56,6 +57,8 @@ pub struct Provider {
     pub vendor_headers: bool,
     /// What the server knows.
     pub features: Features,
+    /// Which reasoning it is to see again. Default: that of the current turn.
+    pub reasoning_filter: ReasoningFilter,
     /// When failed attempts are repeated.
     pub retry: RetryPolicy,
     /// How long each part of an attempt may take.
@@ -78,14 +81,21 @@ pub struct Features {
     pub verbosity: bool,
     /// Several calls in one response.
     pub parallel_calls: bool,
+    /// Images. Where they are not known, a text stands in the place of each.
+    pub images: bool,
     /// Tools that take free text. A request with one to a server that does not know them is
     /// [`Unsupported`](crate::ErrorCode::Unsupported): it would be another request without.
     pub custom_tools: bool,
 }
 
 impl Features {
-    pub(crate) const ALL: Self =
-        Self { reasoning: true, verbosity: true, parallel_calls: true, custom_tools: true };
+    pub(crate) const ALL: Self = Self {
+        reasoning: true,
+        verbosity: true,
+        parallel_calls: true,
+        images: true,
+        custom_tools: true,
+    };
 }
 
 impl Default for Features {
@@ -216,6 +226,7 @@ impl Provider {
             allow_plain_http: false,
             vendor_headers: false,
             features: Features::default(),
+            reasoning_filter: ReasoningFilter::default(),
             retry: RetryPolicy::default(),
             deadlines: Deadlines::default(),
             max_event_bytes: DEFAULT_MAX_EVENT_BYTES,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use longhaul_history::WireFormat;
+use longhaul_history::{ReasoningFilter, WireFormat};
 
 use self::attempt::Attempt;
 pub use self::reader::KEEP_ALIVE_INTERVAL;
@@ -87,7 +87,12 @@ impl Model for ResponsesClient {
     fn wire_format(&self) -> WireFormat {
         let mut format = WireFormat::default();
         format.item_ids = self.provider.stores_responses;
+        format.images = self.provider.features.images;
         format
+    }
+
+    fn reasoning_filter(&self) -> ReasoningFilter {
+        self.provider.reasoning_filter
     }
 
     fn features(&self) -> Features {

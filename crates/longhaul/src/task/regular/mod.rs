@@ -120,12 +120,10 @@ impl<'a> Driver<'a> {
     fn commit(&mut self, response: Response) {
         let sampling = self.sampling.take();
         let mut started = sampling.map(Sampling::into_started).unwrap_or_default();
-        let shown: Vec<(TurnItem, bool)> =
-            response.items.iter().filter_map(|item| started.finish(item)).collect();
-        let broken = response.items.iter().filter(|item| item.is_broken_call());
-        let broken = broken.count();
-        self.scope.record(response.items);
-        for (item, was_started) in shown {
+        let broken = response.items.iter().filter(|item| item.is_broken_call()).count();
+        let ended: Vec<_> = response.items.into_iter().map(|item| started.finish(item)).collect();
+        self.scope.record(ended.iter().map(|ended| ended.item.clone()));
+        for (item, was_started) in ended.into_iter().filter_map(|ended| ended.shown) {
             self.show(item, was_started);
         }
         if broken > 0 {

@@ -162,21 +162,35 @@ impl Started {
         Some(shown)
     }
 
-    /// An item is finished; what is shown of it, if anything, and whether it was shown to begin.
-    /// What was shown to begin is shown to end, even if it turns out to be nothing for eyes: a
-    /// search on the web that became the visit of a page.
-    pub(super) fn finish(&mut self, item: &Item) -> Option<(TurnItem, bool)> {
+    /// An item is finished. What was shown to begin is shown to end, even if it turns out to be
+    /// nothing for eyes: a search on the web that became the visit of a page.
+    pub(super) fn finish(&mut self, item: Item) -> Ended {
         let same_id = |begun: &Begun| begun.server_id.as_deref() == item.id();
         let same_kind = |begun: &Begun| begun.kind == item.kind();
         let begun = self.items.iter().position(|begun| same_kind(begun) && same_id(begun));
-        match (begun.map(|index| self.items.remove(index).shown), TurnItem::of(item)) {
-            (Some(begun), Some(TurnItem { kind, .. })) => {
-                Some((TurnItem { id: begun.id, kind }, true))
-            }
-            (Some(begun), None) => Some((begun, true)),
-            (None, shown) => Some((shown?, false)),
-        }
+        let begun = begun.map(|index| self.items.remove(index).shown);
+        let was_started = begun.is_some();
+        let kind = TurnItemKind::of(&item).or(begun.as_ref().map(|begun| begun.kind.clone()));
+        let Some(kind) = kind else {
+            return Ended { item, shown: None };
+        };
+        let carried = item.shown_id().map(|id| id.into_owned());
+        let item = if carried.is_some() { item } else { item.with_client_id(&begun_id(begun)) };
+        let id = item.shown_id().map(|id| id.into_owned()).unwrap_or_default();
+        Ended { shown: Some((TurnItem { id, kind }, was_started)), item }
     }
+}
+
+/// A finished item of a response.
+pub(super) struct Ended {
+    /// As it is recorded: under the id that it was shown under.
+    pub(super) item: Item,
+    /// What is shown of it, if anything, and whether it was shown to begin.
+    pub(super) shown: Option<(TurnItem, bool)>,
+}
+
+fn begun_id(begun: Option<TurnItem>) -> String {
+    begun.map_or_else(new_id, |begun| begun.id)
 }
 
 fn new_id() -> String {
