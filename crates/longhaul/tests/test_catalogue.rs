@@ -8,9 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the note of a row without a test begins with.
-const REASONS: [&str; 6] = [
-    "Comes with the removal of the oldest items.",
-    "Comes with truncation at record time.",
+const REASONS: [&str; 4] = [
     "Comes with compaction.",
     "Comes with state and tasks.",
     "Comes with the session log.",
