@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         case.snapshot(&mut criterion);
         case.request_body(&mut criterion);
         case.normalise(&mut criterion);
+        case.remove_oldest(&mut criterion);
     }
     criterion.final_summary();
     Ok(())
@@ -184,6 +185,23 @@ impl Case {
         if let Some(list) = &self.list {
             group.sample_size(10);
             group.bench_function(self.id("clone_and_scan"), |b| fresh(b, || list.normalised()));
+        }
+        group.finish();
+    }
+
+    /// A tenth of the items, from the front, of a fork.
+    fn remove_oldest(&self, criterion: &mut Criterion) {
+        let mut group = criterion.benchmark_group("history/remove_oldest_tenth");
+        group.bench_function(self.id("longhaul"), |b| {
+            let remove = |history: &mut History| history.remove_oldest(self.len / 10);
+            b.iter_batched_ref(|| self.history.clone(), remove, BatchSize::PerIteration);
+        });
+        if let Some(list) = &self.list {
+            group.sample_size(10);
+            let remove = |list: &mut Session| list.remove_oldest(self.len / 10);
+            group.bench_function(self.id("clone_and_scan"), |b| {
+                b.iter_batched_ref(|| list.fork(), remove, BatchSize::PerIteration);
+            });
         }
         group.finish();
     }

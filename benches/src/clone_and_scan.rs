@@ -161,13 +161,11 @@ impl Session {
         serde_json::to_vec(&serde_json::to_value(&request)?)
     }
 
-    /// Removes the oldest item and its counterpart, `count` times.
+    /// Removes the oldest item and its counterpart, until `count` items are gone.
     pub fn remove_oldest(&self, count: usize) {
         let mut items = self.lock();
-        for _ in 0..count.min(items.len()) {
-            if items.is_empty() {
-                return;
-            }
+        let left = items.len().saturating_sub(count);
+        while items.len() > left {
             let removed = items.remove(0);
             let counterpart = match removed.side() {
                 Side::Call(id, custom) => Side::Output(id, custom),

@@ -1,9 +1,11 @@
 //! The tests of `docs/test-catalogue.md` that are about the conversation, each named after its
 //! number there.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use longhaul_history::{CallOutput, History, Item, ItemView, OutputPart, ReasoningFilter};
+use longhaul_history::{
+    CallOutput, History, Item, ItemKind, ItemView, OutputPart, ReasoningFilter,
+};
 use serde_json::{Value, json};
 
 fn item(json: &Value) -> Item {
@@ -85,6 +87,110 @@ fn t096_a_ghost_snapshot_is_kept_and_not_sent() {
         without.prompt(ReasoningFilter::CurrentTurn)
     );
     assert_eq!(with.len(), 3);
+}
+
+#[test]
+fn t097_removing_a_call_removes_its_output() {
+    let mut history = history([call("c"), output("c", "text"), Item::user("u")]);
+    assert_eq!(history.remove_oldest(1), 2);
+    assert_eq!(kept(&history), [&Item::user("u")]);
+    assert_eq!(history.normalise(), []);
+}
+
+#[test]
+fn t098_an_output_before_its_call_goes_alone() {
+    let mut history = history([output("c", "text"), Item::user("u"), call("c")]);
+    assert_eq!(history.remove_oldest(1), 1);
+    assert_eq!(kept(&history), [&Item::user("u"), &call("c")]);
+    assert_eq!(reported(history), json!([missing("c", 1)]));
+}
+
+#[test]
+fn t099_removing_a_local_shell_call_removes_its_output() {
+    let mut history = history([local_shell_call("c"), Item::user("u"), output("c", "text")]);
+    assert_eq!(history.remove_oldest(1), 2);
+    assert_eq!(kept(&history), [&Item::user("u")]);
+}
+
+#[test]
+fn t100_removing_a_custom_call_removes_its_output() {
+    let mut history = history([custom_call("c"), custom_output("c", "text"), output("d", "")]);
+    assert_eq!(history.remove_oldest(1), 2);
+    assert_eq!(kept(&history), [&output("d", "")]);
+}
+
+/// The text of an output, as it is once it is recorded, and sent.
+fn recorded(output: Item) -> String {
+    let call = if output.kind() == ItemKind::CustomToolCallOutput { custom_call } else { call };
+    let history = history([call("c"), output]);
+    match history.get(1).map(Item::view) {
+        Some(ItemView::Output(CallOutput::Text(text))) => {
+            assert_eq!(sent(&history)[1]["output"], text.as_str());
+            text
+        }
+        other => panic!("a text: {other:?}"),
+    }
+}
+
+fn lines(count: usize, width: usize) -> String {
+    (1..=count).map(|n| format!("{n:0width$}\n")).collect()
+}
+
+/// What the marker says is gone.
+fn omitted(text: &str) -> Option<&str> {
+    text.split_once("\n[... omitted ")?.1.split(" lines ...]\n\n").next()
+}
+
+#[test]
+fn t101_a_long_function_output_is_cut_and_says_how_many_lines_it_had() {
+    let text = recorded(output("c", &lines(2_500, 30)));
+    assert!(text.starts_with("Total output lines: 2500\n\n"), "{text}");
+}
+
+#[test]
+fn t102_a_long_custom_output_is_cut_and_says_how_many_lines_it_had() {
+    let text = recorded(custom_output("c", &lines(2_500, 30)));
+    assert!(text.starts_with("Total output lines: 2500\n\n"), "{text}");
+}
+
+#[test]
+fn t103_many_long_lines_fit_the_bytes_with_their_marker() {
+    let text = recorded(output("c", &lines(2_000, 100)));
+    assert!((10_000..=10_240).contains(&text.len()), "{}", text.len());
+    let kept = text.lines().filter(|line| line.len() == 100).count();
+    assert_eq!(omitted(&text), Some(&*format!("{} of 2000", 2_000 - kept)));
+}
+
+#[test]
+fn t104_one_line_that_is_too_long_is_cut_by_bytes() {
+    let text = recorded(output("c", &"x".repeat(10_290)));
+    assert!(text.contains("x\n[... output truncated to fit 10240 bytes ...]\n\nx"), "{text}");
+    assert_eq!((text.len(), omitted(&text)), (10_240, None));
+}
+
+#[test]
+fn t105_a_small_output_stays_as_it_is() {
+    let whole = output("c", &lines(256, 30));
+    assert_eq!(kept(&history([call("c"), whole.clone()])), [&call("c"), &whole]);
+}
+
+#[test]
+fn t106_too_many_lines_keep_the_first_and_the_last() {
+    let text = recorded(output("c", &lines(356, 3)));
+    // The header and the marker are lines too: what is kept can be cut again without a change.
+    assert_eq!((text.lines().count(), omitted(&text)), (256, Some("105 of 356")));
+    assert!(text.starts_with("Total output lines: 356\n\n001\n002\n"), "{text}");
+    assert!(text.ends_with("\n355\n356\n"), "{text}");
+    assert_eq!(recorded(output("c", &text)), text);
+}
+
+#[test]
+fn t107_lines_and_bytes_at_once_have_one_marker() {
+    let text = recorded(output("c", &lines(298, 99)));
+    let kept = text.lines().filter(|line| line.len() == 99).count();
+    assert_eq!(omitted(&text), Some(&*format!("{} of 298", 298 - kept)));
+    assert!(kept > 90 && text.len() <= 10_240, "{kept}, {}", text.len());
+    assert_eq!(text.matches("[...").count(), 1);
 }
 
 /// A call alone is sent, and kept once it is repaired, with `aborted` right behind it.
@@ -245,4 +351,27 @@ fn t156_an_array_is_read_back_with_its_parts() {
     let read = item(&json!({"type": "function_call_output", "call_id": "c",
         "output": shown_json()}));
     assert_eq!(read.view(), ItemView::Output(CallOutput::Parts(shown())));
+}
+
+#[test]
+fn t162_the_long_text_of_a_failed_tool_is_cut_by_bytes() {
+    let text = recorded(output("c", &format!("error: {}the end", "x".repeat(20_000))));
+    assert!(text.contains("\n[... output truncated to fit 10240 bytes ...]\n\n"), "{text}");
+    assert!(text.contains("error: xxx") && text.ends_with("xthe end"), "{text}");
+}
+
+#[test]
+fn t163_four_hundred_lines_of_a_shell_keep_head_and_tail() {
+    let shell = format!("Exit code: 0\nWall time: 0.1 seconds\nOutput:\n{}", lines(400, 3));
+    let text = recorded(output("c", &shell));
+    assert!(text.starts_with("Total output lines: 403\n\nExit code: 0\nWall time: "), "{text}");
+    assert_eq!(omitted(&text), Some("152 of 403"));
+    assert!(text.ends_with("\n399\n400\n"), "{text}");
+}
+
+#[test]
+fn t164_a_large_result_on_one_line_says_that_it_was_one() {
+    let text = recorded(output("c", &"echo: hello ".repeat(6_000)));
+    assert!(text.starts_with("Total output lines: 1\n\necho: hello "), "{text}");
+    assert!(text.contains("\n[... output truncated to fit 10240 bytes ...]\n\n"), "{text}");
 }
