@@ -55,7 +55,7 @@ fn ids_are_taken_whole_however_long_or_odd() {
     let endless = format!("No tool output found for function call {}.", "x".repeat(2000));
     assert_eq!(read("", "", &endless), None);
     // What lies beyond the first 8 KiB is not read.
-    let far = format!("{}\nNo tool output found for function call call_1.", "é".repeat(5000));
+    let far = format!("a{}\nNo tool output found for function call call_1.", "é".repeat(5000));
     assert_eq!(read("", "", &far), None);
     let near = format!("{}\nNo tool output found for function call call_1.", "é".repeat(3000));
     assert_eq!(read("", "", &near), Some(Remedy::AnswerCall(call("call_1"))));
