@@ -1,7 +1,7 @@
 //! JSON text handled without losing a byte of meaning: objects with their key order, and compaction
 //! of insignificant white space.
 //!
-//! An item's text is validated once, by serde_json, when the item is made. What reads it later
+//! An item's text is validated once, by `serde_json`, when the item is made. What reads it later
 //! relies on that: it goes from quote to quote, and would find nonsense, never panic, in a text
 //! that is not JSON.
 

@@ -240,7 +240,9 @@ impl History {
         let flaws = items.map(|(index, _)| Flaw { index, kind: FlawKind::ImageLeftOut });
         let flaws: Vec<Flaw> = flaws.collect();
         let state = Arc::make_mut(&mut self.0);
-        flaws.into_iter().for_each(|flaw| state.pairing.add_flaw(flaw));
+        for flaw in flaws {
+            state.pairing.add_flaw(flaw);
+        }
     }
 }
 

@@ -173,10 +173,8 @@ impl<'a> Plan<'a> {
             return RepairKind::OutputBeforeCall;
         }
         let calls = output.call_id().and_then(|id| called.get(id)).into_iter().flatten();
-        match calls.into_iter().any(|call| call.is_answered_by(output.kind())) {
-            true => RepairKind::DuplicateOutput,
-            false => RepairKind::OrphanOutput,
-        }
+        let is_answered = calls.into_iter().any(|call| call.is_answered_by(output.kind()));
+        if is_answered { RepairKind::DuplicateOutput } else { RepairKind::OrphanOutput }
     }
 
     /// All calls, by their ids.

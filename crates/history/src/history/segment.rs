@@ -39,20 +39,23 @@ pub(super) struct Entry {
     pub(super) is_user_message: bool,
 }
 
-/// All items of a segment in one format.
+/// All items of a segment in one format, each with a comma behind it. Reasoning lies apart, so that
+/// what is sent of earlier turns, which is all but that, lies together.
 #[derive(Clone, Default)]
 struct Wire {
-    /// The wire form of each item that has one, with a comma behind it.
-    bytes: Vec<u8>,
+    spoken: Vec<u8>,
+    reasoning: Vec<u8>,
     marks: Vec<Mark>,
     all: Sum,
     without_reasoning: Sum,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Mark {
-    /// Where the item's bytes end.
-    end: usize,
+    /// How much is spoken up to here, the item included.
+    spoken: usize,
+    /// How much reasoning there is.
+    reasoning: usize,
     sum: Sum,
 }
 
@@ -91,7 +94,7 @@ impl Segment {
     }
 
     fn bytes(&self, format: WireFormat) -> usize {
-        self.wires[format.number()].get().map_or(0, |wire| wire.bytes.len())
+        self.wires[format.number()].get().map_or(0, |wire| wire.all.bytes)
     }
 
     /// Adds an item.
@@ -103,7 +106,7 @@ impl Segment {
     /// Adds an item as it is in another segment, of the same format.
     pub(super) fn push_encoded(&mut self, encoded: Encoded<'_>, encoding: &Encoding) {
         self.change_wire(encoding, |wire| {
-            wire.bytes.extend_from_slice(encoded.wire);
+            wire.of_kind(&encoded.entry.item).extend_from_slice(encoded.wire);
             wire.mark(&encoded.entry.item, encoded.sum);
         });
         self.push_entry(encoded.entry.clone());
@@ -163,7 +166,8 @@ impl Segment {
         self.entries.shrink_to_fit();
         for wire in &mut self.wires {
             if let Some(wire) = wire.get_mut() {
-                wire.bytes.shrink_to_fit();
+                wire.spoken.shrink_to_fit();
+                wire.reasoning.shrink_to_fit();
                 wire.marks.shrink_to_fit();
             }
         }
@@ -187,12 +191,13 @@ impl Segment {
         let entries = self.entries.get(range.clone()).unwrap_or_default();
         range.zip(entries).map(|(position, entry)| Encoded {
             entry,
-            wire: wire.item(position),
+            wire: wire.item(entry, position),
             sum: wire.marks[position].sum,
         })
     }
 
-    /// The wire bytes of all items but the reasoning among the first `before`.
+    /// The wire bytes of all items but the reasoning among the first `before`, in runs of whole
+    /// items.
     pub(super) fn without_reasoning(
         &self,
         before: usize,
@@ -200,15 +205,14 @@ impl Segment {
     ) -> impl Iterator<Item = &[u8]> {
         let wire = self.wire(encoding);
         let dropped = self.reasoning.partition_point(|&position| position < before);
-        let mut start = 0;
-        let ends = self.reasoning[..dropped].iter().map(|&position| wire.range(position));
-        let ends = ends.chain([wire.bytes.len()..wire.bytes.len()]);
-        let runs = ends.map(move |cut| {
-            let run = &wire.bytes[start..cut.start];
-            start = cut.end;
-            run
+        let mut spoken = 0;
+        let runs = self.reasoning[dropped..].iter().flat_map(move |&position| {
+            let before = &wire.spoken[spoken..wire.marks[position].spoken];
+            spoken += before.len();
+            [before, &wire.reasoning[wire.reasoning_at(position)]]
         });
-        runs.filter(|run| !run.is_empty())
+        let last = self.reasoning[dropped..].last().map_or(0, |&last| wire.marks[last].spoken);
+        runs.chain([&wire.spoken[last..]]).filter(|run| !run.is_empty())
     }
 }
 
@@ -226,30 +230,47 @@ impl Wire {
     }
 
     fn encode(&mut self, item: &Item, encoding: &Encoding, counted: Option<u64>) {
-        let start = self.bytes.len();
-        let is_sent = item.encode_wire(encoding.format, &mut self.bytes);
+        let bytes = self.of_kind(item);
+        let start = bytes.len();
+        let is_sent = item.encode_wire(encoding.format, bytes);
         if is_sent {
-            self.bytes.push(b',');
+            bytes.push(b',');
         }
         let tokens = if is_sent { counted.unwrap_or_else(|| encoding.count(item)) } else { 0 };
-        self.mark(item, Sum::of(&self.bytes[start..], tokens));
+        let sum = Sum::of(&bytes[start..], tokens);
+        self.mark(item, sum);
+    }
+
+    /// Where the bytes of `item` belong.
+    fn of_kind(&mut self, item: &Item) -> &mut Vec<u8> {
+        match item.kind() {
+            ItemKind::Reasoning => &mut self.reasoning,
+            _ => &mut self.spoken,
+        }
     }
 
     /// The bytes behind the last mark are those of `item`.
     fn mark(&mut self, item: &Item, sum: Sum) {
-        self.marks.push(Mark { end: self.bytes.len(), sum });
+        let (spoken, reasoning) = (self.spoken.len(), self.reasoning.len());
+        self.marks.push(Mark { spoken, reasoning, sum });
         self.all = self.all.plus(sum);
         if item.kind() != ItemKind::Reasoning {
             self.without_reasoning = self.without_reasoning.plus(sum);
         }
     }
 
-    fn range(&self, position: usize) -> Range<usize> {
-        let start = position.checked_sub(1).map_or(0, |before| self.marks[before].end);
-        start..self.marks[position].end
+    fn before(&self, position: usize) -> Mark {
+        position.checked_sub(1).map(|before| self.marks[before]).unwrap_or_default()
     }
 
-    fn item(&self, position: usize) -> &[u8] {
-        &self.bytes[self.range(position)]
+    fn reasoning_at(&self, position: usize) -> Range<usize> {
+        self.before(position).reasoning..self.marks[position].reasoning
+    }
+
+    fn item(&self, entry: &Entry, position: usize) -> &[u8] {
+        match entry.item.kind() {
+            ItemKind::Reasoning => &self.reasoning[self.reasoning_at(position)],
+            _ => &self.spoken[self.before(position).spoken..self.marks[position].spoken],
+        }
     }
 }

@@ -92,9 +92,8 @@ fn encode_field(
 ) {
     let kind = item.kind();
     match (key, value) {
-        (_, "null") | ("call_id", "\"\"") => {}
+        (_, "null") | ("call_id", "\"\"") | ("client_id", _) => {}
         ("id", _) if !keeps_id(item, format) => {}
-        ("client_id", _) => {}
         ("status", _) if !keeps_status(kind) => {}
         ("success", _) if kind.is_output() => {}
         ("content", parts) if matches!(kind, ItemKind::Message(_)) => {
