@@ -143,14 +143,38 @@ fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
 fn string_len(json: &str) -> usize {
     let bytes = json.as_bytes();
     let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found + 1;
-        if bytes[at - 1] == b'"' {
-            return at;
+    while let Some(rest) = bytes.get(at..) {
+        at += plain_len(rest);
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(_) => at += 2,
+            None => break,
         }
-        at += 1;
     }
     json.len()
+}
+
+/// How many bytes come before the next quote or backslash. Code has them every few bytes, so the
+/// first ones are looked for without the start-up cost of a search for long runs.
+fn plain_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk().filter(|_| at < 32) {
+        let word = u64::from_le_bytes(*word);
+        let found = bytes_that_are(b'"', word) | bytes_that_are(b'\\', word);
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', &bytes[at..]).map_or(bytes.len(), |found| at + found)
+}
+
+/// The high bit of the first byte of `word` that is `byte`; of bytes behind it, bits may be set that
+/// mean nothing.
+const fn bytes_that_are(byte: u8, word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let differing = word ^ (ONES * byte as u64);
+    differing.wrapping_sub(ONES) & !differing & (ONES * 0x80)
 }
 
 /// Replaces escapes of half a surrogate pair (`\ud83d` alone) by that of the replacement character.
@@ -209,6 +233,19 @@ mod tests {
         assert_eq!(compact(pretty), compacted);
         assert!(matches!(compact(compacted), Cow::Borrowed(_)));
         assert!(matches!(compact(r#"{"a":" b"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_that_is() {
+        for before in 0..100 {
+            for escape in ["\\\"", "\\\\", "\\n", "é", "a", ""] {
+                for behind in 0..10 {
+                    let (before, behind) = ("x".repeat(before), "[".repeat(behind));
+                    let string = format!("\"{before}{escape}{behind}\"");
+                    assert_eq!(string_len(&format!("{string},\"x\\\"\"")), string.len());
+                }
+            }
+        }
     }
 
     #[test]

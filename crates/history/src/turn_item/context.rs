@@ -7,6 +7,8 @@
 
 use std::iter::from_fn;
 
+use memchr::memmem;
+
 use crate::json;
 use crate::{Item, ItemKind, Role};
 
@@ -42,6 +44,9 @@ const FRAMES: [(&str, &str); 4] = [
     ),
 ];
 
+/// What all of them begin with.
+const FIRST: [char; 4] = ['<', '#', 'W', 'w'];
+
 /// Whether `item` is a message in the user's place that is context, not the user's words: one of
 /// its texts begins with a tag that says so, white space and case aside.
 ///
@@ -56,7 +61,24 @@ const FRAMES: [(&str, &str); 4] = [
 /// assert!(!is_context(&Item::user("What is an <environment_context>?")));
 /// ```
 pub fn is_context(item: &Item) -> bool {
-    item.kind() == ItemKind::Message(Role::User) && holds_context(item.json())
+    item.kind() == ItemKind::Message(Role::User)
+        && may_hold_context(item.json())
+        && holds_context(item.json())
+}
+
+/// Whether a text in the message begins as context may. A search for the texts is cheaper than
+/// reading the message, and says no of nearly all.
+fn may_hold_context(message: &str) -> bool {
+    let begins_so = |text: &str| {
+        let text = text.trim_start_matches([' ', '\\', 'n', 'r', 't']);
+        text.chars().next().is_some_and(|c| !c.is_ascii() || FIRST.contains(&c))
+    };
+    let texts = |key: &'static str| {
+        let keys = memmem::find_iter(message.as_bytes(), key);
+        keys.map(move |at| &message[at + key.len()..])
+    };
+    let is_escaped = memmem::find(message.as_bytes(), b"\\u").is_some();
+    is_escaped || texts(r#""text":""#).chain(texts(r#""content":""#)).any(begins_so)
 }
 
 fn holds_context(message: &str) -> bool {
