@@ -208,3 +208,20 @@ fn tiny_limits_hold() {
         [0, 1, 4, 5, 20].map(|max_bytes| cut("abcdefghijklmnopqrstuvwxyz", &bytes(max_bytes)));
     assert_eq!(ends, ["", "z", "wxyz", "a…z", "abcdefgh…rstuvwxyz"]);
 }
+
+#[test]
+fn few_lines_keep_both_ends() {
+    let text: String = ('a'..='z').flat_map(|c| [c, '\n']).collect();
+    let table = [
+        (0, ""),
+        (1, "a…z\n"),
+        (2, "a…y\nz\n"),
+        (4, "a\nb…x\ny\nz\n"),
+        (5, "a\n\n[... omitted 24 of 26 lines ...]\n\nz\n"),
+        (6, "a\n\n[... omitted 23 of 26 lines ...]\n\ny\nz\n"),
+        (7, "Total output lines: 26\n\na\n\n[... omitted 24 of 26 lines ...]\n\nz\n"),
+    ];
+    for (max_lines, expected) in table {
+        assert_eq!(cut(&text, &limits(|limits| limits.max_lines = max_lines)), expected);
+    }
+}
