@@ -64,7 +64,8 @@ pub struct Truncated<'a> {
 pub struct Cut {
     /// Length of the text before the cut, in bytes.
     pub original_bytes: usize,
-    /// Bytes of the original that are gone. The marker in their place is not counted.
+    /// Bytes of the original that are gone. What is written in their place is not counted; of JSON,
+    /// this is by how much the text got shorter.
     pub removed_bytes: usize,
 }
 

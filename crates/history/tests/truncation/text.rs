@@ -209,6 +209,19 @@ fn tiny_limits_hold() {
     assert_eq!(ends, ["", "z", "wxyz", "a…z", "abcdefgh…rstuvwxyz"]);
 }
 
+/// The ends of what is not JSON may be JSON together, whose strings have lines to be counted.
+#[test]
+fn ends_that_happen_to_be_json_are_cut_as_json() {
+    let limits = limits(|limits| {
+        limits.max_bytes = 14;
+        limits.max_lines = 1;
+        limits.head_percent = 20;
+    });
+    let by_text_alone = r#"["…a\n\n\n"]"#;
+    assert_eq!(cut(by_text_alone, &limits), "{}");
+    assert_eq!(cut(r#"[""aaaaaaaaaa\n\n\n"]"#, &limits), "{}");
+}
+
 #[test]
 fn few_lines_keep_both_ends() {
     let text: String = ('a'..='z').flat_map(|c| [c, '\n']).collect();
