@@ -11,7 +11,7 @@ use crate::json::{self, RawObject};
 
 /// Values nested deeper than this are kept as they are, or go with what holds them. It bounds the
 /// recursion, and the cost: each level is read once more.
-const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 10;
 
 /// Strings are cut down to the first of these before list elements are dropped, to the second if
 /// that does not help.
