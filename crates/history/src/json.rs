@@ -40,6 +40,23 @@ pub(crate) fn fields(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &
     }))
 }
 
+/// `object` with other values for the fields called `key`, everything else as it was; `None` if
+/// nothing changes.
+pub(crate) fn with_field(
+    object: &str,
+    key: &str,
+    edit: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let mut is_changed = false;
+    let edited = fields(object)?.map(|(name, value)| {
+        let edited = if name == key { edit(value) } else { None };
+        is_changed |= edited.is_some();
+        format!("{}:{}", quoted(&name), edited.as_deref().unwrap_or(value))
+    });
+    let edited = edited.collect::<Vec<_>>().join(",");
+    is_changed.then(|| format!("{{{edited}}}"))
+}
+
 /// The elements of a JSON array without white space between its tokens, untouched; `None` if `json`
 /// is anything else.
 pub(crate) fn elements(json: &str) -> Option<impl Iterator<Item = &str>> {
@@ -209,6 +226,11 @@ fn surrogate(json: &str) -> Option<u16> {
     (0xD800..0xE000).contains(&unit).then_some(unit)
 }
 
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
@@ -217,7 +239,7 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
-        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+        out.extend_from_slice(quoted(text).as_bytes());
     }
 }
 
