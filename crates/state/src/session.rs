@@ -121,9 +121,7 @@ impl SessionState {
     /// has used so far stays as it is.
     pub fn mark_window_full(&self, tokens: u64) {
         let mut inner = self.lock();
-        let info = inner.usage.get_or_insert_default();
-        info.model_context_window = Some(tokens);
-        info.last_token_usage = TokenUsage { total: tokens, ..TokenUsage::default() };
+        inner.usage.get_or_insert_default().mark_window_full(tokens);
     }
 
     /// The server says how large the raw context window of `model` is, in tokens. A window of 0 says
