@@ -36,11 +36,19 @@
 //! # Modules, in reading order
 //!
 //! `item` (an item, its kinds, its view, its wire form), [`usage`], `history` (the store:
-//! segments, pairing, repair, prompt), [`turn_item`] (what a user interface shows), [`truncate`].
+//! segments, pairing, repair, prompt), [`turn_item`] (what a user interface shows), [`truncate`],
+//! [`tokens`] (counts and estimates).
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `tiktoken`: `tokens::O200k`, which counts tokens exactly. Adds `tiktoken-rs` and what it needs.
 
 mod history;
 mod item;
 mod json;
+pub mod tokens;
 pub mod truncate;
 pub mod turn_item;
 pub mod usage;
