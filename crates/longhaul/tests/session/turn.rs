@@ -363,8 +363,13 @@ async fn an_item_keeps_its_id_from_its_start_to_its_end() {
 async fn an_item_without_an_id_of_its_servers_is_kept_under_the_one_it_was_shown_under() {
     let message = json!({"type": "message", "role": "assistant",
         "content": [{"type": "output_text", "text": "OK"}]});
-    let answer = || ResponseBuilder::new().item(message.clone()).completed();
-    let server = Server::start([answer().into(), answer().into()]).await.unwrap();
+    let answer = || {
+        let done = json!({"type": "response.output_item.done", "item": message});
+        let completed =
+            json!({"type": "response.completed", "response": {"id": "r", "output": []}});
+        Reply::sse().event(&done).event(&completed)
+    };
+    let server = Server::start([answer(), answer()]).await.unwrap();
     let session = over_http(&server).build().unwrap().session().start().await.unwrap();
     let mut shown = Vec::new();
     for input in ["one", "two"] {
