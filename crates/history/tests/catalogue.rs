@@ -133,7 +133,7 @@ fn recorded(output: Item) -> String {
 }
 
 fn lines(count: usize, width: usize) -> String {
-    (1..=count).map(|n| format!("{n:0width$}\n")).collect()
+    (1..=count).map(|n| format!("{n:0width$}\n")).collect::<Vec<_>>().concat()
 }
 
 /// What the marker says is gone.

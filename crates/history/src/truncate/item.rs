@@ -67,7 +67,7 @@ pub fn output_item(
 /// brace of a part.
 fn surely_fits(json: &str, limits: &OutputLimits) -> bool {
     let room = Room::new(limits);
-    let lines = || memchr::memchr2_iter(b'\\', b'{', json.as_bytes()).count();
+    let lines = || json.bytes().filter(|byte| matches!(byte, b'\\' | b'{')).count();
     limits.max_tokens.is_none()
         && json.len() <= room.max_bytes.min(room.max_line_bytes)
         && lines() <= room.max_lines
