@@ -152,7 +152,9 @@ impl Pair {
             Op::Bulk(count, bytes) => {
                 let message = Item::assistant("x".repeat(bytes));
                 history.extend(vec![message.clone(); count]);
-                vec![message; count].into_iter().for_each(|item| naive.record(item));
+                for _ in 0..count {
+                    naive.record(message.clone());
+                }
             }
             Op::BeginTurn => {
                 history.begin_turn();
