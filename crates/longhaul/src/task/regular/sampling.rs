@@ -1,5 +1,6 @@
 //! One response as it comes: what is shown of it at once, and the fact that it becomes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -174,9 +175,10 @@ impl Started {
         let Some(kind) = kind else {
             return Ended { item, shown: None };
         };
-        let carried = item.shown_id().map(|id| id.into_owned());
-        let item = if carried.is_some() { item } else { item.with_client_id(&begun_id(begun)) };
-        let id = item.shown_id().map(|id| id.into_owned()).unwrap_or_default();
+        let carried = item.shown_id().map(Cow::into_owned);
+        let is_carried = carried.is_some();
+        let id = carried.or(begun.map(|begun| begun.id)).unwrap_or_else(new_id);
+        let item = if is_carried { item } else { item.with_client_id(&id) };
         Ended { shown: Some((TurnItem { id, kind }, was_started)), item }
     }
 }
@@ -187,10 +189,6 @@ pub(super) struct Ended {
     pub(super) item: Item,
     /// What is shown of it, if anything, and whether it was shown to begin.
     pub(super) shown: Option<(TurnItem, bool)>,
-}
-
-fn begun_id(begun: Option<TurnItem>) -> String {
-    begun.map_or_else(new_id, |begun| begun.id)
 }
 
 fn new_id() -> String {
