@@ -265,14 +265,32 @@ fn each_segment_is_encoded_once_for_each_format() {
 fn what_a_snapshot_shares_is_not_copied_to_add_to_it() {
     let mut history = history((0..300).map(|i| Item::assistant(format!("{i:0100}"))));
     let filter = ReasoningFilter::CurrentTurn;
-    let mut before = places(&history.prompt(filter));
-    for _ in 0..20 {
-        let snapshot = history.prompt(filter);
-        history.record(Item::assistant("more"));
+    let snapshot = history.prompt(filter);
+    let before = places(&snapshot);
+    assert_eq!(before.len(), 1);
+    let mut fork = history.clone();
+    for number in 0..20 {
+        let held = (history.prompt(filter), history.clone());
+        history.record(Item::assistant(format!("{number}")));
+        fork.record(Item::assistant("of the fork"));
         let after = places(&history.prompt(filter));
-        assert!(after.starts_with(&before[..before.len() - 1]));
-        (before, _) = (after, snapshot);
+        assert_eq!((after[0], after.len()), (before[0], 2), "the small rest alone is copied");
+        assert_eq!(places(&fork.prompt(filter))[0], before[0]);
+        drop(held);
     }
+    assert_eq!((snapshot.item_count(), history.len(), fork.len()), (300, 320, 320));
+}
+
+#[test]
+fn the_oldest_call_of_an_id_goes_with_its_own_output() {
+    let outer = Item::function_call("x", "outer", "{}");
+    let inner = Item::function_call("x", "inner", "{}");
+    let items = [outer, inner.clone(), out("x", "of the inner"), out("x", "of the outer")];
+    let mut history = history(items);
+    assert_eq!(history.normalise(), []);
+    assert_eq!(history.remove_oldest(1), 2);
+    assert!(history.iter().eq(&[inner, out("x", "of the inner")]));
+    assert_eq!(history.normalise(), []);
 }
 
 #[test]
