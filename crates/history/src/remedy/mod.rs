@@ -24,6 +24,7 @@ mod target;
 mod tests;
 mod words;
 
+pub(crate) use path::{Step, steps};
 pub use repair::{Images, Remedy};
 pub use target::Target;
 
