@@ -22,13 +22,13 @@ impl History {
     /// nothing. For the same reason a remedy that goes by position is applied once: the next time it
     /// would mean what has moved there.
     ///
-    /// Returned are, in this order: the repairs of [`normalise`](Self::normalise), which come first,
-    /// because a prompt shows what is normalised; then one [`RepairKind::Refused`] for each item
-    /// that is removed, changed or moved, with its index in the normalised history. Among the latter
-    /// is what does not stand without them: [`RepairKind::UnfollowedReasoning`] whose answer went, and
-    /// an item that grew by its change to more than is allowed. **If none is `Refused`, nothing was
-    /// selected**, and the same request would be refused again. What would not show in what is sent
-    /// is not done: the ids of items, where the format leaves them out.
+    /// Returned are the repairs of [`normalise`](Self::normalise), which comes first, because a
+    /// prompt shows what is normalised; then, in the order of the items and with their indexes in the
+    /// normalised history, one [`RepairKind::Refused`] for each that is removed, changed or moved,
+    /// and one [`RepairKind::UnfollowedReasoning`] for reasoning whose answer went and that goes with
+    /// it. **If none is `Refused`, nothing was selected**, and the same request would be refused
+    /// again. What would not show in what is sent is not done: to remove ids, for one, where the
+    /// format leaves them out.
     ///
     /// What is not selected keeps its bytes. Afterwards `normalise` finds nothing, and calls and
     /// outputs pair up. What is left of the turn that the refused request was part of stays the
