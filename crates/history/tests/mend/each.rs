@@ -286,7 +286,7 @@ fn a_field_or_part_goes_and_the_item_if_it_cannot_be_without() {
     let out = r#"{"type":"function_call_output","call_id":"s","output":[{"type":"input_text","text":"1","d":2},{"type":"input_text","text":"3"}]}"#;
     let edited = |path: &str, from: &str, to: &str| {
         let expected = [shell, out].map(|json| json.replace(from, to));
-        let changed = if shell.contains(from) { 0 } else { 1 };
+        let changed = usize::from(out.contains(from));
         let expected = expected.each_ref().map(|json| &**json);
         assert_mends([shell, out], &remove(Target::All, path), &[changed], &expected);
     };
@@ -304,6 +304,12 @@ fn a_field_or_part_goes_and_the_item_if_it_cannot_be_without() {
     }
     assert_mends([shell, out, USER], &remove(index(1), "output"), &[0, 1], &[USER]);
     assert_mends([CALL_A, OUT_A, USER], &remove(index(0), "name"), &[0, 1], &[USER]);
+    // What goes with its counterpart goes, though it could be without the field itself.
+    let [call_with_output, named_out] = [(CALL_A, r#"{"output":1,"#), (OUT_A, r#"{"name":"n","#)]
+        .map(|(json, more)| json.replacen('{', more, 1));
+    assert_mends([CALL_A, &named_out, USER], &remove(Target::All, "name"), &[0, 1], &[USER]);
+    let items = [&*call_with_output, OUT_A, USER];
+    assert_mends(items, &remove(Target::All, "output"), &[0, 1], &[USER]);
     // A message that has no parts left is none; an output still answers its call.
     assert_mends([USER, ANSWER], &remove(index(0), "content[0]"), &[0], &[ANSWER]);
     let [one, none] = [r#"[{"type":"input_text","text":"3"}]"#, r#""[left out]""#]
@@ -338,6 +344,8 @@ fn a_text_is_cut_in_its_middle_and_arguments_stay_json() {
     assert_mends([CALL_A, OUT_A], &shorten(call("a"), "arguments", 5), &[0], &[&emptied, OUT_A]);
     assert_mends([CALL_A, OUT_A], &shorten(call("a"), "arguments", 7), &[], &[CALL_A, OUT_A]);
     assert_mends([CALL_A, OUT_A], &shorten(call("a"), "name", 1), &[0], &[&named, OUT_A]);
+    let [long_name, head] = [120, 40].map(|len| CALL_A.replace("ls", &long[..len]));
+    assert_mends([&*long_name, OUT_A], &shorten(index(0), "name", 40), &[0], &[&head, OUT_A]);
     // Calls and outputs do not come apart.
     let [long_call, long_out] =
         [CALL_A, OUT_A].map(|json| json.replace(r#""call_id":"a""#, r#""call_id":"abc""#));

@@ -244,7 +244,6 @@ fn is_whole(item: &Item, changed: &Item) -> bool {
     let was_unknown = item.kind() == ItemKind::Other;
     let is_of_its_type = match changed.kind() {
         ItemKind::Other => was_unknown && change::has_type(changed),
-        ItemKind::GhostSnapshot => false,
         kind => was_unknown || kind == item.kind() || item.kind() == ItemKind::Compaction,
     };
     is_of_its_type && !changed.is_incomplete() && changed.call_role() == item.call_role()

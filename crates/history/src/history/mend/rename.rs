@@ -87,8 +87,7 @@ impl Names {
     /// The number counts from that of the calls of this id, so that ids which repeat often do not
     /// try all numbers each time. `None` if all that are short enough are used.
     fn fresh(&mut self, id: &str) -> Option<String> {
-        let plain: String =
-            id.chars().map(|c| if is_plain(c) { c } else { '_' }).take(self.max_bytes).collect();
+        let plain: String = id.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
         let seen = self.seen.get(id).copied().unwrap_or(1);
         let numbered = (seen.max(2)..).map(|number| format!("_{number}"));
         let endings = (seen == 1).then(String::new).into_iter().chain(numbered);
