@@ -40,6 +40,23 @@ pub(crate) fn fields(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &
     }))
 }
 
+/// `object` with other values for the fields called `key`, everything else as it was; `None` if
+/// nothing changes.
+pub(crate) fn with_field(
+    object: &str,
+    key: &str,
+    edit: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let mut is_changed = false;
+    let edited = fields(object)?.map(|(name, value)| {
+        let edited = if name == key { edit(value) } else { None };
+        is_changed |= edited.is_some();
+        format!("{}:{}", quoted(&name), edited.as_deref().unwrap_or(value))
+    });
+    let edited = edited.collect::<Vec<_>>().join(",");
+    is_changed.then(|| format!("{{{edited}}}"))
+}
+
 /// The elements of a JSON array without white space between its tokens, untouched; `None` if `json`
 /// is anything else.
 pub(crate) fn elements(json: &str) -> Option<impl Iterator<Item = &str>> {
@@ -143,14 +160,38 @@ fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
 fn string_len(json: &str) -> usize {
     let bytes = json.as_bytes();
     let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found + 1;
-        if bytes[at - 1] == b'"' {
-            return at;
+    while let Some(rest) = bytes.get(at..) {
+        at += plain_len(rest);
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(_) => at += 2,
+            None => break,
         }
-        at += 1;
     }
     json.len()
+}
+
+/// How many bytes come before the next quote or backslash. Code has them every few bytes, so the
+/// first ones are looked for without the start-up cost of a search for long runs.
+fn plain_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk().filter(|_| at < 32) {
+        let word = u64::from_le_bytes(*word);
+        let found = bytes_that_are(b'"', word) | bytes_that_are(b'\\', word);
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', &bytes[at..]).map_or(bytes.len(), |found| at + found)
+}
+
+/// The high bit of the first byte of `word` that is `byte`; of bytes behind it, bits may be set that
+/// mean nothing.
+const fn bytes_that_are(byte: u8, word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let differing = word ^ (ONES * byte as u64);
+    differing.wrapping_sub(ONES) & !differing & (ONES * 0x80)
 }
 
 /// Replaces escapes of half a surrogate pair (`\ud83d` alone) by that of the replacement character.
@@ -185,6 +226,11 @@ fn surrogate(json: &str) -> Option<u16> {
     (0xD800..0xE000).contains(&unit).then_some(unit)
 }
 
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
@@ -193,7 +239,7 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
     } else {
-        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+        out.extend_from_slice(quoted(text).as_bytes());
     }
 }
 
@@ -209,6 +255,19 @@ mod tests {
         assert_eq!(compact(pretty), compacted);
         assert!(matches!(compact(compacted), Cow::Borrowed(_)));
         assert!(matches!(compact(r#"{"a":" b"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_that_is() {
+        for before in 0..100 {
+            for escape in ["\\\"", "\\\\", "\\n", "é", "a", ""] {
+                for behind in 0..10 {
+                    let (before, behind) = ("x".repeat(before), "[".repeat(behind));
+                    let string = format!("\"{before}{escape}{behind}\"");
+                    assert_eq!(string_len(&format!("{string},\"x\\\"\"")), string.len());
+                }
+            }
+        }
     }
 
     #[test]

@@ -39,6 +39,12 @@
 //! estimated), `history` (the store: segments, pairing, repair, edits, prompt), [`remedy`] (what to
 //! repair after a server's refusal), [`prefix`] (does a request continue the one before?),
 //! [`turn_item`] (what a user interface shows), [`truncate`].
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `tiktoken`: `tokens::O200k`, which counts tokens exactly. Adds `tiktoken-rs` and what it needs.
 
 mod history;
 mod item;

@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn used(total: u64, reasoning_output: u64) -> TokenUsage {
-        TokenUsage { total, reasoning_output, ..TokenUsage::default() }
+        TokenUsage { reasoning_output, total, ..TokenUsage::default() }
     }
 
     #[test]
@@ -174,11 +174,8 @@ mod tests {
     #[test]
     fn percentages_leave_the_baseline_out_and_are_rounded() {
         let percent = |total, window| {
-            let info = TokenUsageInfo {
-                last_token_usage: used(total, 0),
-                model_context_window: window,
-                ..TokenUsageInfo::default()
-            };
+            let mut info = TokenUsageInfo::default();
+            info.record(used(total, 0), window);
             (info.percent_left(), info.percent_used())
         };
         let table = [

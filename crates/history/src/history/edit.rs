@@ -119,7 +119,7 @@ impl History {
     }
 
     /// Keeps the first `len` items. Says how many are gone.
-    fn cut(&mut self, len: usize) -> usize {
+    pub(super) fn cut(&mut self, len: usize) -> usize {
         let before = self.len();
         let rebuild = Rebuild::keeping(&self.0, len);
         self.look_anew(rebuild);

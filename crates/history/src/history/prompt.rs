@@ -114,8 +114,9 @@ impl Prompt {
         self.state.segments.encoding()
     }
 
-    /// The bytes that are sent, as they lie in memory: whole items, each with a comma behind it.
-    fn runs(&self) -> impl Iterator<Item = &[u8]> {
+    /// The bytes that are sent, as they lie in memory: runs of whole items, each item with a comma
+    /// behind it. For who sends pieces and wants no copy.
+    pub fn runs(&self) -> impl Iterator<Item = &[u8]> {
         let placed = self.state.segments.placed();
         let recorded = placed.flat_map(|placed| {
             let before = self.reasoning_from.saturating_sub(placed.before.len);

@@ -52,10 +52,8 @@ impl Rebuild {
 
     /// The items at `range` come next.
     pub(super) fn keep(&mut self, mut range: Range<usize>) {
-        if self.starts_turn && !range.is_empty() {
-            if let Some(first) = self.old.get(range.start) {
-                self.push(first.clone());
-            }
+        if !range.is_empty() && std::mem::take(&mut self.starts_turn) {
+            self.new.append_as_turn(&self.old, range.start);
             range.start += 1;
         }
         self.new.append(&self.old, range);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::State;
-use super::pairing::{Flaw, FlawKind, OpenCall};
+use super::pairing::{Flaw, FlawKind, OpenCall, is_kept};
 use super::rebuild::{Edit, Rebuild};
 use super::shorten::shorten;
 use crate::item::CallRole;
@@ -178,11 +178,13 @@ impl<'a> Plan<'a> {
         if is_answered { RepairKind::DuplicateOutput } else { RepairKind::OrphanOutput }
     }
 
-    /// All calls, by their ids.
+    /// All calls that stay, by their ids.
     fn called(&self) -> Calls<'a> {
+        let State { segments, config, .. } = self.state;
+        let kept = segments.entries(0..segments.len()).map(|entry| &entry.item);
         let mut called = Calls::new();
-        for entry in self.state.segments.entries(0..self.state.segments.len()) {
-            if let Some(CallRole::Call(kind, id)) = entry.item.call_role() {
+        for item in kept.filter(|item| is_kept(item, config)) {
+            if let Some(CallRole::Call(kind, id)) = item.call_role() {
                 called.entry(id).or_default().push(kind);
             }
         }

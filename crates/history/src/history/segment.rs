@@ -75,6 +75,13 @@ impl Entry {
     }
 }
 
+impl<'a> Encoded<'a> {
+    /// The same item with another part in the conversation.
+    pub(super) fn of(self, entry: &'a Entry) -> Self {
+        Self { entry, ..self }
+    }
+}
+
 impl Segment {
     pub(super) fn len(&self) -> usize {
         self.entries.len()

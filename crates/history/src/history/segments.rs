@@ -160,6 +160,18 @@ impl Segments {
         }
     }
 
+    /// Adds the item at `index` of `from`, which has the same encoding, as the first of a turn.
+    pub(super) fn append_as_turn(&mut self, from: &Segments, index: usize) {
+        let Some(placed) = from.placed_from(index).next() else {
+            return;
+        };
+        let items = placed.segment.encoded(placed.part(&(index..index + 1)), &self.encoding);
+        for item in items {
+            let entry = Entry { starts_turn: true, ..item.entry.clone() };
+            self.push_encoded(item.of(&entry));
+        }
+    }
+
     fn share(&mut self, placed: &Placed) {
         self.close();
         self.open.segment = Arc::clone(&placed.segment);

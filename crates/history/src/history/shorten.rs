@@ -22,7 +22,7 @@ pub(super) fn shorten(item: &Item, max_bytes: usize) -> Option<Item> {
         ItemKind::Message(_) => "content",
         ItemKind::CustomToolCall => "input",
         ItemKind::FunctionCall => {
-            let emptied = item.with_field(|key| key == "arguments", |_| Some(r#""{}""#.into()));
+            let emptied = item.with_field("arguments", |_| Some(r#""{}""#.into()));
             return emptied.filter(|item| item.json().len() <= max_bytes);
         }
         kind if kind.is_output() => "output",
@@ -30,7 +30,7 @@ pub(super) fn shorten(item: &Item, max_bytes: usize) -> Option<Item> {
     };
     let mut budget_bytes = max_bytes.checked_sub(item.json().len() - text_bytes(item, field))?;
     for _ in 0..ATTEMPTS {
-        let cut = item.with_field(|key| key == field, |value| cut_texts(value, budget_bytes))?;
+        let cut = item.with_field(field, |value| cut_texts(value, budget_bytes))?;
         if cut.json().len() <= max_bytes {
             return Some(cut);
         }
@@ -69,17 +69,10 @@ fn cut_texts(value: &str, budget_bytes: usize) -> Option<String> {
 }
 
 fn cut_part(part: &str, max_bytes: usize) -> Cow<'_, str> {
-    let Some(fields) = json::fields(part) else {
-        return Cow::Borrowed(part);
-    };
-    let fields = fields.map(|(key, value)| {
-        let text = json::string(value).filter(|_| key == "text");
-        let value = text.map_or_else(|| value.to_owned(), |text| cut_text(&text, max_bytes));
-        format!("{}:{value}", serde_json::Value::from(&*key))
-    });
-    Cow::Owned(format!("{{{}}}", fields.collect::<Vec<_>>().join(",")))
+    let cut = |text: &str| Some(cut_text(&json::string(text)?, max_bytes));
+    json::with_field(part, "text", cut).map_or(Cow::Borrowed(part), Cow::Owned)
 }
 
 fn cut_text(text: &str, max_bytes: usize) -> String {
-    serde_json::Value::from(&*middle(text, max_bytes).text).to_string()
+    json::quoted(&middle(text, max_bytes).text)
 }

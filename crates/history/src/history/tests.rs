@@ -234,3 +234,127 @@ fn insertion_far_back_keeps_order_and_marks() {
     assert_eq!(kept.item_count(), 1_505, "the reasoning is still of the current turn");
     assert_eq!(kept.to_json().len(), kept.byte_len());
 }
+
+/// Where the bytes of a prompt lie.
+fn places(prompt: &Prompt) -> Vec<*const u8> {
+    prompt.runs().map(<[u8]>::as_ptr).collect()
+}
+
+#[test]
+fn each_segment_is_encoded_once_for_each_format() {
+    let mut history = history((0..3_000).map(|i| Item::assistant(format!("message {i}"))));
+    let filter = ReasoningFilter::CurrentTurn;
+    let first = places(&history.prompt(filter));
+    assert!(first.len() > 5);
+    assert_eq!(places(&history.clone().prompt(filter)), first, "a fork has the same bytes");
+    history.set_format(WireFormat::with_item_ids());
+    let other = places(&history.prompt(filter));
+    assert!(other.iter().all(|place| !first.contains(place)));
+    history.set_format(WireFormat::default());
+    assert_eq!(places(&history.prompt(filter)), first, "it was remembered");
+    history.set_format(WireFormat::with_item_ids());
+    assert_eq!(places(&history.prompt(filter)), other);
+
+    history.remove_oldest(1_000);
+    let kept = places(&history.prompt(filter));
+    let shared = kept.iter().filter(|place| other.contains(place)).count();
+    assert!(shared >= 3, "whole segments that stay are shared: {shared} of {}", kept.len());
+}
+
+#[test]
+fn what_a_snapshot_shares_is_not_copied_to_add_to_it() {
+    let mut history = history((0..300).map(|i| Item::assistant(format!("{i:0100}"))));
+    let filter = ReasoningFilter::CurrentTurn;
+    let mut before = places(&history.prompt(filter));
+    for _ in 0..20 {
+        let snapshot = history.prompt(filter);
+        history.record(Item::assistant("more"));
+        let after = places(&history.prompt(filter));
+        assert!(after.starts_with(&before[..before.len() - 1]));
+        (before, _) = (after, snapshot);
+    }
+}
+
+#[test]
+fn items_too_long_for_any_server_are_cut_or_removed() {
+    let long = "long\n".repeat(1_000);
+    let config = || HistoryConfig { max_item_bytes: 600, ..HistoryConfig::default() };
+    let mut history = History::with_config(HistoryConfig { output_limits: None, ..config() });
+    let items = [
+        Item::user("short"),
+        Item::user(long.clone()),
+        Item::reasoning(&[&long], None),
+        Item::function_call("a", "tool", &long),
+        out("a", &long),
+        Item::custom_tool_call("b", "tool", &"\u{1}".repeat(900)),
+        Item::custom_tool_call_output("b", CallOutput::text("short")),
+        Item::from_json(&format!(r#"{{"type":"hologram","light":{long:?}}}"#)).unwrap(),
+        Item::function_call("c", &long, "{}"),
+        out("c", "orphan by then"),
+        Item::assistant("short"),
+    ];
+    history.extend(items.clone());
+    let oversize = |call_id, index| (RepairKind::OversizeItem, call_id, index);
+    let repairs = history.normalise();
+    let expected = [
+        oversize(None, 1),
+        oversize(None, 2),
+        oversize(Some("a"), 3),
+        oversize(Some("a"), 4),
+        oversize(Some("b"), 5),
+        oversize(None, 7),
+        oversize(Some("c"), 8),
+        (RepairKind::OrphanOutput, Some("c"), 9),
+    ];
+    assert_eq!(kinds(&repairs), expected);
+    assert_eq!(history.len(), 7);
+    assert!(history.iter().all(|item| item.json().len() <= 600));
+    assert_eq!(history.get(2), Some(&Item::function_call("a", "tool", "{}")));
+    assert!(history.get(1).unwrap().json().contains("tokens truncated"));
+    assert_eq!(history.normalise(), []);
+    assert_eq!(history.get(0), Some(&items[0]));
+}
+
+#[test]
+fn reasoning_of_another_model_is_disowned_at_once() {
+    let reasoning = || Item::reasoning(&["r"], Some("secret"));
+    let mut history = history([
+        Item::user("u"),
+        reasoning(),
+        call("a"),
+        out("a", "1"),
+        reasoning(),
+        Item::assistant("t"),
+    ]);
+    let before = history.clone();
+    let repairs = history.disown_reasoning();
+    let foreign = |index| (RepairKind::ForeignReasoning, None, index);
+    assert_eq!(kinds(&repairs), [foreign(1), foreign(4)]);
+    let sent = texts(&history.prompt(ReasoningFilter::KeepAll));
+    assert_eq!(sent, ["user:u", "call:a", "out:a=1", "assistant:t"]);
+    assert_eq!(history.disown_reasoning(), []);
+    assert_eq!(before.len(), 6, "a fork's edits do not show in its parent");
+    history.record(reasoning());
+    history.record(Item::assistant("of the new one"));
+    assert_eq!(history.prompt(ReasoningFilter::KeepAll).item_count(), 6);
+}
+
+#[test]
+fn an_output_before_its_call_is_moved_behind_it() {
+    let mut history = history([
+        out("a", "early"),
+        Item::user("u"),
+        call("b"),
+        call("a"),
+        out("b", "1"),
+        out("a", "late"),
+    ]);
+    let before = RepairKind::OutputBeforeCall;
+    let mut early = history.clone();
+    early.cut(5);
+    assert_eq!(kinds(&early.normalise()), [(before, Some("a"), 0)]);
+    let expected = ["user:u", "call:b", "call:a", "out:a=early", "out:b=1"];
+    assert_eq!(texts(&early.prompt(ReasoningFilter::CurrentTurn)), expected);
+    let duplicate = (RepairKind::DuplicateOutput, Some("a"), 0);
+    assert_eq!(kinds(&history.normalise()), [duplicate], "the call has one that is in its place");
+}

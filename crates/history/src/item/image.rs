@@ -84,7 +84,7 @@ pub(super) fn encode_without_images(
 }
 
 fn text_part(text: &str) -> String {
-    format!(r#"{{"type":"input_text","text":{}}}"#, serde_json::Value::from(text))
+    format!(r#"{{"type":"input_text","text":{}}}"#, json::quoted(text))
 }
 
 impl Item {
@@ -111,28 +111,18 @@ impl Item {
     ) -> Option<(Self, usize)> {
         let field = parts_field(self.kind()).filter(|_| self.has_images())?;
         let count = images(&self.text(), field).filter(|part| is_wanted(part)).count();
-        let is_edited = |key: &str| count > 0 && key == field;
-        let edited =
-            self.with_field(is_edited, |parts| encode_without_images(parts, edit, &is_wanted))?;
+        let edit = |parts: &str| encode_without_images(parts, edit, &is_wanted);
+        let edited = self.with_field(field, |parts| edit(parts).filter(|_| count > 0))?;
         Some((edited, count))
     }
 
-    /// The item with another value for each field that `is_edited`; `None` if there is none.
+    /// The item with other values for the fields called `key`; `None` if nothing changes.
     pub(crate) fn with_field(
         &self,
-        is_edited: impl Fn(&str) -> bool,
+        key: &str,
         edit: impl Fn(&str) -> Option<String>,
     ) -> Option<Self> {
-        let text = self.text();
-        let mut fields = Vec::new();
-        let mut is_changed = false;
-        for (key, value) in json::fields(&text)? {
-            let edited = if is_edited(&key) { edit(value) } else { None };
-            is_changed |= edited.is_some();
-            let value = edited.map_or(Cow::Borrowed(value), Cow::Owned);
-            fields.push(format!("{}:{value}", serde_json::Value::from(&*key)));
-        }
-        is_changed.then(|| Self::from_object(&format!("{{{}}}", fields.join(","))))
+        json::with_field(&self.text(), key, edit).map(|json| Self::from_object(&json))
     }
 }
 

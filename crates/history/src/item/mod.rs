@@ -124,7 +124,7 @@ impl Item {
         let mut json = String::from(self.json());
         let (is_empty, close) = (json == "{}", json.pop());
         let comma = if is_empty { "" } else { "," };
-        json.extend([comma, "\"", CLIENT_ID, "\":", &serde_json::Value::from(id).to_string()]);
+        json.extend([comma, "\"", CLIENT_ID, "\":", &json::quoted(id)]);
         json.extend(close);
         Self::from_object(&json)
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::image::{ImageEdit, encode_without_images};
 use super::{Item, ItemKind, Role};
 use crate::json::{self, RawObject};
@@ -154,9 +156,14 @@ fn shown_parts<'a>(item: &Item, format: WireFormat, parts: &'a str) -> Cow<'a, s
     without.map_or(Cow::Borrowed(parts), Cow::Owned)
 }
 
+/// What only a response holds of a part.
+const LEFT_OUT: [&str; 2] = ["annotations", "logprobs"];
+
 /// The parts of a message, without what only a response holds.
 fn encode_parts(parts: &str, out: &mut Vec<u8>) {
-    let Some(parts) = json::elements(parts) else {
+    let is_found = |word: &&str| memmem::find(parts.as_bytes(), word.as_bytes()).is_some();
+    let listed = json::elements(parts).filter(|_| LEFT_OUT.iter().chain(&[":null"]).any(is_found));
+    let Some(parts) = listed else {
         out.extend_from_slice(parts.as_bytes());
         return;
     };
@@ -165,7 +172,7 @@ fn encode_parts(parts: &str, out: &mut Vec<u8>) {
         if i > 0 {
             out.push(b',');
         }
-        encode_without(part, &["annotations", "logprobs"], out);
+        encode_without(part, &LEFT_OUT, out);
     }
     out.push(b']');
 }

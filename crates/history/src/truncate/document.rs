@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::room::{Room, largest, shrink};
 use super::{stub, text};
-use crate::json::{self, RawObject};
+use crate::json::{self, RawObject, quoted};
 
 /// Values nested deeper than this are kept as they are, or go with what holds them. It bounds the
 /// recursion, and the cost: each level is read once more.
-const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 10;
 
 /// Strings are cut down to the first of these before list elements are dropped, to the second if
 /// that does not help.
@@ -238,9 +238,4 @@ fn is_overlong(json: &str, room: &Room) -> bool {
 /// The text of a JSON string. Half a surrogate pair is the replacement character.
 pub(super) fn decoded(json: &str) -> String {
     serde_json::from_str(&json::mend(json)).unwrap_or_default()
-}
-
-/// `text` as a JSON string.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::budget::Budget;
-use super::document::{decoded, quoted};
+use super::document::decoded;
 use super::room::{Room, largest};
 use super::{OutputLimits, line, output};
 use crate::Item;
-use crate::json::{self, RawObject};
+use crate::json::{self, RawObject, quoted};
 
 /// Texts in the middle of a list are dropped where those that stay would have less than this each.
 const LEAST_PART_BYTES: usize = 64;
@@ -60,7 +60,7 @@ pub fn output_item(
         Some(b'[') => parts(output, &Budget::new(limits, count_tokens))?,
         _ => return None,
     };
-    Item::from_json(&with_field(&object, "output", &short)).ok()
+    item.with_field("output", |_| Some(short.clone()))
 }
 
 /// Whether no output in `json` can be over the limits. A line of a text takes a backslash, or the
@@ -102,12 +102,9 @@ impl<'a> Part<'a> {
     }
 
     fn with_text(&self, text: &str) -> String {
-        match RawObject::parse(self.json) {
-            Some(object) if self.text.as_deref() != Some(text) => {
-                with_field(&object, "text", &quoted(text))
-            }
-            _ => self.json.to_owned(),
-        }
+        let is_other = self.text.as_deref() != Some(text);
+        let edited = json::with_field(self.json, "text", |_| is_other.then(|| quoted(text)));
+        edited.unwrap_or_else(|| self.json.to_owned())
     }
 }
 
@@ -177,13 +174,4 @@ fn share(whole: usize, needs: &[usize]) -> usize {
     let taken =
         |share: usize| needs.iter().map(|need| *need.min(&share)).fold(0, usize::saturating_add);
     largest(0, whole, |share| taken(share) <= whole)
-}
-
-/// The object with another value for `key`, everything else as it was.
-fn with_field(object: &RawObject<'_>, key: &str, value: &str) -> String {
-    let fields = object.0.iter().map(|(name, raw)| {
-        let value = if name == key { value } else { raw };
-        format!("{}:{value}", quoted(name))
-    });
-    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }

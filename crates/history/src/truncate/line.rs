@@ -10,16 +10,12 @@ use super::{boundary_after, boundary_before};
 /// The lines of `text`; a last one without a newline counts.
 pub(super) fn count(text: &str) -> usize {
     let unfinished = !text.is_empty() && !text.ends_with('\n');
-    newlines(text) + usize::from(unfinished)
+    memchr_iter(b'\n', text.as_bytes()).count() + usize::from(unfinished)
 }
 
-pub(super) fn newlines(text: &str) -> usize {
-    memchr_iter(b'\n', text.as_bytes()).count()
-}
-
-/// The bytes of the longest line, without its newline.
-pub(super) fn longest(text: &str) -> usize {
-    text.split('\n').map(str::len).max().unwrap_or(0)
+/// Whether no line has more than `max_bytes` bytes, without its newline.
+pub(super) fn are_within(text: &str, max_bytes: usize) -> bool {
+    text.len() <= max_bytes || text.split('\n').all(|line| line.len() <= max_bytes)
 }
 
 /// Where a head of at most `max_bytes` bytes and `max_lines` lines ends: after a line where that
@@ -62,7 +58,7 @@ pub(super) fn tail_start(text: &str, max_bytes: usize, max_lines: usize) -> usiz
 
 /// The text with every line capped.
 pub(super) fn capped<'a>(text: &'a str, room: &Room) -> Cow<'a, str> {
-    if longest(text) <= room.max_line_bytes {
+    if are_within(text, room.max_line_bytes) {
         return Cow::Borrowed(text);
     }
     let mut all_capped = String::new();

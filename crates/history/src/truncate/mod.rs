@@ -37,8 +37,9 @@ pub use limits::OutputLimits;
 pub use middle::middle;
 pub use output::output;
 
-/// Texts up to this length are read whole, to count their lines or to understand them as JSON: 1 MiB,
-/// which takes well under a millisecond to search. Of longer ones, only the ends are looked at.
+/// Texts up to this length are read whole: 1 MiB. To count the lines of as much takes some tens of
+/// microseconds, to understand it as JSON some milliseconds (tens, if it is all short values). Of
+/// longer ones, only the ends are looked at.
 pub const READ_WHOLE_BYTES: usize = 1 << 20;
 
 /// Bytes that count as one token wherever no tokenizer is asked.
@@ -63,7 +64,8 @@ pub struct Truncated<'a> {
 pub struct Cut {
     /// Length of the text before the cut, in bytes.
     pub original_bytes: usize,
-    /// Bytes of the original that are gone. The marker in their place is not counted.
+    /// Bytes of the original that are gone. What is written in their place is not counted; of JSON,
+    /// this is by how much the text got shorter.
     pub removed_bytes: usize,
 }
 

@@ -67,12 +67,12 @@ impl Room {
         text.len() <= self.max_bytes
             && line::count(text) <= self.max_lines
             && document::holds_strings(text, self)
-                .unwrap_or_else(|| line::longest(text) <= self.max_line_bytes)
+                .unwrap_or_else(|| line::are_within(text, self.max_line_bytes))
     }
 
     /// Whether the lines of `text` are few and short enough.
     pub(super) fn holds_lines(&self, text: &str) -> bool {
-        line::count(text) <= self.max_lines && line::longest(text) <= self.max_line_bytes
+        line::count(text) <= self.max_lines && line::are_within(text, self.max_line_bytes)
     }
 
     /// Whether every text in `json` surely has few and short enough lines: `false` says nothing.

@@ -1,8 +1,8 @@
 //! What stands for a JSON document that cannot be kept: still JSON, with the two ends of its text.
 
-use super::document::quoted;
 use super::room::{Room, shrink};
 use super::text::Ends;
+use crate::json::quoted;
 
 /// The ends are left out where they would have fewer bytes than this.
 const LEAST_ENDS_BYTES: usize = 32;

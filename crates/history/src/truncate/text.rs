@@ -29,14 +29,24 @@ pub(super) struct Ends<'a> {
     pub(super) head: Cow<'a, str>,
     /// `None` if the head is the whole text.
     tail: Option<Cow<'a, str>>,
+    total: Total,
     total_bytes: usize,
+}
+
+/// What header and marker count.
+#[derive(Clone, Copy)]
+enum Total {
+    Lines(usize),
+    Bytes(usize),
 }
 
 impl<'a> Ends<'a> {
     pub(super) fn of(text: &'a str, room: &Room) -> Self {
         let total_bytes = text.len();
         if total_bytes <= room.readable_bytes() {
-            return Self { head: line::capped(text, room), tail: None, total_bytes };
+            let head = line::capped(text, room);
+            let total = Total::Lines(line::count(text));
+            return Self { head, tail: None, total, total_bytes };
         }
         let half = room.readable_bytes() / 2;
         let head = &text[..boundary_before(text, half)];
@@ -44,6 +54,7 @@ impl<'a> Ends<'a> {
         Self {
             head: line::capped_head(head, room),
             tail: Some(line::capped_tail(tail, room)),
+            total: Total::Bytes(total_bytes),
             total_bytes,
         }
     }
@@ -60,47 +71,48 @@ impl<'a> Ends<'a> {
         let head = &self.head[..head_end];
         let rest = self.after(head_end);
         let left_lines = max_lines - line::count(head);
-        let (gap, tail) = rest.split_at(line::tail_start(rest, max_bytes - head.len(), left_lines));
-        Kept { head, gap: self.tail.is_none().then_some(gap), tail }
+        let tail = &rest[line::tail_start(rest, max_bytes - head.len(), left_lines)..];
+        Kept { head, tail }
     }
 
     fn header(&self) -> String {
-        match self.tail {
-            None => format!("Total output lines: {}\n\n", line::count(&self.head)),
-            Some(_) => format!("Total output bytes: {}\n\n", self.total_bytes),
+        match self.total {
+            Total::Lines(total) => format!("Total output lines: {total}\n\n"),
+            Total::Bytes(total) => format!("Total output bytes: {total}\n\n"),
         }
     }
 
     fn marker(&self, kept: &Kept<'_>, room: &Room) -> String {
-        let total_bytes = self.total_bytes;
-        let (total, omitted, unit) = match kept.gap {
-            Some(gap) => {
-                let total = line::count(&self.head);
-                (total, total.saturating_sub(kept.lines_touched(gap)), "lines")
-            }
-            None => (total_bytes, total_bytes - kept.bytes(), "bytes"),
+        let (total, kept, unit) = match self.total {
+            Total::Lines(total) => (total, kept.lines(), "lines"),
+            Total::Bytes(total) => (total, kept.bytes(), "bytes"),
         };
+        // Of a line that is cut in two, both parts are counted as kept.
+        let omitted = total.saturating_sub(kept);
         match omitted {
-            0 => format!("\n[... output truncated to fit {} ...]\n\n", room.limit),
-            _ => format!("\n[... omitted {omitted} of {total} {unit} ...]\n\n"),
+            0 => fitting(room),
+            _ => omission(omitted, total, unit),
         }
     }
 
     /// The bytes of the longest marker that can be needed.
     fn widest_marker(&self, room: &Room) -> usize {
-        let nothing = Kept { head: "", gap: self.tail.is_none().then_some(""), tail: "" };
-        let everything = Kept { head: &self.head, ..nothing };
-        let [of_lines, of_bytes] = [nothing, everything].map(|kept| self.marker(&kept, room).len());
-        of_lines.max(of_bytes)
+        let (Total::Lines(total) | Total::Bytes(total)) = self.total;
+        omission(total, total, "bytes").len().max(fitting(room).len())
     }
 }
 
+fn omission(omitted: usize, total: usize, unit: &str) -> String {
+    format!("\n[... omitted {omitted} of {total} {unit} ...]\n\n")
+}
+
+fn fitting(room: &Room) -> String {
+    format!("\n[... output truncated to fit {} ...]\n\n", room.limit)
+}
+
 /// What stays of the two ends.
-#[derive(Clone, Copy)]
 pub(super) struct Kept<'a> {
     pub(super) head: &'a str,
-    /// What lay between them, if the text was read whole.
-    gap: Option<&'a str>,
     pub(super) tail: &'a str,
 }
 
@@ -109,13 +121,8 @@ impl Kept<'_> {
         self.head.len() + self.tail.len()
     }
 
-    /// The lines of which at least a part is kept.
-    fn lines_touched(&self, gap: &str) -> usize {
-        let is_one_line = !self.head.is_empty()
-            && !self.head.ends_with('\n')
-            && !self.tail.is_empty()
-            && line::newlines(gap) == 0;
-        line::count(self.head) + line::count(self.tail) - usize::from(is_one_line)
+    fn lines(&self) -> usize {
+        line::count(self.head) + line::count(self.tail)
     }
 }
 

@@ -5,13 +5,11 @@
 //! codex hold (its `core/src/context`, 0.47 to 0.169), so that an imported session shows and counts
 //! the same messages as it did there.
 
-use std::fmt;
 use std::iter::from_fn;
 
-use serde::Deserialize;
-use serde::de::{SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use memchr::memmem;
 
+use crate::json;
 use crate::{Item, ItemKind, Role};
 
 /// Tags that make a text context, whatever follows.
@@ -46,6 +44,9 @@ const FRAMES: [(&str, &str); 4] = [
     ),
 ];
 
+/// What all of them begin with.
+const FIRST: [char; 4] = ['<', '#', 'W', 'w'];
+
 /// Whether `item` is a message in the user's place that is context, not the user's words: one of
 /// its texts begins with a tag that says so, white space and case aside.
 ///
@@ -60,62 +61,45 @@ const FRAMES: [(&str, &str); 4] = [
 /// assert!(!is_context(&Item::user("What is an <environment_context>?")));
 /// ```
 pub fn is_context(item: &Item) -> bool {
-    item.kind() == ItemKind::Message(Role::User) && holds_context(item.json()).unwrap_or(false)
+    item.kind() == ItemKind::Message(Role::User)
+        && may_hold_context(item.json())
+        && holds_context(item.json())
 }
 
-fn holds_context(message: &str) -> serde_json::Result<bool> {
-    #[derive(Deserialize)]
-    struct Message<'a> {
-        #[serde(borrow)]
-        content: &'a RawValue,
-    }
-    let content = serde_json::from_str::<Message<'_>>(message)?.content.get();
-    if content.starts_with('"') {
-        return Ok(is_context_text(content));
-    }
-    let AnyContext(found) = serde_json::from_str(content)?;
-    Ok(found)
+/// Whether a text in the message begins as context may. A search for the texts is cheaper than
+/// reading the message, and says no of nearly all.
+fn may_hold_context(message: &str) -> bool {
+    let begins_so = |text: &str| {
+        let text = text.trim_start_matches([' ', '\\', 'n', 'r', 't']);
+        text.chars().next().is_some_and(|c| !c.is_ascii() || FIRST.contains(&c))
+    };
+    let texts = |key: &'static str| {
+        let keys = memmem::find_iter(message.as_bytes(), key);
+        keys.map(move |at| &message[at + key.len()..])
+    };
+    let is_escaped = memmem::find(message.as_bytes(), b"\\u").is_some();
+    is_escaped || texts(r#""text":""#).chain(texts(r#""content":""#)).any(begins_so)
 }
 
-/// Whether a part of a message is context.
-struct AnyContext(bool);
+fn holds_context(message: &str) -> bool {
+    let mut fields = json::fields(message).into_iter().flatten();
+    let Some((_, content)) = fields.find(|(key, _)| key == "content") else {
+        return false;
+    };
+    let mut parts = json::elements(content).into_iter().flatten();
+    (content.starts_with('"') && is_context_text(content)) || parts.any(is_context_part)
+}
 
-impl<'de> Deserialize<'de> for AnyContext {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Parts;
-        impl<'de> Visitor<'de> for Parts {
-            type Value = AnyContext;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the parts of a message")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<AnyContext, A::Error> {
-                let mut found = false;
-                while let Some(part) = parts.next_element::<Part<'_>>()? {
-                    found = found || part.is_context();
-                }
-                Ok(AnyContext(found))
-            }
+fn is_context_part(part: &str) -> bool {
+    let (mut is_text, mut is_context) = (false, false);
+    for (key, value) in json::fields(part).into_iter().flatten() {
+        match &*key {
+            "type" => is_text = matches!(value, "\"input_text\"" | "\"output_text\""),
+            "text" => is_context = value.starts_with('"') && is_context_text(value),
+            _ => {}
         }
-        deserializer.deserialize_seq(Parts)
     }
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow, rename = "type")]
-    type_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-}
-
-impl Part<'_> {
-    fn is_context(&self) -> bool {
-        let type_name = self.type_name.map(RawValue::get);
-        let is_text = matches!(type_name, Some("\"input_text\"" | "\"output_text\""));
-        is_text && self.text.is_some_and(|text| is_context_text(text.get()))
-    }
+    is_text && is_context
 }
 
 /// Whether a text, as a JSON string, is context. Only its beginning is read, unless that is one

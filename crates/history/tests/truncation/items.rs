@@ -92,6 +92,39 @@ fn many_parts_lose_their_middle() {
 }
 
 #[test]
+fn more_parts_than_lines_lose_their_middle() {
+    let parts: Vec<_> = (0..10).map(|n| text_part(&format!("part {n}"))).collect();
+    let item = of(&json!({"type": "function_call_output", "call_id": "c", "output": parts}));
+    let kept = |max_lines, head_percent| {
+        let limits = limits(|limits| {
+            limits.max_lines = max_lines;
+            limits.head_percent = head_percent;
+        });
+        let parts = shortened(&item, &limits).unwrap()["output"].take();
+        let texts = parts.as_array().unwrap().iter().map(|part| part["text"].clone());
+        texts.collect::<Value>()
+    };
+    let marker = |dropped| format!("[... omitted {dropped} of 10 texts ...]");
+    assert_eq!(kept(4, 50), json!(["part 0", marker(7), "part 8", "part 9"]));
+    assert_eq!(kept(3, 90), json!(["part 0", marker(8), "part 9"]));
+    assert_eq!(kept(2, 90), json!([marker(9), "part 9"]));
+    assert_eq!(kept(1, 90), json!([marker(10)]));
+    assert_eq!(kept(0, 90), json!([""]));
+}
+
+/// Strict readers refuse it, and so would a list of parts be taken for unknown ones.
+#[test]
+fn half_a_surrogate_pair_does_not_evade_the_limit() {
+    let long = "x".repeat(20_000);
+    let json = format!(
+        r#"{{"type":"function_call_output","call_id":"c","output":[{{"type":"input_text","text":"\ud800{long}"}}]}}"#
+    );
+    let item = Item::from_json(&json).unwrap();
+    let short = output_item(&item, &OutputLimits::default(), &by_words).unwrap();
+    assert!(short.json().contains("\\n\\n\u{fffd}xxx") && short.json().len() < 10_400, "{short:?}");
+}
+
+#[test]
 fn parts_share_lines_and_tokens() {
     let part = text_part(&"word\n".repeat(200));
     let item = of(&json!({"type": "function_call_output", "call_id": "c", "output": [part, part]}));

@@ -208,6 +208,44 @@ fn deep_nesting_does_not_recurse_without_end() {
     assert!(short.ends_with(r#"]]]"}"#) && short.len() <= 10_240);
 }
 
+/// What is nested too deep to be cut loses its white space all the same.
+#[test]
+fn deep_values_are_kept_on_one_line() {
+    let deep = format!("{}1.50{}", "[\n".repeat(40), "\n]".repeat(40));
+    let document = format!("{{\"deep\": {deep}, \"text\": \"{}\"}}", "x".repeat(2_000));
+    let limits = limits(|limits| {
+        limits.max_bytes = 500;
+        limits.max_lines = 7;
+    });
+    let short = cut(&document, &limits);
+    assert!(short.starts_with(&format!("{{\"deep\":{}1.50", "[".repeat(40))), "{short}");
+    assert_eq!((short.lines().count(), cut(&short, &limits)), (1, short));
+}
+
+/// Few bytes, many lines: the header and the marker do not cost lines that there is room for.
+#[test]
+fn a_string_may_grow_by_its_header_and_marker() {
+    let text = "\n".repeat(257);
+    let short = cut(&json!([text]).to_string(), &OutputLimits::default());
+    let short: Value = serde_json::from_str(&short).unwrap();
+    let expected = format!(
+        "Total output lines: 257\n\n{}\n[... omitted 6 of 257 lines ...]\n\n{}",
+        "\n".repeat(125),
+        "\n".repeat(126)
+    );
+    assert_eq!(short, json!([expected]));
+}
+
+#[test]
+fn short_lists_keep_all_elements() {
+    let many: Vec<_> = (0..1_000).collect();
+    let document = json!({"few": [1, 2, 3, 4], "many": many}).to_string();
+    let short = cut(&document, &limits(|limits| limits.max_bytes = 90));
+    let expected =
+        r#"{"few":[1,2,3,4],"many":[0,1,2,"[... omitted 994 of 1000 elements ...]",997,998,999]}"#;
+    assert_eq!(short, expected);
+}
+
 /// A bracket at each end does not make JSON.
 #[test]
 fn a_log_with_brackets_is_text() {

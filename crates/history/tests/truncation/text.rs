@@ -208,3 +208,33 @@ fn tiny_limits_hold() {
         [0, 1, 4, 5, 20].map(|max_bytes| cut("abcdefghijklmnopqrstuvwxyz", &bytes(max_bytes)));
     assert_eq!(ends, ["", "z", "wxyz", "a…z", "abcdefgh…rstuvwxyz"]);
 }
+
+/// The ends of what is not JSON may be JSON together, whose strings have lines to be counted.
+#[test]
+fn ends_that_happen_to_be_json_are_cut_as_json() {
+    let limits = limits(|limits| {
+        limits.max_bytes = 14;
+        limits.max_lines = 1;
+        limits.head_percent = 20;
+    });
+    let by_text_alone = r#"["…a\n\n\n"]"#;
+    assert_eq!(cut(by_text_alone, &limits), "{}");
+    assert_eq!(cut(r#"[""aaaaaaaaaa\n\n\n"]"#, &limits), "{}");
+}
+
+#[test]
+fn few_lines_keep_both_ends() {
+    let text: String = ('a'..='z').flat_map(|c| [c, '\n']).collect();
+    let table = [
+        (0, ""),
+        (1, "a…z\n"),
+        (2, "a…y\nz\n"),
+        (4, "a\nb…x\ny\nz\n"),
+        (5, "a\n\n[... omitted 24 of 26 lines ...]\n\nz\n"),
+        (6, "a\n\n[... omitted 23 of 26 lines ...]\n\ny\nz\n"),
+        (7, "Total output lines: 26\n\na\n\n[... omitted 24 of 26 lines ...]\n\nz\n"),
+    ];
+    for (max_lines, expected) in table {
+        assert_eq!(cut(&text, &limits(|limits| limits.max_lines = max_lines)), expected);
+    }
+}

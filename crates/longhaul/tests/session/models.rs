@@ -267,3 +267,22 @@ async fn a_custom_tool_is_refused_where_the_provider_knows_none() {
     session.prompt("x").await.unwrap().await.unwrap();
     server.assert_complete();
 }
+
+#[tokio::test]
+async fn images_go_to_models_that_take_them_and_the_others_are_told() {
+    let scripted = ScriptedModel::new().text("a cat").text("what cat?").text("that cat");
+    let mut blind = ModelInfo::default();
+    (blind.images, blind.context_window) = (Some(false), Some(100_000));
+    let agent = agent("seeing", &scripted).models(ModelTable::builtin().with("blind", blind));
+    let session = agent.build().unwrap().session().start().await.unwrap();
+    let input = Input::from("look").image("data:image/png;base64,AA==");
+    session.prompt(input).await.unwrap().await.unwrap();
+    let mut turn = session.prompt(Input::from("and?").settings(another("blind"))).await.unwrap();
+    assert!(lines(&mut turn).await.contains(&"repaired 1".to_owned()));
+    session.prompt(Input::from("so?").settings(another("seeing"))).await.unwrap().await.unwrap();
+    let parts = |request: usize| scripted.requests()[request].input()[0]["content"][1].clone();
+    let image = json!({"type": "input_image", "image_url": "data:image/png;base64,AA=="});
+    let text =
+        json!({"type": "input_text", "text": "[image left out: this model takes no images]"});
+    assert_eq!([0, 1, 2].map(parts), [image.clone(), text, image]);
+}

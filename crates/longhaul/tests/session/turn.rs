@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use longhaul::history::Item;
+use longhaul::history::turn_item::TurnItem;
 use longhaul::history::usage::TokenUsage;
 use longhaul::prelude::*;
 use longhaul::state::ContextMessages;
@@ -356,6 +357,30 @@ async fn an_item_keeps_its_id_from_its_start_to_its_end() {
     }
     assert_eq!(started, completed);
     assert_eq!(started[1..], ["rs_resp_1_0", "msg_resp_1_1"]);
+}
+
+#[tokio::test]
+async fn an_item_without_an_id_of_its_servers_is_kept_under_the_one_it_was_shown_under() {
+    let message = json!({"type": "message", "role": "assistant",
+        "content": [{"type": "output_text", "text": "OK"}]});
+    let answer = || ResponseBuilder::new().item(message.clone()).completed();
+    let server = Server::start([answer().into(), answer().into()]).await.unwrap();
+    let session = over_http(&server).build().unwrap().session().start().await.unwrap();
+    let mut shown = Vec::new();
+    for input in ["one", "two"] {
+        let mut turn = session.prompt(input).await.unwrap();
+        while let Some(event) = turn.next().await {
+            if let Event::ItemCompleted(item) = event {
+                shown.push(item);
+            }
+        }
+    }
+    let history = session.history();
+    let read_back = history.iter().map(|item| Item::from_json(item.json()).unwrap());
+    let shown_again: Vec<_> = read_back.filter_map(|item| TurnItem::of(&item)).collect();
+    assert_eq!(shown_again, shown);
+    assert_ne!(shown[1].id, shown[3].id, "though the model said the same");
+    assert_eq!(server.requests()[1].input()[1], message, "the id is not sent");
 }
 
 #[tokio::test]

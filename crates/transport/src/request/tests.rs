@@ -3,7 +3,7 @@
 mod presence;
 mod repeated;
 
-use longhaul_history::{History, ReasoningFilter};
+use longhaul_history::{History, ReasoningFilter, WireFormat};
 use serde_json::json;
 
 use super::*;
