@@ -2,6 +2,7 @@
 
 mod config;
 mod edit;
+mod mend;
 mod pairing;
 mod persistent;
 mod prompt;

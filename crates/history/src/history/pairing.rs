@@ -164,6 +164,25 @@ impl Pairing {
     }
 }
 
+/// The calls that have an output, each with it, as indexes; in the order of the outputs. `items` are
+/// those of a normalised conversation: others may not be kept.
+pub(super) fn pairs<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<(usize, usize)> {
+    let mut waiting = Pairing::default();
+    let mut pairs = Vec::new();
+    for (index, item) in items.enumerate() {
+        match item.call_role() {
+            Some(CallRole::Call(kind, call_id)) => {
+                waiting.open.push(OpenCall { index, kind, call_id: call_id.into() });
+            }
+            Some(CallRole::Output(..)) => {
+                pairs.extend(waiting.answer_last(item).map(|call| (call, index)));
+            }
+            None => {}
+        }
+    }
+    pairs
+}
+
 /// What is wrong with what an item holds, whatever stands around it.
 fn content_flaws(item: &Item, config: &HistoryConfig) -> impl Iterator<Item = FlawKind> {
     let oversize = is_oversize(item, config).then_some(FlawKind::Oversize);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::State;
 use super::config::Encoding;
 use super::totals::Sum;
-use crate::{History, Item};
+use crate::{History, Item, ItemKind};
 
 /// Which reasoning items are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -61,6 +61,19 @@ impl Prompt {
     /// Number of items that are sent.
     pub fn item_count(&self) -> usize {
         self.sum.items
+    }
+
+    /// The items of the history that are sent, in order, each with its index in the history as it is
+    /// once it is [normalised](History::normalise). What was [pushed](Self::push) comes behind them,
+    /// and is not among them.
+    pub fn items(&self) -> impl Iterator<Item = (usize, &Item)> {
+        let entries = self.state.segments.entries(0..self.state.segments.len());
+        let items = entries.map(|entry| &entry.item).enumerate();
+        items.filter(|(index, item)| match item.kind() {
+            ItemKind::GhostSnapshot => false,
+            ItemKind::Reasoning => *index >= self.reasoning_from,
+            _ => true,
+        })
     }
 
     /// Length in bytes of what [`write_json`](Self::write_json) appends.

@@ -56,7 +56,8 @@ pub enum RepairKind {
     UnreadableImage,
     /// An image cannot be shown to this model. It stays in the history; a text is sent in its place.
     ImageLeftOut,
-    /// A server refused the item, and it was removed or changed as its error asked for.
+    /// A server refused the item, and it was removed, changed or moved as its error asked for; or it
+    /// went with its call or output. See [`History::mend`](crate::History::mend).
     Refused,
 }
 

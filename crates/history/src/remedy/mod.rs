@@ -6,8 +6,8 @@
 //! the words allow. The wordings are those of OpenAI, Azure, xAI, llama.cpp, vLLM and gateways in
 //! front of them; `wordings.txt`, which the tests read, says where each was reported.
 //!
-//! What a remedy does to a history, [`Remedy`] says variant by variant. A caller applies it, sends
-//! the request once more, and if that is refused for the same reason, tries
+//! What a remedy does to a history, [`Remedy`] says variant by variant. A caller applies it by
+//! [`History::mend`](crate::History::mend), sends the request once more, and if that is refused for the same reason, tries
 //! [`widened`](Remedy::widened) before it gives up: two more requests at most.
 //!
 //! Not for this function: a conversation that is too long for the window (compaction's business),
@@ -24,6 +24,7 @@ mod target;
 mod tests;
 mod words;
 
+pub(crate) use path::{Step, steps};
 pub use repair::{Images, Remedy};
 pub use target::Target;
 

@@ -9,8 +9,9 @@ pub(super) struct Path {
     pub(super) steps: Vec<Step>,
 }
 
+/// One step on the way to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Name(String),
     Position(usize),
 }
@@ -72,6 +73,12 @@ impl Path {
             path
         })
     }
+}
+
+/// Reads a path that begins within an item, as [`Path::within_item`] writes it; empty for the item
+/// itself. `None` if it is none.
+pub(crate) fn steps(text: &str) -> Option<Vec<Step>> {
+    Path::read(&format!("input[0].{text}")).map(|path| path.steps)
 }
 
 fn step(piece: &str) -> Option<Step> {

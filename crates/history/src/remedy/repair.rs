@@ -4,8 +4,8 @@ use super::Target;
 
 /// The smallest change that makes a refused request acceptable.
 ///
-/// It is meant for a history's form for the wire, and for what is sent from now on; the log keeps
-/// what was said. In all of them: an item that goes takes its counterpart along, so that calls and
+/// [`History::mend`](crate::History::mend) applies it to a history, for what is sent from now on; the
+/// log keeps what was said. In all of them: an item that goes takes its counterpart along, so that calls and
 /// outputs still pair up (a call its outputs; an output its call, unless the call is answered
 /// anew); what is put in its place is the same whenever it is done, so that the prompt cache hits
 /// again from the second request on; and a target that selects nothing changes nothing, which the
@@ -13,15 +13,18 @@ use super::Target;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
-    /// A call has no output that the server sees: each selected call that lacks one is answered, in
-    /// its own kind, directly behind it, as an interrupted call is.
+    /// A call has no output that the server sees: each selected call gets its output directly behind
+    /// it. One that has none is answered in its own kind, as an interrupted call is; a history that
+    /// is normalised has no such call, but an output may stand where the server does not look.
     AnswerCall(Target),
     /// An output has no call that the server sees: each selected output without a call before it
-    /// goes. If all of them have one, they and their calls go.
+    /// goes. If all of them have one, as in a history that is normalised, they and their calls go.
     RemoveOutput(Target),
     /// A call id is one that the server does not take (too long, of odd characters), or it occurs
     /// more than once. Each selected call but the first of an id that is in order, and the output
-    /// that answers it, get an id of their own; outputs beyond one a call go.
+    /// that answers it, get an id of their own: what can be taken of the old one, and a number behind
+    /// it if another call has that id. Outputs beyond one a call go, and so do calls for which no id
+    /// is left that is short enough.
     RenameCalls {
         /// The calls and outputs; an index may be that of either.
         target: Target,
@@ -31,17 +34,23 @@ pub enum Remedy {
     },
     /// Reasoning is not wanted, or not where it stands: the selected reasoning items go.
     RemoveReasoning(Target),
-    /// Encrypted content cannot be read any more: the selected items that have some go. A
-    /// compaction item is replaced by its plain text, where that is kept beside it.
+    /// Encrypted content cannot be read any more: the selected items that have some go. A compaction
+    /// item that says the same in plain text, in `summary` or `content`, is replaced by a message of
+    /// the model with that text.
     RemoveEncrypted(Target),
-    /// The server does not know an item's own `id`, or ties it to others: it is not sent.
+    /// The server does not know an item's own `id`, or ties it to others: it is not sent. Items of
+    /// types that this crate knows keep it as their
+    /// [client's id](crate::Item::with_client_id), so that they are shown under it as before; a local
+    /// shell call or output that is paired by it has it as its `call_id` then.
     RemoveItemId(Target),
     /// The item is of a type, or in a form, that the server does not take: it goes.
     RemoveItem(Target),
     /// The server does not know the type of some item, and does not say of which: all go that are
     /// not messages, reasoning, or function calls and their outputs.
     RemoveUncommonItems,
-    /// A field or a part of an item is not wanted: it is not sent.
+    /// A field or a part of an item is not wanted: it is not sent. An item that cannot be without it
+    /// (its type, its call id, the last part of a message) goes; an output keeps a short text in the
+    /// place of its last part.
     RemoveField {
         /// The items.
         target: Target,
@@ -49,7 +58,8 @@ pub enum Remedy {
         /// `content[0].detail`).
         path: String,
     },
-    /// A text is too long: its middle is cut out, so that at most `max_bytes` are left.
+    /// A text is too long: its middle is cut out, so that at most `max_bytes` are left. Of a `name`
+    /// the beginning is left, for the mark of a cut has no place in it.
     ShortenField {
         /// The items.
         target: Target,
