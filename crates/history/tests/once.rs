@@ -148,3 +148,11 @@ fn an_output_is_cut_when_it_is_recorded_and_the_one_given_stays_whole() {
     whole.extend([Item::function_call("c", "tool", "{}"), full.clone()]);
     assert_eq!(whole.get(1), Some(&full));
 }
+
+#[test]
+fn threads_may_share_it() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<History>();
+    is_shared::<longhaul_history::Prompt>();
+    is_shared::<Item>();
+}

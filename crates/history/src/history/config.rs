@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::tokens::{Estimator, TokenCounter};
-use crate::truncate::OutputLimits;
+use crate::truncate::{OutputLimits, output_item};
 use crate::{Item, WireFormat};
 
 /// How a conversation is kept. Part of no item: the same items under the same configuration give
@@ -24,6 +24,15 @@ pub struct HistoryConfig {
     /// cut by [`normalise`](super::History::normalise), or removed where it cannot be. Default:
     /// [`MAX_ITEM_BYTES`].
     pub max_item_bytes: usize,
+}
+
+impl HistoryConfig {
+    /// `item`, cut to the limits if it is an output.
+    pub(super) fn limited(&self, item: Item) -> Item {
+        let limits = self.output_limits.as_ref().filter(|_| item.kind().is_output());
+        let count = |text: &str| self.counter.count_text(text);
+        limits.and_then(|limits| output_item(&item, limits, &count)).unwrap_or(item)
+    }
 }
 
 /// The longest text that OpenAI takes in one field: 10 MiB. Its server says so in the error

@@ -1,10 +1,11 @@
 //! Changes of what was recorded, for compaction, undo and forks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::pairing::{OpenCall, Pairing, is_kept};
+use super::open_calls::OpenCalls;
+use super::pairing::{FlawKind, Pairing, is_kept};
 use super::rebuild::{Edit, Rebuild};
 use super::segment::Entry;
 use super::{History, Repair, RepairKind, State};
@@ -40,20 +41,20 @@ impl EditError {
 }
 
 impl History {
-    /// Removes the oldest item, `count` times; with a call its output goes too, and counts with it.
-    /// Says how many items are gone.
+    /// Removes the oldest item, `count` times; with a call its output goes too, and counts with it, as
+    /// does with an output the call that stands behind it. Says how many items are gone.
     ///
     /// What is left is as well paired as it was. Costs what is removed, the distance to the outputs
     /// of removed calls, and a pointer per 64 KiB that stay; no item is encoded again.
     pub fn remove_oldest(&mut self, count: usize) -> usize {
-        let (frontier, outputs) = oldest(&self.0, count);
+        let (frontier, counterparts) = oldest(&self.0, count);
         let mut rebuild = Rebuild::keeping(&self.0, 0);
         rebuild.remove(0..frontier);
         let mut at = frontier;
-        for output in outputs {
-            rebuild.keep(at..output);
-            rebuild.remove(output..output + 1);
-            at = output + 1;
+        for index in counterparts {
+            rebuild.keep(at..index);
+            rebuild.remove(index..index + 1);
+            at = index + 1;
         }
         let before = self.len();
         rebuild.keep(at..before);
@@ -132,7 +133,7 @@ impl History {
         let entries = self.0.segments.entries(range.clone());
         let edited = (range.start..).zip(entries).filter_map(|(index, entry)| {
             let (item, count) = entry.item.edit_images(edit)?;
-            Some((index, item, count))
+            Some((index, self.0.config.limited(item), count))
         });
         let mut images = 0;
         let edits = edited.map(|(index, item, count)| {
@@ -163,10 +164,28 @@ impl History {
         }
     }
 
-    /// Puts a conversation in the place of this one, and looks at each of its items.
+    /// Puts a conversation in the place of this one, and looks at each of its items. Images that are
+    /// left out are not told of again.
     fn look_anew(&mut self, rebuild: Rebuild) {
-        let pairing = Pairing::of(rebuild.items(), &self.0.config);
+        let mut pairing = Pairing::of(rebuild.items(), &self.0.config);
+        if pairing.flaws().iter().any(|flaw| flaw.kind == FlawKind::ImageLeftOut) {
+            let told = self.told_images();
+            let is_told =
+                |index| rebuild.item(index).is_some_and(|it| told.contains(&it.address()));
+            pairing.forget_if(|flaw| flaw.kind == FlawKind::ImageLeftOut && is_told(flaw.index));
+        }
         self.replace(rebuild, pairing);
+    }
+
+    /// The items with images that [`normalise`](Self::normalise) has reported.
+    fn told_images(&self) -> HashSet<usize> {
+        let mut told: HashSet<usize> =
+            self.iter().filter(|item| item.has_images()).map(Item::address).collect();
+        let flaws = self.0.pairing.flaws().iter();
+        for flaw in flaws.filter(|flaw| flaw.kind == FlawKind::ImageLeftOut) {
+            self.get(flaw.index).map(|item| told.remove(&item.address()));
+        }
+        told
     }
 
     pub(super) fn replace(&mut self, rebuild: Rebuild, pairing: Pairing) {
@@ -174,55 +193,67 @@ impl History {
     }
 }
 
-/// How many items at the beginning go if the oldest is removed `count` times, and the outputs behind
-/// them that go with their calls.
+/// How many items at the beginning go if the oldest is removed `count` times, and the items behind
+/// them that go with their counterparts.
 fn oldest(state: &State, count: usize) -> (usize, Vec<usize>) {
     let len = state.segments.len();
-    let (mut walk, mut steps, mut frontier) = (Walk::default(), 0, 0);
+    let mut walk = Walk { unanswered: state.pairing.open().clone(), ..Walk::default() };
+    let (mut steps, mut frontier, mut behind) = (0, 0, Vec::new());
     for (index, entry) in state.segments.entries(0..len).enumerate() {
-        if steps == count && !walk.waits(state, frontier) {
+        if steps == count && !walk.waits(frontier) {
             break;
         }
         let is_oldest = steps < count;
-        let goes_with_its_call =
+        let goes_along =
             is_kept(&entry.item, &state.config) && walk.pass(&entry.item, index, is_oldest);
         if is_oldest {
-            steps += usize::from(!goes_with_its_call);
+            steps += usize::from(!goes_along);
             frontier = index + 1;
-        } else if goes_with_its_call {
-            walk.outputs.push(index);
+        } else if goes_along {
+            behind.push(index);
         }
     }
-    (frontier, walk.outputs)
+    (frontier, behind)
 }
 
-/// The calls on the way from the oldest item, and which of them are removed.
+/// The calls on the way from the oldest item.
 #[derive(Default)]
 struct Walk {
-    open: Vec<(OpenCall, bool)>,
-    outputs: Vec<usize>,
+    open: OpenCalls,
+    /// Those of them that are removed.
+    removed: BTreeSet<usize>,
+    /// The calls of the whole conversation that have no output, or none behind them.
+    unanswered: OpenCalls,
+    /// Those of them that go with an output before them.
+    called_too_late: BTreeSet<usize>,
 }
 
 impl Walk {
-    /// Whether `item` is the output of a removed call.
-    fn pass(&mut self, item: &Item, index: usize, is_removed: bool) -> bool {
+    /// Whether `item` goes because its counterpart does. `is_oldest`: it goes anyway.
+    fn pass(&mut self, item: &Item, index: usize, is_oldest: bool) -> bool {
         match item.call_role() {
+            Some(CallRole::Call(..)) if self.called_too_late.remove(&index) => true,
             Some(CallRole::Call(kind, call_id)) => {
-                let call = OpenCall { index, kind, call_id: call_id.into() };
-                self.open.push((call, is_removed));
+                self.open.push(index, kind, call_id);
+                if is_oldest {
+                    self.removed.insert(index);
+                }
                 false
             }
             Some(CallRole::Output(..)) => {
-                let answered = self.open.iter().rposition(|(call, _)| call.is_answered_by(item));
-                answered.is_some_and(|position| self.open.remove(position).1)
+                let answered = self.open.take_last(item);
+                if answered.is_none() && is_oldest {
+                    self.called_too_late.extend(self.unanswered.take_first(item, index));
+                }
+                answered.is_some_and(|call| self.removed.remove(&call))
             }
             None => false,
         }
     }
 
-    /// Whether a removed call has an output that is still to come.
-    fn waits(&self, state: &State, frontier: usize) -> bool {
-        let unanswered = state.pairing.open().iter().filter(|call| call.index < frontier).count();
-        self.open.iter().filter(|(_, is_removed)| *is_removed).count() > unanswered
+    /// Whether a counterpart of something removed is still to come.
+    fn waits(&self, frontier: usize) -> bool {
+        let never_answered = self.unanswered.count_before(frontier);
+        self.removed.len() > never_answered || !self.called_too_late.is_empty()
     }
 }

@@ -3,6 +3,7 @@
 mod config;
 mod edit;
 mod mend;
+mod open_calls;
 mod pairing;
 mod persistent;
 mod prompt;
@@ -11,6 +12,7 @@ mod repair;
 mod segment;
 mod segments;
 mod shorten;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -24,7 +26,6 @@ use segment::Entry;
 use segments::Segments;
 use totals::Totals;
 
-use crate::truncate::output_item;
 use crate::{Item, WireFormat};
 
 pub use config::{HistoryConfig, MAX_ITEM_BYTES};
@@ -113,22 +114,21 @@ impl History {
     /// changed: it holds the full output, for the log and for those who watch.
     pub fn record(&mut self, item: Item) {
         let state = Arc::make_mut(&mut self.0);
-        let item = state.cut(item);
+        let item = state.config.limited(item);
         state.pairing.note(&item, state.segments.len(), &state.config);
         state.push(item);
     }
 
-    /// Records an output right after the call that it answers: the first call since the
-    /// last user message with its id and of a matching kind that has no output yet (else the nearest
-    /// before), so that outputs which come in the order of their calls find them even where calls
-    /// share an id. Where there is none, the output is appended, and the
+    /// Records an output right after the call that it answers: the first call since the current turn
+    /// began with its id and of a matching kind that has no output yet (else the nearest before), so
+    /// that outputs which come in the order of their calls find them even where calls share an id. Where there is none, the output is appended, and the
     /// next [`normalise`](Self::normalise) removes and reports it.
     ///
     /// Costs what stands behind the call. The output is cut as [`record`](Self::record) does.
     pub fn record_output(&mut self, output: Item) {
         let state = Arc::make_mut(&mut self.0);
-        let output = state.cut(output);
-        let from = state.last_user_message.unwrap_or(0);
+        let output = state.config.limited(output);
+        let from = state.turn.map_or(0, |turn| turn.index);
         let is_kept = is_kept(&output, &state.config);
         match is_kept.then(|| state.pairing.answer(&output, from)).flatten() {
             Some(call) => state.insert(call + 1, output),
@@ -216,7 +216,7 @@ impl History {
     }
 
     /// Writes items in another format from now on, those that stand too. Each segment is encoded
-    /// once for each format, and remembers it: going back costs a pointer per 64 KiB.
+    /// once for each format, and remembers it: going back costs a pointer for each.
     ///
     /// Where the new format leaves images out that the old one sent, the next
     /// [`normalise`](Self::normalise) reports it.
@@ -225,12 +225,14 @@ impl History {
             return;
         }
         let state = Arc::make_mut(&mut self.0);
+        let sent_images = state.config.format.images;
         let config = HistoryConfig { format, ..(*state.config).clone() };
         state.segments = state.segments.encoded_as(Encoding::of(&config));
         state.config = Arc::new(config);
         state.turn = state.turn.map(|turn| state.mark(turn.index));
-        state.pairing.forget(FlawKind::ImageLeftOut);
-        if !format.images {
+        if format.images {
+            state.pairing.forget_if(|flaw| flaw.kind == FlawKind::ImageLeftOut);
+        } else if sent_images {
             self.flag_images();
         }
     }
@@ -248,13 +250,6 @@ impl History {
 }
 
 impl State {
-    /// `item`, cut to the limits if it is an output.
-    fn cut(&self, item: Item) -> Item {
-        let limits = self.config.output_limits.as_ref().filter(|_| item.kind().is_output());
-        let count = |text: &str| self.config.counter.count_text(text);
-        limits.and_then(|limits| output_item(&item, limits, &count)).unwrap_or(item)
-    }
-
     fn push(&mut self, item: Item) {
         let mut entry = Entry::new(item);
         let index = self.segments.len();

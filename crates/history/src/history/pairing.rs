@@ -1,29 +1,23 @@
 //! What of a conversation waits for something, or is in the way: kept as items are recorded.
 
 use super::config::HistoryConfig;
-use super::shorten::can_shorten;
+use super::open_calls::OpenCalls;
+use super::sound::{is_oversize, sound};
 use crate::item::CallRole;
-use crate::{CallKind, Item, ItemKind, Role};
+use crate::{Item, ItemKind, Role};
 
 /// The calls that wait for an output, the reasoning that waits for what it led to, and the items
 /// that cannot be sent as they are.
 ///
-/// All lists are short: in a well-formed conversation they are empty, and while a response's
-/// tools run they hold its calls.
+/// All of it is short: in a well-formed conversation there is nothing, and while a response's tools
+/// run there are its calls.
 #[derive(Clone, Default)]
 pub(super) struct Pairing {
-    open: Vec<OpenCall>,
+    open: OpenCalls,
     /// Reasoning that nothing which decides about it has come behind yet.
     trailing: Vec<usize>,
     /// In the order of their items.
     flaws: Vec<Flaw>,
-}
-
-#[derive(Clone)]
-pub(super) struct OpenCall {
-    pub(super) index: usize,
-    pub(super) kind: CallKind,
-    pub(super) call_id: Box<str>,
 }
 
 /// Why an item cannot be sent as it is.
@@ -49,13 +43,6 @@ pub(super) enum FlawKind {
     ImageLeftOut,
 }
 
-impl OpenCall {
-    pub(super) fn is_answered_by(&self, output: &Item) -> bool {
-        matches!(output.call_role(), Some(CallRole::Output(kind, call_id))
-            if *self.call_id == *call_id && self.kind.is_answered_by(kind))
-    }
-}
-
 impl Pairing {
     /// What is to be known of these items.
     pub(super) fn of<'a>(items: impl Iterator<Item = &'a Item>, config: &HistoryConfig) -> Self {
@@ -78,9 +65,9 @@ impl Pairing {
         }
         match item.call_role() {
             Some(CallRole::Call(kind, call_id)) => {
-                self.open.push(OpenCall { index, kind, call_id: call_id.into() });
+                self.open.push(index, kind, call_id);
             }
-            Some(CallRole::Output(..)) if self.answer_last(item).is_none() => {
+            Some(CallRole::Output(..)) if self.open.take_last(item).is_none() => {
                 self.flaws.push(Flaw { index, kind: FlawKind::Unanswerable });
                 return;
             }
@@ -109,33 +96,23 @@ impl Pairing {
         self.flaws.insert(at, flaw);
     }
 
-    /// Forgets the flaws of one kind.
-    pub(super) fn forget(&mut self, kind: FlawKind) {
-        self.flaws.retain(|flaw| flaw.kind != kind);
+    /// Forgets some flaws.
+    pub(super) fn forget_if(&mut self, is_forgotten: impl Fn(&Flaw) -> bool) {
+        self.flaws.retain(|flaw| !is_forgotten(flaw));
     }
 
     /// Settles the first open call from index `from` on that `output` answers, else the nearest
     /// before, and says where it is. Outputs are given in the order of their calls, so that calls of
     /// one response may share an id; `from` keeps those of earlier turns out.
     pub(super) fn answer(&mut self, output: &Item, from: usize) -> Option<usize> {
-        let is_meant = |call: &OpenCall| call.index >= from && call.is_answered_by(output);
-        match self.open.iter().position(is_meant) {
-            Some(answered) => Some(self.open.remove(answered).index),
-            None => self.answer_last(output),
-        }
-    }
-
-    /// Settles the nearest open call before the end that `output`, which follows it, answers.
-    fn answer_last(&mut self, output: &Item) -> Option<usize> {
-        let answered = self.open.iter().rposition(|call| call.is_answered_by(output))?;
-        Some(self.open.remove(answered).index)
+        self.open.take_first(output, from).or_else(|| self.open.take_last(output))
     }
 
     /// An output was inserted at `index`, behind its call.
     pub(super) fn note_inserted(&mut self, output: &Item, index: usize, config: &HistoryConfig) {
-        let open = self.open.iter_mut().map(|call| &mut call.index);
+        self.open.shift(index);
         let flaws = self.flaws.iter_mut().map(|flaw| &mut flaw.index);
-        for later in open.chain(&mut self.trailing).chain(flaws).filter(|i| **i >= index) {
+        for later in flaws.chain(&mut self.trailing).filter(|i| **i >= index) {
             *later += 1;
         }
         for kind in content_flaws(output, config) {
@@ -148,8 +125,8 @@ impl Pairing {
         self.open.is_empty() && self.trailing.is_empty() && self.flaws.is_empty()
     }
 
-    /// The calls without an output, in order.
-    pub(super) fn open(&self) -> &[OpenCall] {
+    /// The calls without an output.
+    pub(super) fn open(&self) -> &OpenCalls {
         &self.open
     }
 
@@ -167,15 +144,15 @@ impl Pairing {
 /// The calls that have an output, each with it, as indexes; in the order of the outputs. `items` are
 /// those of a normalised conversation: others may not be kept.
 pub(super) fn pairs<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<(usize, usize)> {
-    let mut waiting = Pairing::default();
+    let mut waiting = OpenCalls::default();
     let mut pairs = Vec::new();
     for (index, item) in items.enumerate() {
         match item.call_role() {
             Some(CallRole::Call(kind, call_id)) => {
-                waiting.open.push(OpenCall { index, kind, call_id: call_id.into() });
+                waiting.push(index, kind, call_id);
             }
             Some(CallRole::Output(..)) => {
-                pairs.extend(waiting.answer_last(item).map(|call| (call, index)));
+                pairs.extend(waiting.take_last(item).map(|call| (call, index)));
             }
             None => {}
         }
@@ -192,17 +169,10 @@ fn content_flaws(item: &Item, config: &HistoryConfig) -> impl Iterator<Item = Fl
     [oversize, unreadable, left_out].into_iter().flatten()
 }
 
-/// Whether a repair leaves the item in its place, as it is or shortened, so that it takes part in
+/// Whether a repair leaves the item in its place, as it is or changed, so that it takes part in
 /// pairing and may follow reasoning.
 pub(super) fn is_kept(item: &Item, config: &HistoryConfig) -> bool {
-    !item.is_incomplete()
-        && (!is_oversize(item, config) || can_shorten(item, config.max_item_bytes))
-}
-
-fn is_oversize(item: &Item, config: &HistoryConfig) -> bool {
-    item.json().len() > config.max_item_bytes
-        && !item.has_images()
-        && item.kind() != ItemKind::GhostSnapshot
+    sound(item, config).is_some()
 }
 
 /// Whether the model made the item, so that reasoning may have led to it.

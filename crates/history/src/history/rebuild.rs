@@ -26,6 +26,8 @@ pub(super) struct Rebuild {
     new: Segments,
     /// The next item begins a turn.
     starts_turn: bool,
+    /// Turns begin where they are marked, not with each message of the user.
+    is_marked: bool,
 }
 
 impl Rebuild {
@@ -33,7 +35,8 @@ impl Rebuild {
     pub(super) fn keeping(state: &State, kept: usize) -> Self {
         let mut new = state.segments.clone();
         new.truncate(kept);
-        Self { old: state.segments.clone(), new, starts_turn: false }
+        let is_marked = state.is_marked;
+        Self { old: state.segments.clone(), new, starts_turn: false, is_marked }
     }
 
     /// All items, some of them edited.
@@ -81,13 +84,19 @@ impl Rebuild {
 
     /// An item comes next that was not there before.
     pub(super) fn push(&mut self, entry: Entry) {
-        let starts_turn = std::mem::take(&mut self.starts_turn) || entry.starts_turn;
+        let is_start = entry.starts_turn || (entry.is_user_message && !self.is_marked);
+        let starts_turn = std::mem::take(&mut self.starts_turn) || is_start;
         self.new.push(Entry { starts_turn, ..entry });
     }
 
     /// The items of the conversation so far.
     pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
         self.new.entries(0..self.new.len()).map(|entry| &entry.item)
+    }
+
+    /// The item at `index` of the conversation so far.
+    pub(super) fn item(&self, index: usize) -> Option<&Item> {
+        self.new.get(index).map(|entry| &entry.item)
     }
 
     /// The conversation, and whether the item that is recorded next begins a turn.

@@ -1,13 +1,15 @@
 //! Broken history becomes valid history and a list of what that took.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use super::State;
-use super::pairing::{Flaw, FlawKind, OpenCall, is_kept};
+use super::open_calls::OpenCalls;
+use super::pairing::{Flaw, FlawKind, is_kept};
 use super::rebuild::{Edit, Rebuild};
-use super::shorten::shorten;
+use super::sound::sound;
 use crate::item::CallRole;
 use crate::{CallKind, CallOutput, Item};
 
@@ -43,7 +45,8 @@ pub enum RepairKind {
     DuplicateOutput,
     /// An output stood before its call; it was moved behind it.
     OutputBeforeCall,
-    /// A call or an output had no id, or lacked another part that it must have; it was removed.
+    /// An item could not be understood by any server, and was removed: a call or an output with an
+    /// empty id or none, an item without a part that its type must have, or without a type.
     IncompleteItem,
     /// Reasoning was followed by nothing of the model's, which servers refuse; it was removed.
     UnfollowedReasoning,
@@ -83,14 +86,14 @@ struct Plan<'a> {
     edits: BTreeMap<usize, Edit>,
     repairs: Vec<Repair>,
     /// The calls that are still without an output.
-    open: Vec<&'a OpenCall>,
+    open: OpenCalls,
 }
 
 type Calls<'a> = HashMap<&'a str, Vec<CallKind>>;
 
 impl<'a> Plan<'a> {
     fn of(state: &'a State) -> Self {
-        let open = state.pairing.open().iter().collect();
+        let open = state.pairing.open().clone();
         Self { state, edits: BTreeMap::new(), repairs: Vec::new(), open }
     }
 
@@ -135,10 +138,10 @@ impl<'a> Plan<'a> {
         };
         let instead = match kind {
             FlawKind::ImageLeftOut => return,
-            FlawKind::Oversize => shorten(item, self.state.config.max_item_bytes),
-            FlawKind::UnreadableImage => item.without_unreadable_images().map(|(item, _)| item),
+            FlawKind::Oversize | FlawKind::UnreadableImage => sound(item, &self.state.config),
             _ => None,
         };
+        let instead = instead.map(Cow::into_owned);
         let edit = self.edit(index);
         edit.is_removed = instead.is_none();
         edit.instead = instead;
@@ -166,9 +169,7 @@ impl<'a> Plan<'a> {
 
     /// Gives the output at `index` to the first call behind it that waits for it, if there is one.
     fn place_output(&mut self, output: &'a Item, index: usize, called: &Calls<'_>) -> RepairKind {
-        let waits = |call: &&OpenCall| call.index > index && call.is_answered_by(output);
-        if let Some(position) = self.open.iter().position(waits) {
-            let call = self.open.remove(position).index;
+        if let Some(call) = self.open.take_first(output, index) {
             let changed = self.edit(index).instead.take();
             self.edit(call).behind = Some(changed.unwrap_or_else(|| output.clone()));
             return RepairKind::OutputBeforeCall;
@@ -192,9 +193,11 @@ impl<'a> Plan<'a> {
     }
 
     fn answer_open_calls(&mut self) {
-        for call in std::mem::take(&mut self.open) {
-            self.report(RepairKind::MissingOutput, call.index);
-            self.edit(call.index).behind = Some(aborted(call.kind, &call.call_id));
+        let open: Vec<_> = std::mem::take(&mut self.open).iter().collect();
+        for (index, kind) in open {
+            self.report(RepairKind::MissingOutput, index);
+            let id = self.item(index).and_then(Item::call_id).unwrap_or_default();
+            self.edit(index).behind = Some(aborted(kind, id));
         }
     }
 }

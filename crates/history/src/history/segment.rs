@@ -19,6 +19,9 @@ const FULL_ITEMS: usize = 512;
 /// another begun: the copy would cost more than one more segment does.
 const SHARED_BYTES: usize = 16 * 1024;
 
+/// Or of this many items.
+const SHARED_ITEMS: usize = 64;
+
 /// Some items in a row.
 #[derive(Clone, Default)]
 pub(super) struct Segment {
@@ -97,7 +100,7 @@ impl Segment {
 
     /// Whether it is cheaper to share it than to copy it.
     pub(super) fn is_large(&self, format: WireFormat) -> bool {
-        self.entries.len() >= FULL_ITEMS || self.bytes(format) >= SHARED_BYTES
+        self.entries.len() >= SHARED_ITEMS || self.bytes(format) >= SHARED_BYTES
     }
 
     fn bytes(&self, format: WireFormat) -> usize {

@@ -193,6 +193,9 @@ impl Segments {
 
     /// Puts an item before the one at `index`.
     pub(super) fn insert(&mut self, index: usize, entry: Entry) {
+        if index == self.len() {
+            return self.push(entry);
+        }
         let before = self.clone();
         self.truncate(index);
         self.push(entry);
@@ -202,9 +205,10 @@ impl Segments {
     /// The same items in another encoding. Each segment is encoded once per format, and remembers it.
     pub(super) fn encoded_as(&self, encoding: Encoding) -> Self {
         let mut segments = Self::new(encoding);
-        for placed in self.placed() {
+        for placed in self.closed.iter_range(0..self.closed.len()) {
             segments.share(placed);
         }
+        segments.open.segment = Arc::clone(&self.open.segment);
         segments
     }
 }

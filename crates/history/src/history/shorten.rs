@@ -9,11 +9,7 @@ use crate::{Item, ItemKind};
 /// So often a cut is tried that turns out too long, because its text has much to escape.
 const ATTEMPTS: usize = 8;
 
-pub(super) fn can_shorten(item: &Item, max_bytes: usize) -> bool {
-    shorten(item, max_bytes).is_some()
-}
-
-/// `item` in at most `max_bytes` bytes of JSON; `None` if that cannot be done by cutting its texts.
+/// `item` in at most `max_bytes` bytes of JSON, images left aside; `None` if that cannot be done by cutting its texts.
 ///
 /// The texts of messages and outputs and the input of a free-form call are cut in their middle; the
 /// arguments of a function call, which have to stay JSON, become `{}`.
@@ -23,18 +19,20 @@ pub(super) fn shorten(item: &Item, max_bytes: usize) -> Option<Item> {
         ItemKind::CustomToolCall => "input",
         ItemKind::FunctionCall => {
             let emptied = item.with_field("arguments", |_| Some(r#""{}""#.into()));
-            return emptied.filter(|item| item.json().len() <= max_bytes);
+            return emptied.filter(|item| item.bytes_without_images() <= max_bytes);
         }
         kind if kind.is_output() => "output",
         _ => return None,
     };
-    let mut budget_bytes = max_bytes.checked_sub(item.json().len() - text_bytes(item, field))?;
+    let rest_bytes = item.bytes_without_images().saturating_sub(text_bytes(item, field));
+    let mut budget_bytes = max_bytes.checked_sub(rest_bytes)?;
     for _ in 0..ATTEMPTS {
         let cut = item.with_field(field, |value| cut_texts(value, budget_bytes))?;
-        if cut.json().len() <= max_bytes {
+        let cut_bytes = cut.bytes_without_images();
+        if cut_bytes <= max_bytes {
             return Some(cut);
         }
-        budget_bytes = budget_bytes.saturating_mul(max_bytes) / cut.json().len() * 9 / 10;
+        budget_bytes = budget_bytes.saturating_mul(max_bytes) / cut_bytes * 9 / 10;
     }
     None
 }

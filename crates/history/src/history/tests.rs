@@ -376,3 +376,42 @@ fn an_output_before_its_call_is_moved_behind_it() {
     let duplicate = (RepairKind::DuplicateOutput, Some("a"), 0);
     assert_eq!(kinds(&history.normalise()), [duplicate], "the call has one that is in its place");
 }
+
+#[test]
+fn an_output_finds_its_call_among_calls_of_its_id_though_a_steer_came_between() {
+    let mut history = History::default();
+    history.begin_turn();
+    history.record(Item::user("u"));
+    history.extend([Item::function_call("x", "a", "{}"), Item::function_call("x", "b", "{}")]);
+    history.record(Item::user("steer"));
+    history.record_output(out("x", "of a"));
+    history.record_output(out("x", "of b"));
+    let expected = ["user:u", "call:x", "out:x=of a", "call:x", "out:x=of b", "user:steer"];
+    assert_eq!(texts(&history.prompt(ReasoningFilter::CurrentTurn)), expected);
+}
+
+#[test]
+fn switching_formats_leaves_no_crumbs() {
+    let mut history = History::default();
+    for number in 0..400 {
+        let format =
+            if number % 2 == 0 { WireFormat::with_item_ids() } else { WireFormat::default() };
+        history.set_format(format);
+        history.record(Item::assistant(format!("{number}")));
+    }
+    assert!(places(&history.prompt(ReasoningFilter::KeepAll)).len() < 10);
+}
+
+#[test]
+fn outputs_that_are_recorded_behind_their_calls_lie_as_densely_as_any() {
+    let mut appended = History::default();
+    let mut recorded = History::default();
+    for _ in 0..2_000 {
+        appended.extend([call("c"), out("c", "output")]);
+        recorded.record(call("c"));
+        recorded.record_output(out("c", "output"));
+    }
+    let filter = ReasoningFilter::KeepAll;
+    let runs = |history: &History| places(&history.prompt(filter)).len();
+    assert_eq!(runs(&recorded), runs(&appended));
+}

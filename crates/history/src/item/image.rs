@@ -44,7 +44,9 @@ pub(super) fn has_images(kind: ItemKind, json: &str) -> bool {
     let Some(field) = parts_field(kind) else {
         return false;
     };
-    let is_possible = memmem::find(json.as_bytes(), IMAGE.as_bytes()).is_some();
+    // The name may be written with escapes.
+    let holds = |word: &[u8]| memmem::find(json.as_bytes(), word).is_some();
+    let is_possible = holds(IMAGE.as_bytes()) || holds(b"\\u");
     is_possible && images(json, field).next().is_some()
 }
 
@@ -98,6 +100,14 @@ impl Item {
         self.edit_images_where(&ImageEdit::replace(UNREADABLE), is_unreadable)
     }
 
+    /// The length of its JSON, images left aside.
+    pub(crate) fn bytes_without_images(&self) -> usize {
+        let field = parts_field(self.kind()).filter(|_| self.has_images());
+        let image_bytes =
+            field.map_or(0, |field| images(&self.text(), field).map(str::len).sum::<usize>());
+        self.json().len().saturating_sub(image_bytes)
+    }
+
     /// Whether one of its images is of a type that no model reads.
     pub(crate) fn has_unreadable_images(&self) -> bool {
         let field = parts_field(self.kind()).filter(|_| self.has_images());
@@ -132,14 +142,17 @@ const UNREADABLE: &str = "[image left out: no model reads this type]";
 /// What models read, as the providers' documents list it.
 const READABLE: [&str; 5] = ["image/png", "image/jpeg", "image/jpg", "image/webp", "image/gif"];
 
-/// Whether an image is inline data of another type than models read, or of no length.
+/// Whether an image is inline data of another type than models read, or nothing at all.
 fn is_unreadable(part: &str) -> bool {
     let Some(url) = part_field(part, "image_url") else {
         return false;
     };
-    let Some((media_type, data)) = url.strip_prefix("data:").and_then(|data| data.split_once(','))
-    else {
-        return false;
+    let is_inline = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+    if !is_inline {
+        return url.is_empty();
+    }
+    let Some((media_type, data)) = url[5..].split_once(',') else {
+        return true;
     };
     let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
     data.is_empty() || !READABLE.contains(&&*media_type)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::json::{self, RawObject};
+use crate::json;
 
 /// The type of an item. Types that this crate does not know are [`ItemKind::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -206,21 +206,26 @@ impl ItemKind {
     }
 }
 
-/// Whether an item of kind [`ItemKind::Other`] calls itself a call or an output. It is not one, for
-/// it lacks what they must have; but a server would look for its counterpart, and refuse.
-pub(super) fn calls_itself_a_call_or_output(json: &str) -> bool {
-    let types = json::fields(json).into_iter().flatten().filter(|(key, _)| key == "type");
-    let mut names = types.filter_map(|(_, name)| json::string(name));
-    names.any(|name| CALLS_AND_OUTPUTS.contains(&&*name))
+/// Whether an item of kind [`ItemKind::Other`] has no type, or one that it does not fit. Of a call
+/// or an output a server would look for the counterpart, and refuse.
+pub(super) fn is_nameless_or_known(json: &str) -> bool {
+    let mut names = type_names(json).peekable();
+    names.peek().is_none() || names.any(|name| name == "message" || is_call_or_output(&name))
 }
 
 /// Whether an item of kind [`ItemKind::Other`] calls itself a call that a client answers.
 pub(super) fn calls_itself_a_call(json: &str) -> bool {
-    let Some(object) = RawObject::parse(json) else {
-        return false;
-    };
-    let is_output = object.field("type").is_some_and(|name| name.ends_with("_output\""));
-    calls_itself_a_call_or_output(json) && !is_output
+    type_names(json).any(|name| is_call_or_output(&name) && !name.ends_with("_output"))
+}
+
+/// The values of the field `type`, which may stand in it twice, that are text.
+fn type_names(json: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let types = json::fields(json).into_iter().flatten().filter(|(key, _)| key == "type");
+    types.filter_map(|(_, name)| json::string(name))
+}
+
+fn is_call_or_output(name: &str) -> bool {
+    CALLS_AND_OUTPUTS.contains(&name)
 }
 
 const CALLS_AND_OUTPUTS: [&str; 6] = [

@@ -116,7 +116,7 @@ impl Item {
         }
     }
 
-    /// The item with an id of the client's in the field `client_id`, which no model ever sees: so
+    /// The item with an id of the client's in the field `longhaul_id`, which no model ever sees: so
     /// that an item which its server gave no id is shown under the same id for as long as it is
     /// kept, also after it was read back from a log.
     #[must_use]
@@ -150,11 +150,11 @@ impl Item {
         }
     }
 
-    /// Whether the item calls itself a call or an output, and lacks an id or another part that it must
+    /// Whether the item has no type, or is of a known one and lacks an id or another part that it must
     /// have: no server could make sense of it, so it has no wire form.
     pub(crate) fn is_incomplete(&self) -> bool {
         match self.kind() {
-            ItemKind::Other => kind::calls_itself_a_call_or_output(&self.text()),
+            ItemKind::Other => kind::is_nameless_or_known(&self.text()),
             kind => (kind.call().is_some() || kind.is_output()) && self.call_id().is_none(),
         }
     }
@@ -172,7 +172,7 @@ impl Item {
 
     /// Appends the form that goes to a model, and says whether there is one.
     ///
-    /// Known types lose their `id` (unless `format` keeps ids), their `client_id`, null fields, images
+    /// Known types lose their `id` (unless `format` keeps ids), null fields, images
     /// (unless `format` takes them; a text stands in their place), and what a server
     /// reports but does not take back (`status` of messages, reasoning and functions, `annotations`
     /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. A ghost snapshot,
@@ -183,13 +183,18 @@ impl Item {
         wire::encode(self, format, out)
     }
 
+    /// Tells items apart that are equal, and not clones of each other.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     pub(crate) fn call_role(&self) -> Option<CallRole<'_>> {
         self.0.head.call_role()
     }
 }
 
 /// The field of [`Item::with_client_id`].
-const CLIENT_ID: &str = "client_id";
+const CLIENT_ID: &str = "longhaul_id";
 
 fn client_id(json: &str) -> Option<Cow<'_, str>> {
     memmem::find(json.as_bytes(), CLIENT_ID.as_bytes())?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use super::image::{ImageEdit, encode_without_images};
-use super::{Item, ItemKind, Role};
+use super::{CLIENT_ID, Item, ItemKind, Role};
 use crate::json::{self, RawObject};
 
 /// What a provider wants to see of an item.
@@ -59,10 +59,12 @@ pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool
         return false;
     }
     let json = item.text();
-    if item.kind() == ItemKind::Other {
-        out.extend_from_slice(json.as_bytes());
-    } else {
+    if item.kind() != ItemKind::Other {
         encode_known(item, &json, format, out);
+    } else if memmem::find(json.as_bytes(), CLIENT_ID.as_bytes()).is_some() {
+        encode_object(&json, |key, _| key != CLIENT_ID, out);
+    } else {
+        out.extend_from_slice(json.as_bytes());
     }
     true
 }
@@ -94,7 +96,7 @@ fn encode_field(
 ) {
     let kind = item.kind();
     match (key, value) {
-        (_, "null") | ("call_id", "\"\"") | ("client_id", _) => {}
+        (_, "null") | ("call_id", "\"\"") | (CLIENT_ID, _) => {}
         ("id", _) if !keeps_id(item, format) => {}
         ("status", _) if !keeps_status(kind) => {}
         ("success", _) if kind.is_output() => {}
@@ -111,7 +113,7 @@ fn encode_field(
             }
         }
         ("action", action) if kind == ItemKind::LocalShellCall => {
-            writer.field_with(key, |out| encode_without(action, &[], out));
+            writer.field_with(key, |out| encode_object(action, |_, value| value != "null", out));
         }
         (_, raw) => writer.field(key, raw),
     }
@@ -172,22 +174,27 @@ fn encode_parts(parts: &str, out: &mut Vec<u8>) {
         if i > 0 {
             out.push(b',');
         }
-        encode_without(part, &LEFT_OUT, out);
+        encode_part(part, out);
     }
     out.push(b']');
 }
 
-/// An object without nulls and without the fields named; any other value as it is.
-fn encode_without(value: &str, left_out: &[&str], out: &mut Vec<u8>) {
+fn encode_part(part: &str, out: &mut Vec<u8>) {
+    let type_name = RawObject::parse(part).and_then(|part| part.field("type"));
+    let is_text = type_name == Some("\"output_text\"");
+    let is_sent = |key: &str, value: &str| value != "null" && !(is_text && LEFT_OUT.contains(&key));
+    encode_object(part, is_sent, out);
+}
+
+/// An object without the fields that are not to be sent; any other value as it is.
+fn encode_object(value: &str, is_sent: impl Fn(&str, &str) -> bool, out: &mut Vec<u8>) {
     let Some(fields) = json::fields(value) else {
         out.extend_from_slice(value.as_bytes());
         return;
     };
     let mut writer = ObjectWriter::open(out);
-    for (key, value) in fields {
-        if value != "null" && !left_out.contains(&&*key) {
-            writer.field(&key, value);
-        }
+    for (key, value) in fields.filter(|(key, value)| is_sent(key, value)) {
+        writer.field(&key, value);
     }
     writer.close();
 }

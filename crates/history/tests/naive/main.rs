@@ -129,14 +129,19 @@ struct Pair {
 
 impl Default for Pair {
     fn default() -> Self {
-        let mut config = HistoryConfig::default();
-        config.counter = Arc::new(Bytes);
-        let history = History::with_config(config);
-        Self { history, naive: Naive::default(), snapshots: Vec::new() }
+        Self::in_format(WireFormat::default())
     }
 }
 
 impl Pair {
+    fn in_format(format: WireFormat) -> Self {
+        let mut config = HistoryConfig::default();
+        (config.counter, config.format) = (Arc::new(Bytes), format);
+        let mut naive = Naive::default();
+        naive.set_format(format);
+        Self { history: History::with_config(config), naive, snapshots: Vec::new() }
+    }
+
     fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
         let Self { history, naive, snapshots } = self;
         let len = naive.entries.len();
@@ -231,8 +236,8 @@ impl Pair {
     }
 }
 
-fn run(ops: Vec<(Index, Op)>) -> Result<(), TestCaseError> {
-    let mut pairs = vec![Pair::default()];
+fn run(format: WireFormat, ops: Vec<(Index, Op)>) -> Result<(), TestCaseError> {
+    let mut pairs = vec![Pair::in_format(format)];
     for (which, op) in ops {
         let which = which.index(pairs.len());
         if let Op::Fork = op {
@@ -247,8 +252,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
-    fn small_histories(ops in ops(0, 0..40)) {
-        run(ops)?;
+    fn small_histories(format in select(formats()), ops in ops(0, 0..40)) {
+        run(format, ops)?;
     }
 }
 
@@ -256,8 +261,8 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 50, ..ProptestConfig::with_cases(24) })]
 
     #[test]
-    fn histories_of_many_segments(ops in ops(8, 20..60)) {
-        run(ops)?;
+    fn histories_of_many_segments(format in select(formats()), ops in ops(8, 20..60)) {
+        run(format, ops)?;
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) const HEIC: &str = r#"{"type":"input_image","image_url":"data:image/h
 #[derive(Clone, Default)]
 pub(crate) struct Naive {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) format: WireFormat,
+    format: WireFormat,
     is_marked: bool,
     is_pending: bool,
 }
@@ -149,7 +149,7 @@ impl Naive {
 
     pub(crate) fn record_output(&mut self, output: Item) {
         let broken = self.broken();
-        let turn = self.user_messages().last().copied().unwrap_or(0);
+        let turn = self.turn_start().unwrap_or(0);
         let mut calls = (turn..self.entries.len()).chain((0..turn).rev());
         match calls.find(|&call| broken[call] && answers(self.item(call), &output)) {
             Some(call) => {
@@ -242,28 +242,22 @@ impl Naive {
         self.entries = entries;
     }
 
-    /// After an edit, images that are left out are told of again.
-    fn look_anew(&mut self) {
-        for entry in &mut self.entries {
-            entry.is_untold = entry.item.has_images() && !self.format.images;
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.clone().normalise().is_empty()
-    }
-
     pub(crate) fn remove_oldest(&mut self, count: usize) -> usize {
-        let (before, was_settled) = (self.entries.len(), self.is_settled());
+        let before = self.entries.len();
         for _ in 0..count.min(before) {
-            let output = self.partners().first().copied().flatten();
+            if self.entries.is_empty() {
+                break;
+            }
+            let broken = self.broken();
+            let is_called_too_late = |call: &usize| {
+                broken[0] && broken[*call] && answers(self.item(*call), self.item(0))
+            };
+            let too_late = (1..self.entries.len()).find(is_called_too_late);
+            let counterpart = self.partners()[0].or(too_late);
             self.edit(|index, entry| {
-                let is_gone = index == 0 || output == Some(index);
+                let is_gone = index == 0 || counterpart == Some(index);
                 if is_gone { vec![] } else { vec![entry.clone()] }
             });
-        }
-        if !was_settled {
-            self.look_anew();
         }
         before - self.entries.len()
     }
@@ -278,14 +272,18 @@ impl Naive {
         }
         let kept: Vec<Entry> = self.entries.drain(count..).collect();
         let starts_turn = self.entries.iter().any(|entry| entry.starts_turn);
-        self.entries = items.into_iter().map(plain).collect();
+        let new = |item: Item| Entry {
+            starts_turn: !self.is_marked && is_user(&item),
+            is_untold: item.has_images() && !self.format.images,
+            item,
+        };
+        self.entries = items.into_iter().map(new).collect();
         self.is_pending |= starts_turn && kept.is_empty();
         let new = self.entries.len();
         self.entries.extend(kept);
         if let Some(first) = self.entries.get_mut(new) {
             first.starts_turn |= starts_turn;
         }
-        self.look_anew();
         Ok(())
     }
 
@@ -316,7 +314,6 @@ impl Naive {
     fn cut(&mut self, len: usize) -> usize {
         let removed = self.entries.len() - len;
         self.entries.truncate(len);
-        self.look_anew();
         removed
     }
 
@@ -326,10 +323,8 @@ impl Naive {
             for image in [PNG, HEIC] {
                 images += count(&entry.item, image);
                 entry.item = without(&entry.item, image, "gone");
+                entry.is_untold &= entry.item.has_images();
             }
-        }
-        if images > 0 {
-            self.look_anew();
         }
         images
     }
@@ -344,16 +339,15 @@ impl Naive {
             let is_gone = entry.item.kind() == ItemKind::Reasoning;
             if is_gone { vec![] } else { vec![entry.clone()] }
         });
-        if !repairs.is_empty() {
-            self.look_anew();
-        }
         repairs
     }
 
     pub(crate) fn set_format(&mut self, format: WireFormat) {
-        if format != self.format {
-            self.format = format;
-            self.look_anew();
+        let is_news = self.format.images && !format.images;
+        self.format = format;
+        for entry in &mut self.entries {
+            entry.is_untold &= !format.images;
+            entry.is_untold |= is_news && entry.item.has_images();
         }
     }
 
