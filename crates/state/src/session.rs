@@ -1,11 +1,12 @@
 //! What a session knows, for as long as it lives.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
-use longhaul_transport::RateLimits;
+use longhaul_transport::{RateLimits, Request};
 
 use crate::ContextMessages;
 use crate::protocol::{Settings, SettingsUpdate};
@@ -28,6 +29,8 @@ struct Inner {
     usage: Option<TokenUsageInfo>,
     rate_limits: Option<RateLimits>,
     models: BTreeMap<String, Remembered>,
+    /// The model that was asked last, and the tokens that its request was counted for.
+    asked: Option<(String, u64)>,
 }
 
 /// What a session met with at a model.
@@ -37,6 +40,8 @@ struct Remembered {
     window: Option<u64>,
     /// The user was told that the window is assumed.
     told: bool,
+    /// How far counts of tokens are off for it.
+    calibration: Calibration,
 }
 
 impl SessionState {
@@ -49,6 +54,7 @@ impl SessionState {
             usage: None,
             rate_limits: None,
             models: BTreeMap::new(),
+            asked: None,
         }))
     }
 
@@ -111,9 +117,33 @@ impl SessionState {
         self.lock().history.clone()
     }
 
+    /// Takes note of what is about to be asked, so that the usage that its server reports shows how
+    /// far the counts of tokens are off.
+    pub fn note_request(&self, request: &Request) {
+        let counter = Arc::clone(&self.lock().history.config().counter);
+        let tokens = request.estimate_tokens(&*counter);
+        self.lock().asked = Some((request.model.clone(), tokens));
+    }
+
+    /// How far counts of tokens are off for `model`, as far as its server has reported its own.
+    pub fn calibration(&self, model: &str) -> Calibration {
+        self.lock().models.get(model).map(|it| it.calibration).unwrap_or_default()
+    }
+
+    /// Tokens of the conversation, as the server of `model` is expected to count them.
+    pub fn context_tokens(&self, model: &str) -> u64 {
+        let tokens = self.lock().history.tokens();
+        self.calibration(model).apply(tokens)
+    }
+
     /// Takes the usage of a response into account.
     pub fn record_usage(&self, usage: TokenUsage, model_context_window: Option<u64>) {
         let mut inner = self.lock();
+        if let Some((model, tokens)) = inner.asked.take()
+            && let Some(remembered) = inner.remember(&model)
+        {
+            remembered.calibration.observe(tokens, usage.input);
+        }
         let info = inner.usage.get_or_insert_default();
         info.record(usage, model_context_window);
     }
@@ -188,6 +218,29 @@ mod tests {
         assert_eq!(learned(&fork), [Some(5), None, None]);
         let warnings = ["a", "b", "c", "c"].map(|model| state.take_window_warning(model));
         assert_eq!(warnings, [true, false, true, false]);
+    }
+
+    #[test]
+    fn the_counts_of_a_model_follow_what_its_server_reports() {
+        let state = SessionState::new(History::default(), Settings::new("a"));
+        state.record([Item::user("some words ".repeat(1_000))]);
+        let (filter, format) = (ReasoningFilter::default(), WireFormat::default());
+        let counted = state.context_tokens("a");
+        for _ in 0..16 {
+            let mut request = Request::new("a", state.prompt(filter, format).0);
+            request.instructions = Some("be brief ".repeat(500).into());
+            let tokens = request.estimate_tokens(&*state.history().config().counter);
+            assert!(tokens > counted + 500, "instructions count: {tokens} of {counted}");
+            state.note_request(&request);
+            let usage = TokenUsage { input: tokens * 3 / 2, ..TokenUsage::default() };
+            state.record_usage(usage, None);
+            // Nothing was asked: nothing is learned.
+            state.record_usage(TokenUsage { input: 1, ..TokenUsage::default() }, None);
+        }
+        let expected = counted * 3 / 2;
+        assert!(state.context_tokens("a").abs_diff(expected) <= expected / 100);
+        assert_eq!(state.context_tokens("b"), counted);
+        assert_eq!(state.calibration("a").observations(), 16);
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl TaskScope {
         }
         let mut request = self.context.request(prompt, &self.inner.services);
         request.output_schema.clone_from(&self.schema());
+        self.inner.state.note_request(&request);
         request
     }
 

@@ -10,6 +10,7 @@ mod tools;
 
 use std::sync::Arc;
 
+use longhaul_history::tokens::TokenCounter;
 use longhaul_history::{Item, Prompt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -86,6 +87,16 @@ impl Request {
         request.output_schema = None;
         request.task_kind = TaskKind::Compact;
         request
+    }
+
+    /// Tokens of instructions, tools and conversation, by `counter`; those of the conversation were
+    /// counted when it was recorded. What a server adds is not among them: a
+    /// [`Calibration`](longhaul_history::tokens::Calibration) learns that.
+    pub fn estimate_tokens(&self, counter: &dyn TokenCounter) -> u64 {
+        let instructions = self.instructions.as_ref().map(Instructions::as_json);
+        let instructions = instructions.map_or(0, |json| counter.count_json_string(json));
+        let tools = if self.tools.is_empty() { "" } else { self.tools.as_json() };
+        self.input.tokens() + instructions + counter.count_text(tools)
     }
 
     /// What is known of the model.
