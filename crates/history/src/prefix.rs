@@ -14,6 +14,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::truncate::{boundary_after, boundary_before};
+
 /// The fields of a request, beside `input`, that a cached prompt depends on, in the order in which
 /// they are compared. A field that is null is one that is missing.
 ///
@@ -223,12 +225,9 @@ fn difference(place: Place, earlier: &str, later: &str) -> Option<Break> {
 
 /// At most [`EXCERPT_BYTES`] of whole characters around `offset`.
 fn excerpt(text: &str, offset: usize) -> &str {
-    let is_boundary = |at: &usize| text.is_char_boundary(*at);
-    let start = offset.saturating_sub(EXCERPT_BYTES / 2);
-    let start = (start..=text.len()).find(is_boundary).unwrap_or(text.len());
-    let end = offset.saturating_add(EXCERPT_BYTES / 2).min(text.len());
-    let end = (start..=end).rev().find(is_boundary).unwrap_or(start);
-    &text[start..end]
+    let start = boundary_after(text, offset.saturating_sub(EXCERPT_BYTES / 2));
+    let end = boundary_before(text, offset.saturating_add(EXCERPT_BYTES / 2));
+    &text[start..end.max(start)]
 }
 
 impl fmt::Display for Place {

@@ -1,5 +1,7 @@
 //! A server's message, and where in it known words may be looked for.
 
+use crate::truncate::boundary_before;
+
 /// What of a message is read: more than any server's own words, less than a hostile one's.
 const MAX_BYTES: usize = 8 * 1024;
 
@@ -17,8 +19,7 @@ pub(super) struct Words<'a> {
 
 impl<'a> Words<'a> {
     pub(super) fn new(message: &'a str) -> Self {
-        let end = (0..=message.len().min(MAX_BYTES)).rev().find(|at| message.is_char_boundary(*at));
-        let text = &message[..end.unwrap_or(0)];
+        let text = &message[..boundary_before(message, MAX_BYTES)];
         Self { text, lower: text.to_ascii_lowercase(), quoted: quoted_bytes(text) }
     }
 

@@ -3,6 +3,7 @@
 use tiktoken_rs::{CoreBPE, o200k_base_singleton};
 
 use super::TokenCounter;
+use crate::truncate::boundary_before;
 
 /// Texts are encoded in parts of at most this many bytes. A million blanks in a row are too much
 /// backtracking for the regex engine, and `tiktoken-rs` panics then.
@@ -66,8 +67,7 @@ fn part_end(text: &str) -> usize {
         bytes[at - 1] == b'\n' && !bytes[*at].is_ascii_whitespace() && bytes[*at] != b'/'
     };
     let line = (1..=PART_BYTES).rev().find(starts_a_piece);
-    let char = || (1..=PART_BYTES).rev().find(|at| text.is_char_boundary(*at));
-    line.or_else(char).unwrap_or(text.len())
+    line.unwrap_or_else(|| boundary_before(text, PART_BYTES))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) fn head_end(text: &str, max_bytes: usize, max_lines: usize) -> usize 
     let Some(last) = max_lines.checked_sub(1) else {
         return 0;
     };
-    let end = boundary_before(text, max_bytes.min(text.len()));
+    let end = boundary_before(text, max_bytes);
     let head = &text.as_bytes()[..end];
     if let Some(newline) = memchr_iter(b'\n', head).nth(last) {
         return newline + 1;
@@ -77,8 +77,7 @@ pub(super) fn capped<'a>(text: &'a str, room: &Room) -> Cow<'a, str> {
 /// The broken line at the end of `window`, cut to its cap; the others capped.
 pub(super) fn capped_head<'a>(window: &'a str, room: &Room) -> Cow<'a, str> {
     let broken_at = memrchr(b'\n', window.as_bytes()).map_or(0, |newline| newline + 1);
-    let end =
-        boundary_before(window, room.max_line_bytes.saturating_add(broken_at).min(window.len()));
+    let end = boundary_before(window, room.max_line_bytes.saturating_add(broken_at));
     capped(&window[..end], room)
 }
 

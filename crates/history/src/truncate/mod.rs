@@ -92,12 +92,12 @@ impl<'a> Truncated<'a> {
     }
 }
 
-/// The nearest char boundary at or before byte `at`.
-fn boundary_before(text: &str, at: usize) -> usize {
-    (0..=at).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
+/// The nearest char boundary at or before byte `at`; the end if the text is shorter.
+pub(crate) fn boundary_before(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
-/// The nearest char boundary at or after byte `at`.
-fn boundary_after(text: &str, at: usize) -> usize {
+/// The nearest char boundary at or after byte `at`; the end if there is none.
+pub(crate) fn boundary_after(text: &str, at: usize) -> usize {
     (at..text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len())
 }
