@@ -50,33 +50,49 @@ pub(super) fn has_images(kind: ItemKind, json: &str) -> bool {
     is_possible && images(json, field).next().is_some()
 }
 
-/// The image parts of an item.
-fn images<'a>(json: &'a str, field: &str) -> impl Iterator<Item = &'a str> {
-    let parts = RawObject::parse(json).and_then(|item| item.field(field));
-    let parts = parts.and_then(json::elements).into_iter().flatten();
-    parts.filter(|part| is_image(part))
+/// A part that holds an image.
+pub(crate) struct Image<'a> {
+    /// Its position among all parts.
+    pub(crate) position: usize,
+    json: &'a str,
 }
 
-fn is_image(part: &str) -> bool {
-    part_field(part, "type").is_some_and(|name| name == IMAGE)
+impl<'a> Image<'a> {
+    /// `None` if the part holds none.
+    fn read(position: usize, json: &'a str) -> Option<Self> {
+        let is_image = part_field(json, "type").is_some_and(|name| name == IMAGE);
+        is_image.then_some(Self { position, json })
+    }
+
+    /// Whether it is elsewhere, not in the item.
+    pub(crate) fn is_linked(&self) -> bool {
+        part_field(self.json, "image_url").is_some_and(|url| !url.starts_with("data:"))
+    }
+}
+
+/// The images of an item.
+fn images<'a>(json: &'a str, field: &str) -> impl Iterator<Item = Image<'a>> {
+    let parts = RawObject::parse(json).and_then(|item| item.field(field));
+    let parts = parts.and_then(json::elements).into_iter().flatten().enumerate();
+    parts.filter_map(|(position, part)| Image::read(position, part))
 }
 
 fn part_field<'a>(part: &'a str, key: &str) -> Option<Cow<'a, str>> {
     RawObject::parse(part)?.field(key).and_then(json::string)
 }
 
-/// The parts of a message or an output with a text in the place of each image.
+/// The parts of a message or an output with a text in the place of each image that `is_wanted`.
 pub(super) fn encode_without_images(
     parts: &str,
     edit: &ImageEdit,
-    is_wanted: impl Fn(&str) -> bool,
+    is_wanted: impl Fn(&Image<'_>) -> bool,
 ) -> Option<String> {
     let mut kept: Vec<Cow<'_, str>> = Vec::new();
-    for part in json::elements(parts)? {
-        match edit {
-            _ if !(is_image(part) && is_wanted(part)) => kept.push(Cow::Borrowed(part)),
-            ImageEdit::Strip => {}
-            ImageEdit::Replace(text) => kept.push(Cow::Owned(text_part(text))),
+    for (position, part) in json::elements(parts)?.enumerate() {
+        match (Image::read(position, part).filter(&is_wanted), edit) {
+            (None, _) => kept.push(Cow::Borrowed(part)),
+            (_, ImageEdit::Strip) => {}
+            (_, ImageEdit::Replace(text)) => kept.push(Cow::Owned(text_part(text))),
         }
     }
     if kept.is_empty() {
@@ -97,7 +113,7 @@ impl Item {
 
     /// The same for the images that no model takes: inline data of a type that none reads.
     pub(crate) fn without_unreadable_images(&self) -> Option<(Self, usize)> {
-        self.edit_images_where(&ImageEdit::replace(UNREADABLE), is_unreadable)
+        self.edit_images_where(&ImageEdit::replace(UNREADABLE), |image| is_unreadable(image.json))
     }
 
     /// The length of its JSON, images left aside.
@@ -110,17 +126,23 @@ impl Item {
 
     /// Whether one of its images is of a type that no model reads.
     pub(crate) fn has_unreadable_images(&self) -> bool {
-        let field = parts_field(self.kind()).filter(|_| self.has_images());
-        field.is_some_and(|field| images(&self.text(), field).any(is_unreadable))
+        self.images(|image| is_unreadable(image.json)).contains(&true)
     }
 
-    fn edit_images_where(
+    /// What `read` says of each of its images, in order.
+    pub(crate) fn images<T>(&self, read: impl Fn(&Image<'_>) -> T) -> Vec<T> {
+        let field = parts_field(self.kind()).filter(|_| self.has_images());
+        field.map_or_else(Vec::new, |field| images(&self.text(), field).map(|i| read(&i)).collect())
+    }
+
+    /// The same as [`edit_images`](Self::edit_images) for the images that `is_wanted`.
+    pub(crate) fn edit_images_where(
         &self,
         edit: &ImageEdit,
-        is_wanted: impl Fn(&str) -> bool,
+        is_wanted: impl Fn(&Image<'_>) -> bool,
     ) -> Option<(Self, usize)> {
         let field = parts_field(self.kind()).filter(|_| self.has_images())?;
-        let count = images(&self.text(), field).filter(|part| is_wanted(part)).count();
+        let count = images(&self.text(), field).filter(&is_wanted).count();
         let edit = |parts: &str| encode_without_images(parts, edit, &is_wanted);
         let edited = self.with_field(field, |parts| edit(parts).filter(|_| count > 0))?;
         Some((edited, count))

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Mending;
-use super::change::set;
-use crate::json::{self, RawObject};
+use crate::ImageEdit;
 use crate::remedy::Images;
-use crate::{Item, ItemKind};
 
 /// In the place of an image. Fixed, so that the prompt cache hits again.
-const REFUSED: &str = r#"{"type":"input_text","text":"[image left out: the server refused it]"}"#;
+const REFUSED: &str = "[image left out: the server refused it]";
 
 /// An image of the request.
 #[derive(Clone, Copy)]
@@ -27,33 +25,26 @@ impl Mending {
         for image in select(images, &self.images()) {
             selected.entry(image.item).or_default().push(image.part);
         }
+        let edit = ImageEdit::replace(REFUSED);
         for (position, parts) in selected {
-            if let Some(changed) = without_images(&self.input[position], &parts) {
+            let item = &self.input[position];
+            let changed = item.edit_images_where(&edit, |image| parts.contains(&image.position));
+            if let Some((changed, _)) = changed {
                 self.put(self.indexes[position], changed);
             }
         }
     }
 
     fn images(&self) -> Vec<Image> {
-        let items = self.input.iter().enumerate().filter(|(_, item)| item.has_images());
+        let items = self.input.iter().enumerate();
         let images = items.flat_map(|(position, item)| {
-            let parts = parts(item).unwrap_or_default().into_iter().enumerate();
-            parts.filter_map(move |(part, json)| Image::read(position, part, json))
+            item.images(|image| Image {
+                item: position,
+                part: image.position,
+                is_linked: image.is_linked(),
+            })
         });
         images.collect()
-    }
-}
-
-impl Image {
-    /// `None` if the part is no image.
-    fn read(item: usize, part: usize, json: &str) -> Option<Self> {
-        let fields = RawObject::parse(json)?;
-        if json::string(fields.field("type")?)? != "input_image" {
-            return None;
-        }
-        let url = fields.field("image_url").and_then(json::string);
-        let is_linked = url.is_some_and(|url| !url.starts_with("data:"));
-        Some(Self { item, part, is_linked })
     }
 }
 
@@ -68,21 +59,4 @@ fn select(wanted: Images, images: &[Image]) -> Vec<Image> {
     };
     let selected = images.iter().enumerate().filter(|(number, image)| is_wanted(*number, image));
     selected.map(|(_, image)| *image).collect()
-}
-
-/// The field that holds the parts of a message or an output.
-fn parts_field(item: &Item) -> &'static str {
-    if matches!(item.kind(), ItemKind::Message(_)) { "content" } else { "output" }
-}
-
-fn parts(item: &Item) -> Option<Vec<&str>> {
-    let parts = RawObject::parse(item.json())?.field(parts_field(item))?;
-    json::elements(parts).map(Iterator::collect)
-}
-
-fn without_images(item: &Item, refused: &[usize]) -> Option<Item> {
-    let parts = parts(item)?.into_iter().enumerate();
-    let parts = parts.map(|(part, json)| if refused.contains(&part) { REFUSED } else { json });
-    let list = format!("[{}]", parts.collect::<Vec<_>>().join(","));
-    set(item, parts_field(item), Some(&list))
 }
