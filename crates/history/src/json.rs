@@ -23,6 +23,11 @@ impl<'a> RawObject<'a> {
         let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
         Some(value)
     }
+
+    /// Whether the first field called `key` holds anything but null or the empty text.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        !matches!(self.field(key), None | Some("null" | "\"\""))
+    }
 }
 
 /// The fields of a JSON object without white space between its tokens, values untouched; `None` if
@@ -40,6 +45,12 @@ pub(crate) fn fields(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &
     }))
 }
 
+/// What becomes of a value.
+pub(crate) enum Change {
+    To(String),
+    Gone,
+}
+
 /// `object` with other values for the fields called `key`, everything else as it was; `None` if
 /// nothing changes.
 pub(crate) fn with_field(
@@ -47,14 +58,58 @@ pub(crate) fn with_field(
     key: &str,
     edit: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
+    change_field(object, key, |value| edit(value).map(Change::To))
+}
+
+/// The same for an edit that may also remove the fields.
+pub(crate) fn change_field(
+    object: &str,
+    key: &str,
+    change: impl Fn(&str) -> Option<Change>,
+) -> Option<String> {
     let mut is_changed = false;
-    let edited = fields(object)?.map(|(name, value)| {
-        let edited = if name == key { edit(value) } else { None };
-        is_changed |= edited.is_some();
-        format!("{}:{}", quoted(&name), edited.as_deref().unwrap_or(value))
+    let kept = fields(object)?.filter_map(|(name, value)| {
+        let change = if name == key { change(value) } else { None };
+        let value = changed(value, change, &mut is_changed)?;
+        Some(format!("{}:{value}", quoted(&name)))
     });
-    let edited = edited.collect::<Vec<_>>().join(",");
-    is_changed.then(|| format!("{{{edited}}}"))
+    let kept = kept.collect::<Vec<_>>().join(",");
+    is_changed.then(|| format!("{{{kept}}}"))
+}
+
+/// `list` with another element at `position`, or without it; `None` if nothing changes.
+pub(crate) fn change_element(
+    list: &str,
+    position: usize,
+    change: impl Fn(&str) -> Option<Change>,
+) -> Option<String> {
+    let mut is_changed = false;
+    let kept = elements(list)?.enumerate().filter_map(|(at, value)| {
+        let change = if at == position { change(value) } else { None };
+        changed(value, change, &mut is_changed)
+    });
+    let kept = kept.collect::<Vec<_>>().join(",");
+    is_changed.then(|| format!("[{kept}]"))
+}
+
+fn changed<'a>(
+    value: &'a str,
+    change: Option<Change>,
+    is_changed: &mut bool,
+) -> Option<Cow<'a, str>> {
+    *is_changed |= change.is_some();
+    match change {
+        None => Some(Cow::Borrowed(value)),
+        Some(Change::To(value)) => Some(Cow::Owned(value)),
+        Some(Change::Gone) => None,
+    }
+}
+
+/// `object` with a field more, behind the others.
+pub(crate) fn with_new_field(object: &str, key: &str, value: &str) -> String {
+    let fields = object.strip_suffix('}').unwrap_or(object);
+    let comma = if fields == "{" { "" } else { "," };
+    format!("{fields}{comma}{}:{value}}}", quoted(key))
 }
 
 /// The elements of a JSON array without white space between its tokens, untouched; `None` if `json`
@@ -284,6 +339,29 @@ mod tests {
             assert_eq!(mend(&json), expected);
             assert!(serde_json::from_str::<String>(&expected).is_ok());
         }
+    }
+
+    #[test]
+    fn what_is_not_changed_keeps_its_text() {
+        let change = |value: &str| match value {
+            "1" => Some(Change::Gone),
+            "2" => Some(Change::To("[3]".into())),
+            _ => None,
+        };
+        let (object, list) = (r#"{"a":1,"b":1e400,"a":2,"\u0061":0}"#, "[1,1e400,2,0]");
+        let field = |key| change_field(object, key, change);
+        assert_eq!(field("a").as_deref(), Some(r#"{"b":1e400,"a":[3],"a":0}"#));
+        assert_eq!(field("b"), None);
+        assert_eq!(change_field(list, "a", change), None);
+        let element = |position| change_element(list, position, change);
+        assert_eq!(element(0).as_deref(), Some("[1e400,2,0]"));
+        assert_eq!(element(2).as_deref(), Some("[1,1e400,[3],0]"));
+        assert_eq!([1, 3, 4].map(element), [None, None, None]);
+        assert_eq!(change_element(object, 0, change), None);
+        assert_eq!(change_element("[1]", 0, change).as_deref(), Some("[]"));
+        assert_eq!(change_field(r#"{"a":1}"#, "a", change).as_deref(), Some("{}"));
+        assert_eq!(with_new_field("{}", "k\"", "1"), r#"{"k\"":1}"#);
+        assert_eq!(with_new_field(r#"{"a":1}"#, "a", "2"), r#"{"a":1,"a":2}"#);
     }
 
     #[test]

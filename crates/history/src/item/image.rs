@@ -147,15 +147,6 @@ impl Item {
         let edited = self.with_field(field, |parts| edit(parts).filter(|_| count > 0))?;
         Some((edited, count))
     }
-
-    /// The item with other values for the fields called `key`; `None` if nothing changes.
-    pub(crate) fn with_field(
-        &self,
-        key: &str,
-        edit: impl Fn(&str) -> Option<String>,
-    ) -> Option<Self> {
-        json::with_field(&self.text(), key, edit).map(|json| Self::from_object(&json))
-    }
 }
 
 /// In the place of an image that no model reads.

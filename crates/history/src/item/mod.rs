@@ -1,6 +1,7 @@
 //! One entry of a conversation.
 
 mod build;
+mod edit;
 mod image;
 mod kind;
 #[cfg(test)]
@@ -88,7 +89,7 @@ impl Item {
     }
 
     /// The item's JSON, with the replacement character for what is no text.
-    fn text(&self) -> Cow<'_, str> {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
         if self.0.is_torn { json::mend(self.json()) } else { Cow::Borrowed(self.json()) }
     }
 
@@ -121,12 +122,7 @@ impl Item {
     /// kept, also after it was read back from a log.
     #[must_use]
     pub fn with_client_id(&self, id: &str) -> Self {
-        let mut json = String::from(self.json());
-        let (is_empty, close) = (json == "{}", json.pop());
-        let comma = if is_empty { "" } else { "," };
-        json.extend([comma, "\"", CLIENT_ID, "\":", &json::quoted(id)]);
-        json.extend(close);
-        Self::from_object(&json)
+        Self::from_object(&json::with_new_field(self.json(), CLIENT_ID, &json::quoted(id)))
     }
 
     /// Whether the item shows images to the model.

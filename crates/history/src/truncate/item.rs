@@ -52,7 +52,7 @@ pub fn output_item(
     if !item.kind().is_output() || surely_fits(item.json(), limits) {
         return None;
     }
-    let json = json::mend(item.json());
+    let json = item.text();
     let object = RawObject::parse(&json)?;
     let output = object.field("output")?;
     let short = match output.as_bytes().first() {

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Mending;
-use super::change::set;
-use crate::json::RawObject;
+use crate::json::{self, RawObject};
 use crate::remedy::Target;
 use crate::{Item, ItemKind};
 
@@ -51,11 +50,10 @@ impl Mending {
 /// The call or output with another call id, in the field that it goes by. A local shell call that
 /// goes by its own `id` keeps that.
 fn with_call_id(item: &Item, id: &str) -> Option<Item> {
-    let own = RawObject::parse(item.json())?.field("call_id");
-    let is_by_own_id = matches!(own, None | Some("null" | "\"\""));
+    let is_by_own_id = !RawObject::parse(item.json())?.has("call_id");
     let is_own_id_wanted = is_by_own_id && item.kind() == ItemKind::LocalShellCallOutput;
     let field = if is_own_id_wanted { "id" } else { "call_id" };
-    set(item, field, Some(&serde_json::Value::from(id).to_string()))
+    Some(item.set_field(field, &json::quoted(id)))
 }
 
 /// The call ids of a request.
