@@ -161,13 +161,14 @@ fn container_len(json: &str) -> usize {
     at
 }
 
-/// What a JSON string says; `json` has its quotes.
-pub(crate) fn unquote(json: &str) -> Cow<'_, str> {
-    let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
-    if inner.contains('\\') {
-        return serde_json::from_str(json).map_or(Cow::Borrowed(inner), Cow::Owned);
-    }
-    Cow::Borrowed(inner)
+/// What stands between the quotes of a JSON string, escapes as they are.
+pub(crate) fn between_quotes(json: &str) -> &str {
+    json.get(1..json.len().saturating_sub(1)).unwrap_or_default()
+}
+
+/// What a JSON string says; as it stands there if that is no text.
+fn unquote(json: &str) -> Cow<'_, str> {
+    string(json).unwrap_or_else(|| Cow::Borrowed(between_quotes(json)))
 }
 
 /// What a JSON value says, if it is a string that is text.
@@ -177,6 +178,14 @@ pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
         return serde_json::from_str(json).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inner))
+}
+
+/// The same for a value that was not [mended](mend).
+pub(crate) fn mended_string(json: &str) -> Option<Cow<'_, str>> {
+    match mend(json) {
+        Cow::Borrowed(json) => string(json),
+        Cow::Owned(mended) => string(&mended).map(|text| Cow::Owned(text.into_owned())),
+    }
 }
 
 /// Removes white space between tokens, so that the text is one line. Strings are not touched.
@@ -212,7 +221,7 @@ fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The length of the string that `json` begins with, quotes included.
-fn string_len(json: &str) -> usize {
+pub(crate) fn string_len(json: &str) -> usize {
     let bytes = json.as_bytes();
     let mut at = 1;
     while let Some(rest) = bytes.get(at..) {
@@ -257,7 +266,7 @@ pub(crate) fn mend(json: &str) -> Cow<'_, str> {
     }
     let mut mended: Option<String> = None;
     let mut at = 0;
-    while let Some(offset) = json[at..].find('\\') {
+    while let Some(offset) = json.get(at..).and_then(|rest| rest.find('\\')) {
         at += offset;
         let rest = &json[at..];
         let (length, is_half) = match (surrogate(rest), rest.get(6..).and_then(surrogate)) {

@@ -4,6 +4,7 @@ use memchr::memchr;
 
 use super::TokenCounter;
 use super::image::{ImageDetail, ImageSize};
+use crate::json::between_quotes;
 use crate::{Item, ItemKind};
 
 /// See [`TokenCounter::count_item`].
@@ -64,7 +65,7 @@ fn unknown<C: TokenCounter + ?Sized>(counter: &C, json: &str) -> u64 {
             Piece::Key(name) => key = name,
             Piece::String(start, end) => {
                 let string = &json[start..end];
-                if is_opaque(key) || is_image(content(string)) {
+                if is_opaque(key) || is_image(between_quotes(string)) {
                     count.text += counter.count_text(&json[done..start]);
                     done = end;
                     count.string(if is_opaque(key) { key } else { "image_url" }, string);
@@ -87,11 +88,6 @@ fn is_image(text: &str) -> bool {
     text.starts_with("data:image/")
         || text.len() > 64
             && ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR"].iter().any(|head| text.starts_with(head))
-}
-
-/// A JSON string without its quotes.
-fn content(string: &str) -> &str {
-    string.get(1..string.len() - 1).unwrap_or_default()
 }
 
 struct Count<'a, C: ?Sized> {
@@ -117,14 +113,14 @@ impl<'a, C: TokenCounter + ?Sized> Count<'a, C> {
     fn string(&mut self, key: &str, string: &str) {
         match key {
             "type" | "id" | "call_id" | "status" | "role" => {}
-            "detail" => self.detail = ImageDetail::from_name(content(string)),
+            "detail" => self.detail = ImageDetail::from_name(between_quotes(string)),
             "image_url" => {
-                let url = content(string);
+                let url = between_quotes(string);
                 let size = ImageSize::from_data_url(url).or(ImageSize::from_base64(url));
                 self.image = Some(Image { size });
             }
-            "encrypted_content" => self.opaque += encrypted(content(string).len()),
-            "file_data" => self.text += file(content(string).len()),
+            "encrypted_content" => self.opaque += encrypted(between_quotes(string).len()),
+            "file_data" => self.text += file(between_quotes(string).len()),
             _ => self.text += self.counter.count_json_string(string),
         }
     }
@@ -189,7 +185,7 @@ impl<'a> Iterator for Pieces<'a> {
                 b'"' => {
                     self.at = string_end(bytes, self.at);
                     if bytes.get(self.at) == Some(&b':') {
-                        return Some(Piece::Key(content(&self.json[start..self.at])));
+                        return Some(Piece::Key(between_quotes(&self.json[start..self.at])));
                     }
                     return Some(Piece::String(start, self.at));
                 }

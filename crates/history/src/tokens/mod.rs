@@ -35,9 +35,6 @@ mod weights;
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::{Item, json};
 
 pub use calibration::Calibration;
@@ -59,7 +56,8 @@ pub trait TokenCounter: Send + Sync {
     /// Unescapes into a new string where there are escapes. A counter that can read escapes in place
     /// should.
     fn count_json_string(&self, json: &str) -> u64 {
-        self.count_text(&unescaped(json))
+        // What is no JSON string counts as it stands there.
+        self.count_text(&json::mended_string(json).unwrap_or(Cow::Borrowed(json)))
     }
 
     /// Tokens of an image; `size` where it is known. By default what [`ImageRule::default`] says.
@@ -89,19 +87,4 @@ pub trait TokenCounter: Send + Sync {
     fn count_item(&self, item: &Item) -> u64 {
         item::count(self, item)
     }
-}
-
-/// The text of a JSON string. Half a surrogate pair becomes the replacement character; what is no
-/// JSON string stays as it is.
-fn unescaped(json: &str) -> Cow<'_, str> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    if let Ok(Text(text)) = serde_json::from_str(json) {
-        return text;
-    }
-    let is_json = serde_json::from_str::<&RawValue>(json).is_ok();
-    let mended = if is_json { serde_json::from_str(&json::mend(json)).ok() } else { None };
-    mended.map_or(Cow::Borrowed(json), Cow::Owned)
 }

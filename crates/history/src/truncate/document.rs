@@ -222,7 +222,7 @@ fn string<'a>(json: &'a str, overlong: bool, caps: Caps<'_>) -> Cow<'a, str> {
     if json.len() <= budget && !overlong {
         return Cow::Borrowed(json);
     }
-    let text = decoded(json);
+    let text = json::mended_string(json).unwrap_or_default();
     let room = budget.saturating_sub(2).min(text.len() + FRAME_BYTES);
     let render = |max_bytes| {
         let room = Room { max_bytes, ..*caps.room };
@@ -232,10 +232,6 @@ fn string<'a>(json: &'a str, overlong: bool, caps: Caps<'_>) -> Cow<'a, str> {
 }
 
 fn is_overlong(json: &str, room: &Room) -> bool {
-    !room.surely_holds_lines_in(json) && !room.holds_lines(&decoded(json))
-}
-
-/// The text of a JSON string. Half a surrogate pair is the replacement character.
-pub(super) fn decoded(json: &str) -> String {
-    serde_json::from_str(&json::mend(json)).unwrap_or_default()
+    !room.surely_holds_lines_in(json)
+        && !room.holds_lines(&json::mended_string(json).unwrap_or_default())
 }

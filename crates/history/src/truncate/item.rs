@@ -5,7 +5,6 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::budget::Budget;
-use super::document::decoded;
 use super::room::{Room, largest};
 use super::{OutputLimits, line, output};
 use crate::Item;
@@ -78,7 +77,7 @@ fn one_text(
     limits: &OutputLimits,
     count_tokens: &dyn Fn(&str) -> u64,
 ) -> Option<String> {
-    let text = decoded(json);
+    let text = json::string(json)?;
     let short = output::output(&text, limits, count_tokens);
     short.cut.map(|_| quoted(&short.text))
 }
