@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr, memmem};
 
 /// The fields of a JSON object in their order, values untouched.
 pub(crate) struct RawObject<'a>(pub(crate) Vec<(Cow<'a, str>, &'a str)>);
@@ -221,40 +221,42 @@ fn spans(json: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The length of the string that `json` begins with, quotes included.
+///
+/// It ends at the first quote with an even number of backslashes before it. Looking for quotes alone
+/// passes over the many escapes of line ends in one go.
 pub(crate) fn string_len(json: &str) -> usize {
     let bytes = json.as_bytes();
     let mut at = 1;
-    while let Some(rest) = bytes.get(at..) {
-        at += plain_len(rest);
-        match bytes.get(at) {
-            Some(b'"') => return at + 1,
-            Some(_) => at += 2,
-            None => break,
+    while let Some(quote) = bytes.get(at..).and_then(next_quote) {
+        at += quote;
+        let backslashes = bytes[..at].iter().rev().take_while(|byte| **byte == b'\\');
+        at += 1;
+        if backslashes.count() % 2 == 0 {
+            return at;
         }
     }
     json.len()
 }
 
-/// How many bytes come before the next quote or backslash. Code has them every few bytes, so the
-/// first ones are looked for without the start-up cost of a search for long runs.
-fn plain_len(bytes: &[u8]) -> usize {
+/// Where the next quote is. JSON within a string has them every few bytes, so the first ones are
+/// looked for without the start-up cost of a search for long runs.
+fn next_quote(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk().filter(|_| at < 32) {
-        let word = u64::from_le_bytes(*word);
-        let found = bytes_that_are(b'"', word) | bytes_that_are(b'\\', word);
+        let found = quotes(u64::from_le_bytes(*word));
         if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+            return Some(at + (found.trailing_zeros() / 8) as usize);
         }
         at += 8;
     }
-    memchr2(b'"', b'\\', &bytes[at..]).map_or(bytes.len(), |found| at + found)
+    memchr(b'"', &bytes[at..]).map(|found| at + found)
 }
 
-/// The high bit of the first byte of `word` that is `byte`; of bytes behind it, bits may be set that
-/// mean nothing.
-const fn bytes_that_are(byte: u8, word: u64) -> u64 {
+/// The high bit of the first byte of `word` that is a quote; of bytes behind it, bits may be set
+/// that mean nothing.
+const fn quotes(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let differing = word ^ (ONES * byte as u64);
+    let differing = word ^ (ONES * b'"' as u64);
     differing.wrapping_sub(ONES) & !differing & (ONES * 0x80)
 }
 
@@ -324,7 +326,7 @@ mod tests {
     #[test]
     fn a_string_ends_at_its_quote_wherever_that_is() {
         for before in 0..100 {
-            for escape in ["\\\"", "\\\\", "\\n", "é", "a", ""] {
+            for escape in ["\\\"", "\\\\", "\\\\\\\"", "\\\"\\\\", "\\n", "é", "a", ""] {
                 for behind in 0..10 {
                     let (before, behind) = ("x".repeat(before), "[".repeat(behind));
                     let string = format!("\"{before}{escape}{behind}\"");

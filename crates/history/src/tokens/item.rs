@@ -1,10 +1,8 @@
 //! Tokens of an item, read from its JSON.
 
-use memchr::memchr;
-
 use super::TokenCounter;
 use super::image::{ImageDetail, ImageSize};
-use crate::json::between_quotes;
+use crate::json::{between_quotes, string_len};
 use crate::{Item, ItemKind};
 
 /// See [`TokenCounter::count_item`].
@@ -183,7 +181,7 @@ impl<'a> Iterator for Pieces<'a> {
                 b'{' | b'[' => return Some(Piece::Open),
                 b'}' | b']' => return Some(Piece::Close),
                 b'"' => {
-                    self.at = string_end(bytes, self.at);
+                    self.at = start + string_len(&self.json[start..]);
                     if bytes.get(self.at) == Some(&b':') {
                         return Some(Piece::Key(between_quotes(&self.json[start..self.at])));
                     }
@@ -193,16 +191,4 @@ impl<'a> Iterator for Pieces<'a> {
             }
         }
     }
-}
-
-/// Where the string ends whose first byte after the quote is at `at`: after its closing quote.
-fn string_end(json: &[u8], mut at: usize) -> usize {
-    while let Some(offset) = json.get(at..).and_then(|rest| memchr(b'"', rest)) {
-        at += offset + 1;
-        let before = json[..at - 1].iter().rev();
-        if before.take_while(|byte| **byte == b'\\').count() % 2 == 0 {
-            return at;
-        }
-    }
-    json.len()
 }
