@@ -1,5 +1,5 @@
-//! The tests of `docs/test-catalogue.md` that are about the conversation, each named after its
-//! number there.
+//! G1 (sendable), case by case: the tests of `docs/test-catalogue.md` that are about the
+//! conversation, each named after its number there.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -1,4 +1,5 @@
-//! Record, pair, repair, filter.
+//! Record, pair, repair, filter. Of G12 (nothing twice), where the bytes lie; of G13 (the prefix
+//! stays), what is sent of reasoning.
 
 use super::*;
 use crate::CallOutput;

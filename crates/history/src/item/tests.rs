@@ -1,4 +1,4 @@
-//! What items keep, and what of them goes to the wire.
+//! G11 (lossless): what items of each type keep, and what of them goes to the wire.
 
 use serde_json::{Value, json};
 

@@ -1,3 +1,6 @@
+//! G13 (the prefix stays): whether a request continues another is told as comparing the texts of
+//! their items tells it.
+
 use longhaul_testkit::strategies;
 use proptest::prelude::*;
 use serde_json::{Value, json};

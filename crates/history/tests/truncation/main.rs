@@ -1,5 +1,5 @@
-//! Truncation of what tools say: whatever the text and the limits, the result is within them, and
-//! cutting it again changes nothing.
+//! G14 (limits of outputs): whatever a tool says and whatever the limits, the result is within them,
+//! and cutting it again changes nothing.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
