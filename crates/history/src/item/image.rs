@@ -118,9 +118,7 @@ impl Item {
 
     /// The length of its JSON, images left aside.
     pub(crate) fn bytes_without_images(&self) -> usize {
-        let field = parts_field(self.kind()).filter(|_| self.has_images());
-        let image_bytes =
-            field.map_or(0, |field| images(&self.text(), field).map(str::len).sum::<usize>());
+        let image_bytes = self.images(|image| image.json.len()).iter().sum();
         self.json().len().saturating_sub(image_bytes)
     }
 
