@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::config::HistoryConfig;
+use super::repair::aborted;
 use super::shorten::shorten;
+use crate::item::CallRole;
 use crate::{Item, ItemKind};
 
 /// `item` as servers take it: without images that no model reads, and not too long; `None` if it
@@ -20,12 +22,23 @@ pub(super) fn sound<'a>(item: &'a Item, config: &HistoryConfig) -> Option<Cow<'a
     if is_oversize(&sound, config) {
         sound = Cow::Owned(shorten(&sound, config.max_item_bytes)?);
     }
-    Some(sound)
+    (!is_oversize(&sound, config)).then_some(sound)
 }
 
-/// Whether the item is longer than servers take, images left aside.
+/// An output that is made up is longer than its call by no more than this.
+const ABORTED_BYTES: usize = 64;
+
+/// Whether the item is longer than servers take, images left aside; or the output that may have to
+/// be made up for it.
 pub(super) fn is_oversize(item: &Item, config: &HistoryConfig) -> bool {
-    item.json().len() > config.max_item_bytes
-        && item.bytes_without_images() > config.max_item_bytes
-        && item.kind() != ItemKind::GhostSnapshot
+    let max_bytes = config.max_item_bytes;
+    let is_surely_short = item.json().len().saturating_add(ABORTED_BYTES) <= max_bytes;
+    if is_surely_short || item.kind() == ItemKind::GhostSnapshot {
+        return false;
+    }
+    let output_bytes = match item.call_role() {
+        Some(CallRole::Call(kind, call_id)) => aborted(kind, call_id).json().len(),
+        _ => 0,
+    };
+    item.bytes_without_images().max(output_bytes) > max_bytes
 }
