@@ -264,6 +264,9 @@ fn an_id_is_not_sent_and_stays_for_who_watches() {
     let mut without = History::default();
     without.extend([USER, THOUGHT, &answer].map(item));
     assert_eq!(without.mend(&remedy, ReasoningFilter::KeepAll), []);
+    // Nor where there are none, however an item is written.
+    let mut odd = history([r#"{"type":"hologram","\u0064epth":1}"#]);
+    assert_eq!(odd.mend(&remedy, ReasoningFilter::KeepAll), []);
 }
 
 #[test]
