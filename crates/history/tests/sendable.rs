@@ -1,4 +1,5 @@
-//! G1 (sendable): whatever is recorded, what is sent is well formed.
+//! G1 (sendable), G13 (the prefix stays): whatever is recorded, what is sent is well formed, and repairs are the same at
+//! every run.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -121,8 +121,9 @@ impl History {
 
     /// Records an output right after the call that it answers: the first call since the current turn
     /// began with its id and of a matching kind that has no output yet (else the nearest before), so
-    /// that outputs which come in the order of their calls find them even where calls share an id. Where there is none, the output is appended, and the
-    /// next [`normalise`](Self::normalise) removes and reports it.
+    /// that outputs which come in the order of their calls find them even where calls share an id.
+    /// Where there is none, the output is appended, and the next [`normalise`](Self::normalise)
+    /// removes and reports it.
     ///
     /// Costs what stands behind the call. The output is cut as [`record`](Self::record) does.
     pub fn record_output(&mut self, output: Item) {

@@ -1,5 +1,5 @@
-//! G1 (sendable), by another way: a history behaves like a plain list that is searched anew each time, whatever is
-//! done to it and its forks, within a segment (64 KiB, 512 items) and across.
+//! G1 (sendable), G12 (nothing twice), by another way: a history behaves like a plain list that is searched anew each
+//! time, whatever is done to it and its forks, within a segment (64 KiB, 512 items) and across.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
