@@ -373,7 +373,8 @@ impl Naive {
             let Some(wire) = wire(item, self.format) else { continue };
             wires.push(wire);
             let text = "[image left out: this model takes no images]";
-            let shown = if self.format.images { item.clone() } else { without(item, PNG, text) };
+            let is_whole = self.format.images || !item.has_images();
+            let shown = if is_whole { item.clone() } else { without(item, PNG, text) };
             count += tokens(&shown);
         }
         let json = format!("[{}]", wires.join(","));
