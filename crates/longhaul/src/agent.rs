@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longhaul_history::HistoryConfig;
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
 use longhaul_state::{ContextMessages, DefaultReasoning};
 use longhaul_transport::Model;
@@ -41,6 +42,7 @@ pub(crate) struct Defaults {
     pub(crate) default_reasoning: DefaultReasoning,
     pub(crate) models: ModelTable,
     pub(crate) window: WindowConfig,
+    pub(crate) history: HistoryConfig,
     pub(crate) bounds: Bounds,
 }
 
@@ -67,6 +69,7 @@ impl Agent {
                 default_reasoning: |_, _| None,
                 models: ModelTable::builtin(),
                 window: WindowConfig::default(),
+                history: HistoryConfig::default(),
                 bounds: Bounds {
                     max_model_calls: DEFAULT_MAX_MODEL_CALLS,
                     max_tool_output_bytes: DEFAULT_MAX_TOOL_OUTPUT_BYTES,
@@ -219,6 +222,14 @@ impl AgentBuilder {
     /// 8 MiB.
     pub fn max_tool_output_bytes(mut self, bytes: usize) -> Self {
         self.defaults.bounds.max_tool_output_bytes = bytes;
+        self
+    }
+
+    /// How conversations are kept: to what outputs of tools are cut before a model sees them, and who
+    /// counts tokens. The format of items is the model's, whatever is set here. Default:
+    /// [`HistoryConfig::default`].
+    pub fn history(mut self, config: HistoryConfig) -> Self {
+        self.defaults.history = config;
         self
     }
 

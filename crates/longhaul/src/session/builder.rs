@@ -97,7 +97,8 @@ impl SessionBuilder {
     #[expect(clippy::unused_async, reason = "opening will wait for a session log")]
     pub async fn start(self) -> Result<Session, BuildError> {
         let tools = self.begin.check(&*self.model)?;
-        let history = History::new(self.model.wire_format());
+        let mut history = History::with_config(self.begin.history);
+        history.set_format(self.model.wire_format());
         let inner = Arc::new(Inner {
             id: uuid::Uuid::now_v7().to_string().into(),
             state: SessionState::new(history, self.begin.settings),

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longhaul::history::OutputPart;
+use longhaul::history::truncate::OutputLimits;
+use longhaul::history::{HistoryConfig, OutputPart};
 use longhaul::prelude::*;
 use longhaul::tool::ToolCall;
 use longhaul_testkit::ScriptedModel;
@@ -475,4 +476,29 @@ async fn calls_with_text_and_reasoning_around_them_keep_their_places() {
             "assistant last",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_model_sees_of_an_output_what_the_limits_allow_and_those_who_watch_see_all() {
+    let text: String = (0..400).map(|line| format!("line {line}\n")).collect::<Vec<_>>().concat();
+    let mut config = HistoryConfig::default();
+    let mut limits = OutputLimits::default();
+    limits.max_lines = 9;
+    config.output_limits = Some(limits);
+    for (config, lines_sent) in [(HistoryConfig::default(), 256), (config, 9)] {
+        let model = ScriptedModel::new().call("c1", "long", "{}").text("done");
+        let output = text.clone();
+        let long = Probe::new("long", move |_, _| {
+            let output = output.clone();
+            async move { ToolOutput::text(output) }
+        });
+        let agent = scripted(&model).tool(long).history(config).build().unwrap();
+        let session = agent.session().start().await.unwrap();
+        let mut turn = session.prompt("go").await.unwrap();
+        let events = lines(&mut turn).await;
+        assert!(events.contains(&format!("end c1 ok {text}")));
+        let sent = model.requests()[1].input()[2]["output"].as_str().unwrap().to_owned();
+        assert!(sent.lines().count() <= lines_sent, "{}", sent.lines().count());
+        assert!(sent.starts_with("Total output lines: 400") && sent.ends_with("line 399\n"));
+    }
 }
