@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::json;
@@ -130,7 +131,7 @@ impl<'a> Outline<'a> {
     fn take(&mut self, key: &str, value: &'a str) -> Option<()> {
         match key {
             "type" => self.type_name = Some(json::string(value)?),
-            "role" => self.role = Some(Role::of(&json::string(value)?)),
+            "role" => self.role = role(&json::string(value)?),
             "id" => self.id = Some(json::string(value)?),
             "call_id" => self.call_id = Some(json::string(value)?),
             "content" => self.content = Some(()),
@@ -146,16 +147,9 @@ impl<'a> Outline<'a> {
 const OUTLINE: [&str; 9] =
     ["type", "role", "id", "call_id", "content", "name", "arguments", "input", "output"];
 
-impl Role {
-    fn of(name: &str) -> Self {
-        match name {
-            "user" => Self::User,
-            "assistant" => Self::Assistant,
-            "developer" => Self::Developer,
-            "system" => Self::System,
-            _ => Self::Other,
-        }
-    }
+/// The role of this name, by the names that are written.
+fn role(name: &str) -> Option<Role> {
+    Role::deserialize(StrDeserializer::<serde::de::value::Error>::new(name)).ok()
 }
 
 impl Head {

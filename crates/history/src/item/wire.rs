@@ -75,16 +75,12 @@ fn encode_known(item: &Item, json: &str, format: WireFormat, out: &mut Vec<u8>) 
         encode_field(item, format, &key, value, &mut writer);
     }
     let kind = item.kind();
-    let call_id = || RawObject::parse(json).and_then(|object| object.field("call_id"));
-    if kind == ItemKind::LocalShellCall && is_absent(call_id()) {
+    let has_call_id = || RawObject::parse(json).is_some_and(|object| object.has("call_id"));
+    if kind == ItemKind::LocalShellCall && !has_call_id() {
         let id = item.call_id().unwrap_or_default();
         writer.field_with("call_id", |out| json::push_string(out, id));
     }
     writer.close();
-}
-
-fn is_absent(value: Option<&str>) -> bool {
-    matches!(value, None | Some("null" | "\"\""))
 }
 
 fn encode_field(
