@@ -33,6 +33,14 @@ impl HistoryConfig {
         let count = |text: &str| self.counter.count_text(text);
         limits.and_then(|limits| output_item(&item, limits, &count)).unwrap_or(item)
     }
+
+    /// The tokens of `item` as the format shows it.
+    pub(super) fn count(&self, item: &Item) -> u64 {
+        match item.shown_in(self.format) {
+            Some(shown) => self.counter.count_item(&shown),
+            None => self.counter.count_item(item),
+        }
+    }
 }
 
 /// The longest text that OpenAI takes in one field: 10 MiB. Its server says so in the error
@@ -57,26 +65,5 @@ impl fmt::Debug for HistoryConfig {
             .field("output_limits", &self.output_limits)
             .field("max_item_bytes", &self.max_item_bytes)
             .finish_non_exhaustive()
-    }
-}
-
-/// What is needed to bring an item on the wire.
-#[derive(Clone)]
-pub(super) struct Encoding {
-    pub(super) format: WireFormat,
-    counter: Arc<dyn TokenCounter>,
-}
-
-impl Encoding {
-    pub(super) fn of(config: &HistoryConfig) -> Self {
-        Self { format: config.format, counter: Arc::clone(&config.counter) }
-    }
-
-    /// The tokens of `item` as this format shows it.
-    pub(super) fn count(&self, item: &Item) -> u64 {
-        match item.shown_in(self.format) {
-            Some(shown) => self.counter.count_item(&shown),
-            None => self.counter.count_item(item),
-        }
     }
 }

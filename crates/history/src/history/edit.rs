@@ -133,7 +133,7 @@ impl History {
         let entries = self.0.segments.entries(range.clone());
         let edited = (range.start..).zip(entries).filter_map(|(index, entry)| {
             let (item, count) = entry.item.edit_images(edit)?;
-            Some((index, self.0.config.limited(item), count))
+            Some((index, self.config().limited(item), count))
         });
         let mut images = 0;
         let edits = edited.map(|(index, item, count)| {
@@ -167,7 +167,7 @@ impl History {
     /// Puts a conversation in the place of this one, and looks at each of its items. Images that are
     /// left out are not told of again.
     fn look_anew(&mut self, rebuild: Rebuild) {
-        let mut pairing = Pairing::of(rebuild.items(), &self.0.config);
+        let mut pairing = Pairing::of(rebuild.items(), self.config());
         if pairing.flaws().iter().any(|flaw| flaw.kind == FlawKind::ImageLeftOut) {
             let told = self.told_images();
             let is_told =
@@ -204,8 +204,8 @@ fn oldest(state: &State, count: usize) -> (usize, Vec<usize>) {
             break;
         }
         let is_oldest = steps < count;
-        let goes_along =
-            is_kept(&entry.item, &state.config) && walk.pass(&entry.item, index, is_oldest);
+        let goes_along = is_kept(&entry.item, state.segments.config())
+            && walk.pass(&entry.item, index, is_oldest);
         if is_oldest {
             steps += usize::from(!goes_along);
             frontier = index + 1;

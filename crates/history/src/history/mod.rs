@@ -19,7 +19,6 @@ mod totals;
 
 use std::sync::Arc;
 
-use config::Encoding;
 use pairing::{Flaw, FlawKind, Pairing, is_kept};
 use rebuild::Rebuild;
 use segment::Entry;
@@ -48,7 +47,6 @@ pub struct History(Arc<State>);
 /// All that a history is. A copy shares the items.
 #[derive(Clone)]
 struct State {
-    config: Arc<HistoryConfig>,
     segments: Segments,
     pairing: Pairing,
     /// Where the current turn began.
@@ -83,8 +81,7 @@ impl History {
     /// An empty conversation.
     pub fn with_config(config: HistoryConfig) -> Self {
         Self(Arc::new(State {
-            segments: Segments::new(Encoding::of(&config)),
-            config: Arc::new(config),
+            segments: Segments::new(Arc::new(config)),
             pairing: Pairing::default(),
             turn: None,
             is_marked: false,
@@ -95,7 +92,7 @@ impl History {
 
     /// How the conversation is kept.
     pub fn config(&self) -> &HistoryConfig {
-        &self.0.config
+        self.0.segments.config()
     }
 
     /// Marks the start of a turn: reasoning from before this point is no longer sent (see
@@ -114,8 +111,8 @@ impl History {
     /// changed: it holds the full output, for the log and for those who watch.
     pub fn record(&mut self, item: Item) {
         let state = Arc::make_mut(&mut self.0);
-        let item = state.config.limited(item);
-        state.pairing.note(&item, state.segments.len(), &state.config);
+        let item = state.segments.config().limited(item);
+        state.pairing.note(&item, state.segments.len(), state.segments.config());
         state.push(item);
     }
 
@@ -128,9 +125,9 @@ impl History {
     /// Costs what stands behind the call. The output is cut as [`record`](Self::record) does.
     pub fn record_output(&mut self, output: Item) {
         let state = Arc::make_mut(&mut self.0);
-        let output = state.config.limited(output);
+        let output = state.segments.config().limited(output);
         let from = state.turn.map_or(0, |turn| turn.index);
-        let is_kept = is_kept(&output, &state.config);
+        let is_kept = is_kept(&output, state.segments.config());
         match is_kept.then(|| state.pairing.answer(&output, from)).flatten() {
             Some(call) => state.insert(call + 1, output),
             None => self.record(output),
@@ -222,14 +219,14 @@ impl History {
     /// Where the new format leaves images out that the old one sent, the next
     /// [`normalise`](Self::normalise) reports it.
     pub fn set_format(&mut self, format: WireFormat) {
-        if format == self.0.config.format {
+        if format == self.config().format {
             return;
         }
         let state = Arc::make_mut(&mut self.0);
-        let sent_images = state.config.format.images;
-        let config = HistoryConfig { format, ..(*state.config).clone() };
-        state.segments = state.segments.encoded_as(Encoding::of(&config));
-        state.config = Arc::new(config);
+        let before = state.segments.config();
+        let sent_images = before.format.images;
+        let config = HistoryConfig { format, ..before.clone() };
+        state.segments = state.segments.encoded_as(Arc::new(config));
         state.turn = state.turn.map(|turn| state.mark(turn.index));
         if format.images {
             state.pairing.forget_if(|flaw| flaw.kind == FlawKind::ImageLeftOut);
@@ -267,7 +264,7 @@ impl State {
 
     /// Inserts the output of the call before `index`.
     fn insert(&mut self, index: usize, output: Item) {
-        self.pairing.note_inserted(&output, index, &self.config);
+        self.pairing.note_inserted(&output, index, self.segments.config());
         self.segments.insert(index, Entry::new(output));
         self.last_user_message =
             self.last_user_message.map(|user| user + usize::from(user >= index));

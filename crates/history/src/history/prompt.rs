@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::State;
-use super::config::Encoding;
+use super::config::HistoryConfig;
 use super::totals::Sum;
 use crate::{History, Item, ItemKind};
 
@@ -100,18 +100,18 @@ impl Prompt {
     /// Puts an item behind the others, in this prompt alone. What it answers or leaves open is not
     /// looked at.
     pub fn push(&mut self, item: &Item) {
-        let encoding = self.encoding();
+        let config = self.config();
         let start = self.pushed.len();
-        let is_sent = item.encode_wire(encoding.format, &mut self.pushed);
+        let is_sent = item.encode_wire(config.format, &mut self.pushed);
         if is_sent {
-            let tokens = self.state.segments.encoding().count(item);
+            let tokens = self.state.segments.config().count(item);
             self.pushed.push(b',');
             self.sum = self.sum.plus(Sum::of(&self.pushed[start..], tokens));
         }
     }
 
-    fn encoding(&self) -> &Encoding {
-        self.state.segments.encoding()
+    fn config(&self) -> &HistoryConfig {
+        self.state.segments.config()
     }
 
     /// The bytes that are sent, as they lie in memory: runs of whole items, each item with a comma
@@ -120,7 +120,7 @@ impl Prompt {
         let placed = self.state.segments.placed();
         let recorded = placed.flat_map(|placed| {
             let before = self.reasoning_from.saturating_sub(placed.before.len);
-            placed.segment.without_reasoning(before, self.encoding())
+            placed.segment.without_reasoning(before, self.config())
         });
         recorded.chain([&*self.pushed]).filter(|run| !run.is_empty())
     }

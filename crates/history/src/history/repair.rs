@@ -138,7 +138,9 @@ impl<'a> Plan<'a> {
         };
         let instead = match kind {
             FlawKind::ImageLeftOut => return,
-            FlawKind::Oversize | FlawKind::UnreadableImage => sound(item, &self.state.config),
+            FlawKind::Oversize | FlawKind::UnreadableImage => {
+                sound(item, self.state.segments.config())
+            }
             _ => None,
         };
         let instead = instead.map(Cow::into_owned);
@@ -181,10 +183,10 @@ impl<'a> Plan<'a> {
 
     /// All calls that stay, by their ids.
     fn called(&self) -> Calls<'a> {
-        let State { segments, config, .. } = self.state;
+        let segments = &self.state.segments;
         let kept = segments.entries(0..segments.len()).map(|entry| &entry.item);
         let mut called = Calls::new();
-        for item in kept.filter(|item| is_kept(item, config)) {
+        for item in kept.filter(|item| is_kept(item, segments.config())) {
             if let Some(CallRole::Call(kind, id)) = item.call_role() {
                 called.entry(id).or_default().push(kind);
             }

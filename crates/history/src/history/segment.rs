@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::config::Encoding;
+use super::config::HistoryConfig;
 use super::totals::{Sum, Totals};
 use crate::turn_item::is_context;
 use crate::{Item, ItemKind, Role, WireFormat};
@@ -108,14 +108,14 @@ impl Segment {
     }
 
     /// Adds an item.
-    pub(super) fn push(&mut self, entry: Entry, encoding: &Encoding) {
-        self.change_wire(encoding, |wire| wire.encode(&entry.item, encoding, None));
+    pub(super) fn push(&mut self, entry: Entry, config: &HistoryConfig) {
+        self.change_wire(config, |wire| wire.encode(&entry.item, config, None));
         self.push_entry(entry);
     }
 
     /// Adds an item as it is in another segment, of the same format.
-    pub(super) fn push_encoded(&mut self, encoded: Encoded<'_>, encoding: &Encoding) {
-        self.change_wire(encoding, |wire| {
+    pub(super) fn push_encoded(&mut self, encoded: Encoded<'_>, config: &HistoryConfig) {
+        self.change_wire(config, |wire| {
             wire.of_kind(&encoded.entry.item).extend_from_slice(encoded.wire);
             wire.mark(&encoded.entry.item, encoded.sum);
         });
@@ -132,18 +132,18 @@ impl Segment {
     }
 
     /// Changes the wire form in one format. Those in others are forgotten.
-    fn change_wire(&mut self, encoding: &Encoding, change: impl FnOnce(&mut Wire)) {
-        let number = encoding.format.number();
+    fn change_wire(&mut self, config: &HistoryConfig, change: impl FnOnce(&mut Wire)) {
+        let number = config.format.number();
         let known = self.wires[number].take();
-        let mut wire = known.unwrap_or_else(|| Wire::of(&self.entries, encoding, None));
+        let mut wire = known.unwrap_or_else(|| Wire::of(&self.entries, config, None));
         change(&mut wire);
         self.wires = Default::default();
         self.wires[number] = OnceLock::from(wire);
     }
 
     /// What is known of all its items together.
-    pub(super) fn totals(&self, encoding: &Encoding) -> Totals {
-        let wire = self.wire(encoding);
+    pub(super) fn totals(&self, config: &HistoryConfig) -> Totals {
+        let wire = self.wire(config);
         Totals {
             len: self.entries.len(),
             turns: self.turns,
@@ -154,12 +154,12 @@ impl Segment {
     }
 
     /// What is known of its first items together, this many.
-    pub(super) fn totals_of_first(&self, count: usize, encoding: &Encoding) -> Totals {
+    pub(super) fn totals_of_first(&self, count: usize, config: &HistoryConfig) -> Totals {
         if count == self.len() {
-            return self.totals(encoding);
+            return self.totals(config);
         }
         let mut totals = Totals::default();
-        for Encoded { entry, sum, .. } in self.encoded(0..count, encoding) {
+        for Encoded { entry, sum, .. } in self.encoded(0..count, config) {
             totals.len += 1;
             totals.turns += usize::from(entry.starts_turn);
             totals.user_messages += usize::from(entry.is_user_message);
@@ -184,10 +184,10 @@ impl Segment {
     }
 
     /// The wire form in a format; made when it is asked for first, and then shared by all copies.
-    fn wire(&self, encoding: &Encoding) -> &Wire {
-        self.wires[encoding.format.number()].get_or_init(|| {
+    fn wire(&self, config: &HistoryConfig) -> &Wire {
+        self.wires[config.format.number()].get_or_init(|| {
             let other = self.wires.iter().find_map(OnceLock::get);
-            Wire::of(&self.entries, encoding, other)
+            Wire::of(&self.entries, config, other)
         })
     }
 
@@ -195,9 +195,9 @@ impl Segment {
     pub(super) fn encoded<'a>(
         &'a self,
         range: Range<usize>,
-        encoding: &Encoding,
+        config: &HistoryConfig,
     ) -> impl Iterator<Item = Encoded<'a>> + use<'a> {
-        let wire = self.wire(encoding);
+        let wire = self.wire(config);
         let entries = self.entries.get(range.clone()).unwrap_or_default();
         range.zip(entries).map(|(position, entry)| Encoded {
             entry,
@@ -211,9 +211,9 @@ impl Segment {
     pub(super) fn without_reasoning(
         &self,
         before: usize,
-        encoding: &Encoding,
+        config: &HistoryConfig,
     ) -> impl Iterator<Item = &[u8]> {
-        let wire = self.wire(encoding);
+        let wire = self.wire(config);
         let dropped = self.reasoning.partition_point(|&position| position < before);
         let mut spoken = 0;
         let runs = self.reasoning[dropped..].iter().flat_map(move |&position| {
@@ -229,24 +229,24 @@ impl Segment {
 impl Wire {
     /// Encodes `entries`. What was counted for another format is not counted again, unless it had
     /// other images.
-    fn of(entries: &[Entry], encoding: &Encoding, other: Option<&Wire>) -> Self {
+    fn of(entries: &[Entry], config: &HistoryConfig, other: Option<&Wire>) -> Self {
         let mut wire = Self::default();
         for (position, entry) in entries.iter().enumerate() {
             let counted = other.filter(|_| !entry.item.has_images());
             let counted = counted.map(|other| other.marks[position].sum.tokens);
-            wire.encode(&entry.item, encoding, counted);
+            wire.encode(&entry.item, config, counted);
         }
         wire
     }
 
-    fn encode(&mut self, item: &Item, encoding: &Encoding, counted: Option<u64>) {
+    fn encode(&mut self, item: &Item, config: &HistoryConfig, counted: Option<u64>) {
         let bytes = self.of_kind(item);
         let start = bytes.len();
-        let is_sent = item.encode_wire(encoding.format, bytes);
+        let is_sent = item.encode_wire(config.format, bytes);
         if is_sent {
             bytes.push(b',');
         }
-        let tokens = if is_sent { counted.unwrap_or_else(|| encoding.count(item)) } else { 0 };
+        let tokens = if is_sent { counted.unwrap_or_else(|| config.count(item)) } else { 0 };
         let sum = Sum::of(&bytes[start..], tokens);
         self.mark(item, sum);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::config::Encoding;
+use super::config::HistoryConfig;
 use super::persistent::PersistentList;
 use super::segment::{Encoded, Entry, Segment};
 use super::totals::Totals;
@@ -11,7 +11,7 @@ use super::totals::Totals;
 /// The items of a conversation. A copy shares them all.
 #[derive(Clone)]
 pub(super) struct Segments {
-    encoding: Encoding,
+    config: Arc<HistoryConfig>,
     /// The segments that take no more items.
     closed: PersistentList<Placed>,
     /// The one that does.
@@ -34,12 +34,12 @@ impl Placed {
 }
 
 impl Segments {
-    pub(super) fn new(encoding: Encoding) -> Self {
-        Self { encoding, closed: PersistentList::default(), open: Placed::default() }
+    pub(super) fn new(config: Arc<HistoryConfig>) -> Self {
+        Self { config, closed: PersistentList::default(), open: Placed::default() }
     }
 
-    pub(super) fn encoding(&self) -> &Encoding {
-        &self.encoding
+    pub(super) fn config(&self) -> &HistoryConfig {
+        &self.config
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,7 +47,7 @@ impl Segments {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        self.open.before.plus(&self.open.segment.totals(&self.encoding))
+        self.open.before.plus(&self.open.segment.totals(&self.config))
     }
 
     /// All segments in order; the last one may be empty.
@@ -86,7 +86,7 @@ impl Segments {
     pub(super) fn totals_before(&self, index: usize) -> Totals {
         let placed = self.closed.get(self.position(index)).unwrap_or(&self.open);
         let count = placed.part(&(0..index)).len();
-        placed.before.plus(&placed.segment.totals_of_first(count, &self.encoding))
+        placed.before.plus(&placed.segment.totals_of_first(count, &self.config))
     }
 
     /// The index of the `n`-th item, from 0, that `count` counts and `is_counted` is true for.
@@ -109,19 +109,19 @@ impl Segments {
     /// Adds an item.
     pub(super) fn push(&mut self, entry: Entry) {
         self.make_room();
-        Arc::make_mut(&mut self.open.segment).push(entry, &self.encoding);
+        Arc::make_mut(&mut self.open.segment).push(entry, &self.config);
     }
 
-    /// Adds an item as it is in other segments, of the same encoding.
+    /// Adds an item as it is in other segments, of the same format.
     fn push_encoded(&mut self, encoded: Encoded<'_>) {
         self.make_room();
-        Arc::make_mut(&mut self.open.segment).push_encoded(encoded, &self.encoding);
+        Arc::make_mut(&mut self.open.segment).push_encoded(encoded, &self.config);
     }
 
     /// Closes the open segment if it is full, or would have to be copied at some cost.
     fn make_room(&mut self) {
         let segment = &mut self.open.segment;
-        let format = self.encoding.format;
+        let format = self.config.format;
         let is_shared = segment.is_large(format) && Arc::get_mut(segment).is_none();
         if is_shared || segment.is_full(format) {
             self.close();
@@ -139,7 +139,7 @@ impl Segments {
         self.closed.push(std::mem::replace(&mut self.open, next));
     }
 
-    /// Adds the items at `range` of `from`, which has the same encoding. Large segments that lie in
+    /// Adds the items at `range` of `from`, which has the same format. Large segments that lie in
     /// it whole are shared.
     pub(super) fn append(&mut self, from: &Segments, range: Range<usize>) {
         if range.is_empty() {
@@ -151,21 +151,21 @@ impl Segments {
             }
             let part = placed.part(&range);
             let is_whole = part.len() == placed.segment.len();
-            if is_whole && placed.segment.is_large(self.encoding.format) {
+            if is_whole && placed.segment.is_large(self.config.format) {
                 self.share(placed);
             } else {
-                let items = placed.segment.encoded(part, &self.encoding);
+                let items = placed.segment.encoded(part, &self.config);
                 items.for_each(|item| self.push_encoded(item));
             }
         }
     }
 
-    /// Adds the item at `index` of `from`, which has the same encoding, as the first of a turn.
+    /// Adds the item at `index` of `from`, which has the same format, as the first of a turn.
     pub(super) fn append_as_turn(&mut self, from: &Segments, index: usize) {
         let Some(placed) = from.placed_from(index).next() else {
             return;
         };
-        let items = placed.segment.encoded(placed.part(&(index..index + 1)), &self.encoding);
+        let items = placed.segment.encoded(placed.part(&(index..index + 1)), &self.config);
         for item in items {
             let entry = Entry { starts_turn: true, ..item.entry.clone() };
             self.push_encoded(item.of(&entry));
@@ -187,7 +187,7 @@ impl Segments {
         let last = self.closed.get(position).unwrap_or(&self.open).clone();
         self.closed.truncate(position);
         self.open = Placed { before: last.before, segment: Arc::default() };
-        let kept = last.segment.encoded(last.part(&(0..index)), &self.encoding);
+        let kept = last.segment.encoded(last.part(&(0..index)), &self.config);
         kept.for_each(|item| self.push_encoded(item));
     }
 
@@ -202,9 +202,10 @@ impl Segments {
         self.append(&before, index..before.len());
     }
 
-    /// The same items in another encoding. Each segment is encoded once per format, and remembers it.
-    pub(super) fn encoded_as(&self, encoding: Encoding) -> Self {
-        let mut segments = Self::new(encoding);
+    /// The same items under another configuration. Each segment is encoded once per format, and
+    /// remembers it.
+    pub(super) fn encoded_as(&self, config: Arc<HistoryConfig>) -> Self {
+        let mut segments = Self::new(config);
         for placed in self.closed.iter_range(0..self.closed.len()) {
             segments.share(placed);
         }
