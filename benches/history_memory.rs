@@ -3,14 +3,17 @@
 //! A binary apart, because counting replaces the allocator. What is counted is what is asked of the
 //! allocator and not given back, without its own rounding up.
 
+mod held;
+
 use std::error::Error;
 use std::io::{self, Write};
 
-use allocation_counter::measure;
 use longhaul_benches::clone_and_scan::TypedItem;
 use longhaul_benches::session;
 use longhaul_history::{History, Item, ItemError, ReasoningFilter};
 use serde_json::Value;
+
+use held::held;
 
 const LENGTHS: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
@@ -39,16 +42,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         )?;
     }
     Ok(())
-}
-
-/// The bytes that what is made holds, and what was made.
-fn held<T>(make: impl FnOnce() -> T) -> (i64, T) {
-    let mut result = None;
-    let taken = measure(|| result = Some(make()));
-    match result {
-        Some(result) => (taken.bytes_current, result),
-        None => unreachable!("what is measured was run"),
-    }
 }
 
 fn recorded(texts: &[String]) -> Result<History, ItemError> {

@@ -5,11 +5,15 @@
 //! servers write them and keeps all of them; nanocodex is given the wire form and keeps what its
 //! types have of it.
 
+#[path = "../held.rs"]
+mod held;
+
 use std::error::Error;
 use std::io::{self, Write};
 
-use allocation_counter::measure;
 use longhaul_peers::{longhaul_body, nanocodex, nanocodex_item, session};
+
+use held::held;
 
 const LENGTHS: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
@@ -44,14 +48,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         )?;
     }
     Ok(())
-}
-
-/// The bytes that what is made holds, and what was made.
-fn held<T>(make: impl FnOnce() -> T) -> (i64, T) {
-    let mut result = None;
-    let taken = measure(|| result = Some(make()));
-    match result {
-        Some(result) => (taken.bytes_current, result),
-        None => unreachable!("what is measured was run"),
-    }
 }
