@@ -66,7 +66,7 @@ impl<'a> Image<'a> {
 
     /// Whether it is elsewhere, not in the item.
     pub(crate) fn is_linked(&self) -> bool {
-        part_field(self.json, "image_url").is_some_and(|url| !url.starts_with("data:"))
+        part_field(self.json, "image_url").is_some_and(|url| inline_data(&url).is_none())
     }
 }
 
@@ -158,13 +158,18 @@ fn is_unreadable(part: &str) -> bool {
     let Some(url) = part_field(part, "image_url") else {
         return false;
     };
-    let is_inline = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
-    if !is_inline {
+    let Some(inline) = inline_data(&url) else {
         return url.is_empty();
-    }
-    let Some((media_type, data)) = url[5..].split_once(',') else {
+    };
+    let Some((media_type, data)) = inline.split_once(',') else {
         return true;
     };
     let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
     data.is_empty() || !READABLE.contains(&&*media_type)
+}
+
+/// What follows the scheme of a `data:` URL, in whatever case that is written; `None` of others.
+fn inline_data(url: &str) -> Option<&str> {
+    let (scheme, data) = url.split_at_checked(5)?;
+    scheme.eq_ignore_ascii_case("data:").then_some(data)
 }

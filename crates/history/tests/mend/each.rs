@@ -399,6 +399,14 @@ fn images_are_replaced_where_they_stand() {
 }
 
 #[test]
+fn an_image_in_the_item_is_no_link_in_whatever_case_its_scheme_is() {
+    let inline =
+        IMAGES.replace("data:", "DATA:").replace("https://e.org/1.png", "Data:image/gif,x");
+    let linked = Remedy::ReplaceImages(Images::Linked);
+    assert_mends([&*inline], &linked, &[], &[&*inline]);
+}
+
+#[test]
 fn what_grows_too_long_is_cut_and_reported_once() {
     const FLAT_SEARCH: &str = r#"{"type":"web_search_call"}"#;
     let mut config = HistoryConfig::default();
