@@ -33,6 +33,11 @@ impl<'a> RawObject<'a> {
 /// The fields of a JSON object without white space between its tokens, values untouched; `None` if
 /// `json` is anything else.
 pub(crate) fn fields(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &str)>> {
+    raw_fields(json).map(|fields| fields.map(|(key, value)| (unquote(key), value)))
+}
+
+/// The same with names as they are written, quotes included.
+fn raw_fields(json: &str) -> Option<impl Iterator<Item = (&str, &str)>> {
     let mut rest = json.strip_prefix('{')?;
     Some(std::iter::from_fn(move || {
         if !rest.starts_with('"') {
@@ -41,7 +46,7 @@ pub(crate) fn fields(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &
         let (key, after) = rest.split_at(string_len(rest));
         let (value, after) = take_value(after.strip_prefix(':')?);
         rest = after;
-        Some((unquote(key), value))
+        Some((key, value))
     }))
 }
 
@@ -110,6 +115,18 @@ pub(crate) fn with_new_field(object: &str, key: &str, value: &str) -> String {
     let fields = object.strip_suffix('}').unwrap_or(object);
     let comma = if fields == "{" { "" } else { "," };
     format!("{fields}{comma}{}:{value}}}", quoted(key))
+}
+
+/// `object` without the fields whose names `is_gone` takes; the others byte for byte.
+pub(crate) fn without_fields(object: &str, is_gone: impl Fn(&str) -> bool) -> String {
+    let mut kept = String::with_capacity(object.len());
+    for (key, value) in raw_fields(object).into_iter().flatten() {
+        if !is_gone(&unquote(key)) {
+            kept.extend([if kept.is_empty() { "{" } else { "," }, key, ":", value]);
+        }
+    }
+    kept.push_str(if kept.is_empty() { "{}" } else { "}" });
+    kept
 }
 
 /// The elements of a JSON array without white space between its tokens, untouched; `None` if `json`
@@ -371,6 +388,13 @@ mod tests {
         assert_eq!(change_element(object, 0, change), None);
         assert_eq!(change_element("[1]", 0, change).as_deref(), Some("[]"));
         assert_eq!(change_field(r#"{"a":1}"#, "a", change).as_deref(), Some("{}"));
+        let other = |key: &str| key == "a";
+        assert_eq!(without_fields(object, other), r#"{"b":1e400}"#);
+        assert_eq!(
+            without_fields(r#"{"\u0062":1,"a":0,"\/":[2, 3]}"#, other),
+            r#"{"\u0062":1,"\/":[2, 3]}"#
+        );
+        assert_eq!(without_fields(r#"{"a":1}"#, other), "{}");
         assert_eq!(with_new_field("{}", "k\"", "1"), r#"{"k\"":1}"#);
         assert_eq!(with_new_field(r#"{"a":1}"#, "a", "2"), r#"{"a":1,"a":2}"#);
     }

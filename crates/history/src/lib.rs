@@ -60,6 +60,6 @@ pub use history::{
     EditError, History, HistoryConfig, MAX_ITEM_BYTES, Prompt, ReasoningFilter, Repair, RepairKind,
 };
 pub use item::{
-    CallKind, CallOutput, ContentPart, ImageEdit, Item, ItemError, ItemKind, ItemView, OutputPart,
-    Role, WireFormat,
+    BridgeParts, CallKind, CallOutput, ContentPart, ImageEdit, Item, ItemError, ItemKind, ItemView,
+    OutputPart, Role, WireFormat,
 };

@@ -118,7 +118,7 @@ impl TurnItemKind {
     ///
     /// A server may announce a search before it says what for: that is shown as a search too.
     pub fn of(item: &Item) -> Option<Self> {
-        if item.kind() == ItemKind::Compaction {
+        if item.kind() == ItemKind::Compaction || item.is_bridge() {
             return Some(Self::ContextCompaction);
         }
         match item.view() {

@@ -1,9 +1,11 @@
 //! One entry of a conversation.
 
+mod bridge;
 mod build;
 mod edit;
 mod image;
 mod kind;
+mod mark;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -13,12 +15,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::json;
 
+pub use bridge::BridgeParts;
 pub use build::CallOutput;
 pub use image::ImageEdit;
 pub use kind::{CallKind, ItemKind, Role};
@@ -26,6 +28,7 @@ pub use view::{ContentPart, ItemView, OutputPart};
 pub use wire::WireFormat;
 
 pub(crate) use kind::CallRole;
+pub(crate) use mark::is_own;
 
 /// One item of a conversation: its JSON, whole, and what it is.
 ///
@@ -50,6 +53,8 @@ struct Inner {
     /// Whether an escape in it is half a surrogate pair, which is no text.
     is_torn: bool,
     has_images: bool,
+    /// `None` if no field of it is our own.
+    marks: Option<mark::Marks>,
 }
 
 /// Why a text is not an item.
@@ -84,8 +89,9 @@ impl Item {
         let text = json::mend(json);
         let head = kind::Head::read(&text);
         let has_images = image::has_images(head.kind, &text);
+        let marks = mark::Marks::read(head.kind, &text);
         let is_torn = matches!(text, Cow::Owned(_));
-        Self(Arc::new(Inner { json: json.into(), head, is_torn, has_images }))
+        Self(Arc::new(Inner { json: json.into(), head, is_torn, has_images, marks }))
     }
 
     /// The item's JSON, with the replacement character for what is no text.
@@ -113,7 +119,7 @@ impl Item {
     pub fn shown_id(&self) -> Option<Cow<'_, str>> {
         match self.id() {
             Some(id) => Some(Cow::Borrowed(id)),
-            None => client_id(self.json()),
+            None => self.own(mark::ID).and_then(json::string),
         }
     }
 
@@ -122,7 +128,7 @@ impl Item {
     /// kept, also after it was read back from a log.
     #[must_use]
     pub fn with_client_id(&self, id: &str) -> Self {
-        Self::from_object(&json::with_new_field(self.json(), CLIENT_ID, &json::quoted(id)))
+        self.with_own(mark::ID, &json::quoted(id))
     }
 
     /// Whether the item shows images to the model.
@@ -171,7 +177,9 @@ impl Item {
     /// Known types lose their `id` (unless `format` keeps ids), null fields, images
     /// (unless `format` takes them; a text stands in their place), and what a server
     /// reports but does not take back (`status` of messages, reasoning and functions, `annotations`
-    /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. A ghost snapshot,
+    /// and `logprobs` of texts). Unknown fields stay, and unknown types stay whole. Fields of our own
+    /// (`longhaul_id`, `longhaul_pinned`, `longhaul_failed`, `longhaul_bridge`) go with no type; other
+    /// names that begin so are unknown fields. A ghost snapshot,
     /// and a call or an output without an id or another part that it must have, have no wire form: no
     /// server could make sense of them. Half a surrogate pair, which strict servers refuse, becomes
     /// the replacement character.
@@ -187,15 +195,6 @@ impl Item {
     pub(crate) fn call_role(&self) -> Option<CallRole<'_>> {
         self.0.head.call_role()
     }
-}
-
-/// The field of [`Item::with_client_id`].
-const CLIENT_ID: &str = "longhaul_id";
-
-fn client_id(json: &str) -> Option<Cow<'_, str>> {
-    memmem::find(json.as_bytes(), CLIENT_ID.as_bytes())?;
-    let (_, id) = json::fields(json)?.filter(|(key, _)| key == CLIENT_ID).last()?;
-    json::string(id)
 }
 
 impl fmt::Debug for Item {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use super::image::{ImageEdit, encode_without_images};
-use super::{CLIENT_ID, Item, ItemKind, Role};
+use super::{Item, ItemKind, Role, is_own};
 use crate::json::{self, RawObject};
 
 /// What a provider wants to see of an item.
@@ -61,8 +61,8 @@ pub(super) fn encode(item: &Item, format: WireFormat, out: &mut Vec<u8>) -> bool
     let json = item.text();
     if item.kind() != ItemKind::Other {
         encode_known(item, &json, format, out);
-    } else if memmem::find(json.as_bytes(), CLIENT_ID.as_bytes()).is_some() {
-        encode_object(&json, |key, _| key != CLIENT_ID, out);
+    } else if item.has_own_fields() {
+        out.extend_from_slice(json::without_fields(&json, is_own).as_bytes());
     } else {
         out.extend_from_slice(json.as_bytes());
     }
@@ -92,7 +92,8 @@ fn encode_field(
 ) {
     let kind = item.kind();
     match (key, value) {
-        (_, "null") | ("call_id", "\"\"") | (CLIENT_ID, _) => {}
+        (_, "null") | ("call_id", "\"\"") => {}
+        (own, _) if is_own(own) => {}
         ("id", _) if !keeps_id(item, format) => {}
         ("status", _) if !keeps_status(kind) => {}
         ("success", _) if kind.is_output() => {}

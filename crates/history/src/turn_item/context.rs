@@ -48,7 +48,8 @@ const FRAMES: [(&str, &str); 4] = [
 const FIRST: [char; 4] = ['<', '#', 'W', 'w'];
 
 /// Whether `item` is a message in the user's place that is context, not the user's words: one of
-/// its texts begins with a tag that says so, white space and case aside.
+/// its texts begins with a tag that says so, white space and case aside, or it is a bridge
+/// ([`Item::is_bridge`]).
 ///
 /// Such a message is neither shown nor counted as the user's. An ordinary message costs one pass
 /// over its JSON, and no allocation.
@@ -62,8 +63,7 @@ const FIRST: [char; 4] = ['<', '#', 'W', 'w'];
 /// ```
 pub fn is_context(item: &Item) -> bool {
     item.kind() == ItemKind::Message(Role::User)
-        && may_hold_context(item.json())
-        && holds_context(item.json())
+        && (item.is_bridge() || (may_hold_context(item.json()) && holds_context(item.json())))
 }
 
 /// Whether a text in the message begins as context may. A search for the texts is cheaper than
