@@ -1,16 +1,27 @@
 //! Tokens of an item, read from its JSON.
 
+use std::borrow::Cow;
+
 use super::TokenCounter;
 use super::image::{ImageDetail, ImageSize};
-use crate::json::{between_quotes, string_len};
+use crate::item::is_own;
+use crate::json::{between_quotes, string_len, without_fields};
 use crate::{Item, ItemKind};
 
 /// See [`TokenCounter::count_item`].
 pub(super) fn count<C: TokenCounter + ?Sized>(counter: &C, item: &Item) -> u64 {
     match item.kind() {
         ItemKind::GhostSnapshot => 0,
-        ItemKind::Other => unknown(counter, item.json()),
+        ItemKind::Other => unknown(counter, &without_own_fields(item)),
         kind => framing(kind) + known(counter, item),
+    }
+}
+
+fn without_own_fields(item: &Item) -> Cow<'_, str> {
+    if item.has_own_fields() {
+        Cow::Owned(without_fields(item.json(), is_own))
+    } else {
+        Cow::Borrowed(item.json())
     }
 }
 
@@ -41,7 +52,8 @@ fn known<C: TokenCounter + ?Sized>(counter: &C, item: &Item) -> u64 {
             Piece::Key(name) => {
                 key = name;
                 if unsent.is_none_or(|at| depth <= at) {
-                    let is_unsent = is_message && matches!(key, "annotations" | "logprobs");
+                    let is_reported = is_message && matches!(key, "annotations" | "logprobs");
+                    let is_unsent = is_reported || (depth == 1 && is_own(key));
                     unsent = is_unsent.then_some(depth);
                 }
             }

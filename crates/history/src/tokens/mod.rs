@@ -68,7 +68,7 @@ pub trait TokenCounter: Send + Sync {
     /// Tokens that an item takes in a request.
     ///
     /// * The strings that a model reads: texts, names, arguments, inputs, outputs. Ids, types, and
-    ///   what is not sent (`annotations`, `logprobs`) count nothing.
+    ///   what is not sent (`annotations`, `logprobs`, fields of our own) count nothing.
     /// * Framing: 4 tokens for a message, 10 for a call, 8 for an output. These are the markers that
     ///   the harmony format of OpenAI's open models puts around each; what hosted models get is not
     ///   published.
