@@ -57,7 +57,8 @@ pub mod turn_item;
 pub mod usage;
 
 pub use history::{
-    EditError, History, HistoryConfig, MAX_ITEM_BYTES, Prompt, ReasoningFilter, Repair, RepairKind,
+    EditError, History, HistoryConfig, MAX_ITEM_BYTES, Part, Prompt, ReasoningFilter, Repair,
+    RepairKind,
 };
 pub use item::{
     BridgeParts, CallKind, CallOutput, ContentPart, ImageEdit, Item, ItemError, ItemKind, ItemView,

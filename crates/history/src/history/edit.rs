@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::open_calls::OpenCalls;
 use super::pairing::{FlawKind, Pairing, is_kept};
 use super::rebuild::{Edit, Rebuild};
-use super::segment::Entry;
-use super::{History, Repair, RepairKind, State};
+use super::{History, Part, Repair, RepairKind, State, part};
 use crate::item::CallRole;
 use crate::{ImageEdit, Item, ItemKind};
 
@@ -26,6 +25,17 @@ pub enum EditError {
         asked: usize,
         /// How many there are.
         available: usize,
+    },
+    /// What is to be kept does not lie in increasing order, without overlap, within the items that
+    /// are replaced. The caller is at fault.
+    #[error("items {start}..{end} cannot be kept: kept ranges are in order and within 0..{count}")]
+    NotInOrder {
+        /// The first index of the range that is at fault.
+        start: usize,
+        /// The index behind its last.
+        end: usize,
+        /// How many items are replaced.
+        count: usize,
     },
 }
 
@@ -67,27 +77,58 @@ impl History {
         before - self.len()
     }
 
-    /// Puts `items` in the place of the first `count`. Calls and outputs that the cut separates are
-    /// for [`normalise`](Self::normalise) to report.
+    /// Puts `parts` in the place of the first `count` items: new items, and ranges of those that were
+    /// there, in their order. Calls and outputs that the cut separates are for
+    /// [`normalise`](Self::normalise) to report.
     ///
-    /// Costs the encoding of `items`, one look at each item that stays, and a pointer per 64 KiB of
-    /// them.
+    /// A turn whose first item goes begins with the next of the old items that stays, never with a
+    /// new item before it; if none stays, with the item that is recorded next.
+    ///
+    /// Costs the encoding of what is new, one look at each item that stays, and a pointer per 64 KiB
+    /// of them. Nothing that stays is encoded or counted again.
+    ///
+    /// ```
+    /// use longhaul_history::{History, Item, Part};
+    ///
+    /// let mut history = History::default();
+    /// history.extend(["a", "b", "c", "d"].map(Item::user));
+    /// let parts = [Part::New(Item::assistant("a and b")), Part::Keep(2..3)];
+    /// history.replace_prefix(3, parts)?;
+    /// let left: Vec<Item> = history.iter().cloned().collect();
+    /// assert_eq!(left, [Item::assistant("a and b"), Item::user("c"), Item::user("d")]);
+    /// # Ok::<(), longhaul_history::EditError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`EditError::OutOfRange`] if there are fewer than `count` items.
+    /// [`EditError::OutOfRange`] if there are fewer than `count` items;
+    /// [`EditError::NotInOrder`] if the kept ranges overlap, go back, or reach behind `count`.
     pub fn replace_prefix(
         &mut self,
         count: usize,
-        items: impl IntoIterator<Item = Item>,
+        parts: impl IntoIterator<Item = impl Into<Part>>,
     ) -> Result<(), EditError> {
         EditError::unless(count <= self.len(), "item", count, self.len())?;
-        let mut rebuild = Rebuild::keeping(&self.0, 0);
-        items.into_iter().for_each(|item| rebuild.push(Entry::new(item)));
-        rebuild.remove(0..count);
-        rebuild.keep(count..self.len());
+        let parts: Vec<Part> = parts.into_iter().map(Into::into).collect();
+        part::check(&parts, count)?;
+        let rebuild = Rebuild::with_parts(&self.0, count, parts);
         self.look_anew(rebuild);
         Ok(())
+    }
+
+    /// A conversation of these parts only, as [`replace_prefix`](Self::replace_prefix) of all items
+    /// would leave it; this one stays as it is. Costs the same.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::NotInOrder`] if the kept ranges overlap, go back, or reach behind the end.
+    pub fn composed(
+        &self,
+        parts: impl IntoIterator<Item = impl Into<Part>>,
+    ) -> Result<Self, EditError> {
+        let mut composed = self.clone();
+        composed.replace_prefix(self.len(), parts)?;
+        Ok(composed)
     }
 
     /// Forgets the last `count` turns, and with each what was recorded in it. Says how many items

@@ -5,6 +5,7 @@ mod edit;
 mod mend;
 mod open_calls;
 mod pairing;
+mod part;
 mod persistent;
 mod prompt;
 mod rebuild;
@@ -17,6 +18,7 @@ mod sound;
 mod tests;
 mod totals;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use pairing::{Flaw, FlawKind, Pairing, is_kept};
@@ -29,6 +31,7 @@ use crate::{Item, WireFormat};
 
 pub use config::{HistoryConfig, MAX_ITEM_BYTES};
 pub use edit::EditError;
+pub use part::Part;
 pub use prompt::{Prompt, ReasoningFilter};
 pub use repair::{Repair, RepairKind};
 
@@ -158,6 +161,33 @@ impl History {
     /// when it was recorded; this looks at none.
     pub fn tokens(&self) -> u64 {
         self.0.segments.totals().all.tokens
+    }
+
+    /// Tokens of the items before `index`, as they are sent. Looks at no item's JSON.
+    pub fn tokens_before(&self, index: usize) -> u64 {
+        self.0.segments.totals_before(index).all.tokens
+    }
+
+    /// The items at `range`, as far as there are such items, each with the tokens for which it was
+    /// counted when it was recorded: as it is sent, and 0 if it never is. Looks at no item's JSON.
+    ///
+    /// ```
+    /// use longhaul_history::{History, Item};
+    ///
+    /// let mut history = History::default();
+    /// history.extend(["one", "two words", "three words here"].map(Item::user));
+    /// let tokens: Vec<u64> = history.measured(1..3).map(|(_, tokens)| tokens).collect();
+    /// assert_eq!(tokens.iter().sum::<u64>(), history.tokens() - history.tokens_before(1));
+    /// ```
+    pub fn measured(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = (&Item, u64)> {
+        self.0.segments.measured(range).map(|(entry, tokens)| (&entry.item, tokens))
+    }
+
+    /// Whether the conversation begins with the items of `prefix`. Segments that both share are
+    /// known to be equal and not looked at, so that for a fork it costs a pointer for each.
+    pub fn starts_with(&self, prefix: &Self) -> bool {
+        prefix.len() <= self.len()
+            && self.0.segments.unshared(&prefix.0.segments).all(|(item, other)| item == other)
     }
 
     /// Number of turns that have begun and hold an item. A turn begins where

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::State;
 use super::segment::Entry;
 use super::segments::Segments;
+use super::{Part, State};
 use crate::Item;
 
 /// What comes in the place of one item.
@@ -53,6 +53,25 @@ impl Rebuild {
         rebuild
     }
 
+    /// `parts` in the place of the first `count` items; what they keep is in order.
+    pub(super) fn with_parts(state: &State, count: usize, parts: Vec<Part>) -> Self {
+        let mut rebuild = Self::keeping(state, 0);
+        let mut at = 0;
+        for part in parts {
+            match part {
+                Part::Keep(range) => {
+                    rebuild.remove(at..range.start);
+                    at = range.end;
+                    rebuild.keep(range);
+                }
+                Part::New(item) => rebuild.insert(item),
+            }
+        }
+        rebuild.remove(at..count);
+        rebuild.keep(count..state.segments.len());
+        rebuild
+    }
+
     /// The items at `range` come next.
     pub(super) fn keep(&mut self, mut range: Range<usize>) {
         if !range.is_empty() && std::mem::take(&mut self.starts_turn) {
@@ -82,8 +101,16 @@ impl Rebuild {
         }
     }
 
-    /// An item comes next that was not there before.
-    pub(super) fn push(&mut self, entry: Entry) {
+    /// An item comes next that was not there before, and begins no turn in the place of one that
+    /// was.
+    fn insert(&mut self, item: Item) {
+        let starts_turn = std::mem::take(&mut self.starts_turn);
+        self.push(Entry::new(item));
+        self.starts_turn = starts_turn;
+    }
+
+    /// An item comes next that takes the place of others.
+    fn push(&mut self, entry: Entry) {
         let is_start = entry.starts_turn || (entry.is_user_message && !self.is_marked);
         let starts_turn = std::mem::take(&mut self.starts_turn) || is_start;
         self.new.push(Entry { starts_turn, ..entry });

@@ -206,6 +206,17 @@ impl Segment {
         })
     }
 
+    /// The items at these positions, each with its tokens.
+    pub(super) fn measured(
+        &self,
+        range: Range<usize>,
+        config: &HistoryConfig,
+    ) -> impl DoubleEndedIterator<Item = (&Entry, u64)> {
+        let entries = self.entries.get(range.clone()).unwrap_or_default();
+        let marks = self.wire(config).marks.get(range).unwrap_or_default();
+        entries.iter().zip(marks).map(|(entry, mark)| (entry, mark.sum.tokens))
+    }
+
     /// The wire bytes of all items but the reasoning among the first `before`, in runs of whole
     /// items.
     pub(super) fn without_reasoning(

@@ -1,5 +1,6 @@
 //! All segments of a conversation, in order.
 
+use std::iter::from_fn;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use super::config::HistoryConfig;
 use super::persistent::PersistentList;
 use super::segment::{Encoded, Entry, Segment};
 use super::totals::Totals;
+use crate::Item;
 
 /// The items of a conversation. A copy shares them all.
 #[derive(Clone)]
@@ -30,6 +32,29 @@ impl Placed {
     fn part(&self, range: &Range<usize>) -> Range<usize> {
         let inside = |index: usize| index.saturating_sub(self.before.len).min(self.segment.len());
         inside(range.start)..inside(range.end)
+    }
+
+    /// The index behind its last item.
+    fn end(&self) -> usize {
+        self.before.len + self.segment.len()
+    }
+
+    fn entries(&self, range: &Range<usize>) -> &[Entry] {
+        self.segment.entries().get(self.part(range)).unwrap_or_default()
+    }
+
+    /// The items at `range` of the conversation and those of another there; none if both are in the
+    /// same segment.
+    fn beside<'a>(
+        &'a self,
+        other: &'a Self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (&'a Item, &'a Item)> {
+        let is_shared =
+            self.before.len == other.before.len && Arc::ptr_eq(&self.segment, &other.segment);
+        let range = if is_shared { range.end..range.end } else { range };
+        let pairs = self.entries(&range).iter().zip(other.entries(&range));
+        pairs.map(|(one, two)| (&one.item, &two.item))
     }
 }
 
@@ -69,22 +94,50 @@ impl Segments {
         self.closed.partition_point(|placed| placed.before.len <= index).saturating_sub(1)
     }
 
+    /// The segment that holds the item at `index`; the open one if there is none.
+    fn at(&self, index: usize) -> &Placed {
+        self.closed.get(self.position(index)).unwrap_or(&self.open)
+    }
+
     /// The items at `range`.
     pub(super) fn entries(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = &Entry> {
         let placed = self.placed_from(range.start);
-        placed.flat_map(move |placed| {
-            placed.segment.entries().get(placed.part(&range)).unwrap_or_default()
-        })
+        placed.flat_map(move |placed| placed.entries(&range))
+    }
+
+    /// The items at `range`, each with its tokens.
+    pub(super) fn measured(
+        &self,
+        range: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = (&Entry, u64)> {
+        let placed = self.placed_from(range.start);
+        placed.flat_map(move |placed| placed.segment.measured(placed.part(&range), &self.config))
+    }
+
+    /// The items that both have in the same place, but for those in segments that they share.
+    pub(super) fn unshared<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (&'a Item, &'a Item)> {
+        let len = self.len().min(other.len());
+        let mut at = 0;
+        let runs = from_fn(move || {
+            let start = at;
+            let (one, two) = (self.at(start), other.at(start));
+            at = one.end().min(two.end()).min(len);
+            (start < len).then(|| one.beside(two, start..at))
+        });
+        runs.flatten()
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&Entry> {
-        let placed = self.closed.get(self.position(index)).unwrap_or(&self.open);
+        let placed = self.at(index);
         placed.segment.entries().get(index.checked_sub(placed.before.len)?)
     }
 
     /// What is known of the items before `index`.
     pub(super) fn totals_before(&self, index: usize) -> Totals {
-        let placed = self.closed.get(self.position(index)).unwrap_or(&self.open);
+        let placed = self.at(index);
         let count = placed.part(&(0..index)).len();
         placed.before.plus(&placed.segment.totals_of_first(count, &self.config))
     }
@@ -184,7 +237,7 @@ impl Segments {
             return;
         }
         let position = self.position(index);
-        let last = self.closed.get(position).unwrap_or(&self.open).clone();
+        let last = self.at(index).clone();
         self.closed.truncate(position);
         self.open = Placed { before: last.before, segment: Arc::default() };
         let kept = last.segment.encoded(last.part(&(0..index)), &self.config);
