@@ -1,9 +1,6 @@
 //! The bridge message and the summarisation prompt, through the public API.
 
-use longhaul_compaction::truncate::{Cut, middle};
-use longhaul_compaction::{
-    Bridge, Bridged, SUMMARIZATION_PROMPT, USER_MESSAGE_BUDGET_BYTES, USER_MESSAGE_BUDGET_TOKENS,
-};
+use longhaul_compaction::{Bridge, SUMMARIZATION_PROMPT};
 use proptest::prelude::*;
 
 /// The template's prose: before the user's messages, between them and the summary.
@@ -18,21 +15,20 @@ fn expected(user_messages: &str, summary: &str) -> String {
     [intro, user_messages, between, summary, end.trim_end()].concat()
 }
 
-fn render(user_messages: &[&str], summary: &str) -> Bridged {
-    let bridge = Bridge { user_messages, summary };
-    bridge.render().unwrap_or_else(|error| Bridged { text: error.to_string(), cut: None })
+fn render(user_messages: &[&str], summary: &str) -> String {
+    let user_messages: Vec<_> = user_messages.iter().map(|text| (*text).to_owned()).collect();
+    Bridge { user_messages: &user_messages, summary }.render().unwrap()
 }
 
 #[test]
 fn fills_both_slots() {
-    let bridged = render(&["Do this.", "And that."], "Did this.");
     let text = expected("Do this.\n\nAnd that.", "Did this.");
-    assert_eq!(bridged, Bridged { text, cut: None });
+    assert_eq!(render(&["Do this.", "And that."], "Did this."), text);
 }
 
 #[test]
 fn one_empty_line_around_each_slot_and_no_newline_at_the_end() {
-    let Bridged { text, .. } = render(&["USER"], "SUMMARY");
+    let text = render(&["USER"], "SUMMARY");
     let paragraphs: Vec<_> = text.split("\n\n").collect();
     assert_eq!((paragraphs.len(), paragraphs[1], paragraphs[3]), (4, "USER", "SUMMARY"));
     assert!(paragraphs.iter().all(|paragraph| !paragraph.contains('\n')));
@@ -42,7 +38,7 @@ fn one_empty_line_around_each_slot_and_no_newline_at_the_end() {
 fn says_what_is_missing() {
     let missing = expected("(none)", "(no summary available)");
     for user_messages in [&[][..], &[""], &["", " \n"]] {
-        assert_eq!(render(user_messages, " \n").text, missing);
+        assert_eq!(render(user_messages, " \n"), missing);
     }
 }
 
@@ -50,29 +46,7 @@ fn says_what_is_missing() {
 fn values_are_not_expanded_or_escaped() {
     let user = "{{ summary }} {% if x %} {# gone? #} <b>&amp;</b> </user_messages> \\ \" '";
     let summary = "{{ user_messages }} {{ summary }} </summary> ${x} %s {0}";
-    assert_eq!(render(&[user], summary).text, expected(user, summary));
-}
-
-#[test]
-fn long_user_text_is_cut_in_the_middle_and_the_summary_is_not() {
-    assert_eq!((USER_MESSAGE_BUDGET_TOKENS, USER_MESSAGE_BUDGET_BYTES), (20_000, 80_000));
-    let first = "a".repeat(50_000);
-    let last = "z".repeat(50_000);
-    let summary = "s".repeat(100_000);
-    let bridged = render(&[&first, &last], &summary);
-
-    // 29 bytes go to the marker; 39,985 to the prefix and 39,986 to the suffix.
-    let (prefix, suffix) = (&first[..39_985], &last[..39_986]);
-    let quoted = [prefix, "…5008 tokens truncated…\n", suffix].concat();
-    assert_eq!(bridged.text, expected(&quoted, &summary));
-    assert_eq!(bridged.cut, Some(Cut { original_bytes: 100_002, removed_bytes: 20_031 }));
-}
-
-#[test]
-fn text_at_the_budget_is_whole() {
-    let exact = "x".repeat(USER_MESSAGE_BUDGET_BYTES);
-    assert_eq!(render(&[&exact], "s").cut, None);
-    assert!(render(&[&exact, ""], "s").cut.is_some());
+    assert_eq!(render(&[user], summary), expected(user, summary));
 }
 
 #[test]
@@ -84,19 +58,13 @@ fn the_prompt_asks_for_the_four_points() {
 
 proptest! {
     #[test]
-    fn quotes_the_truncated_messages_and_the_summary(
-        messages in proptest::collection::vec("[ -~\né]{0,40}", 0..8),
+    fn quotes_the_messages_and_the_summary_as_they_are(
+        messages in proptest::collection::vec("-[ -~\né]{0,40}", 0..8),
         summary in "[ -~\né]{1,80}x",
-        max_bytes in 0..200_usize,
     ) {
-        let messages: Vec<_> = messages.iter().map(|message| format!("-{message}")).collect();
         let user_messages: Vec<_> = messages.iter().map(String::as_str).collect();
         let joined = messages.join("\n\n");
-        let quoted = middle(&joined, max_bytes);
-        let slot = if quoted.text.is_empty() { "(none)" } else { &*quoted.text };
-
-        let bridge = Bridge { user_messages: &user_messages, summary: &summary };
-        let bridged = bridge.render_within(max_bytes).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        prop_assert_eq!(bridged, Bridged { text: expected(slot, &summary), cut: quoted.cut });
+        let slot = if joined.is_empty() { "(none)" } else { &joined };
+        prop_assert_eq!(render(&user_messages, &summary), expected(slot, &summary));
     }
 }

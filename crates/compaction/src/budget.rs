@@ -1,0 +1,138 @@
+//! How much room there is.
+
+use longhaul_history::tokens::Calibration;
+
+/// Windows below this are too small for local counts to say anything: most of such a request is
+/// framing. Only its server judges what fits them.
+pub const MIN_WINDOW_TOKENS: u64 = 4_096;
+
+/// The most that is kept free in a window after a compaction, for the next answers.
+pub const MAX_RESERVE_TOKENS: u64 = 8_192;
+
+/// What a compaction has to do with.
+///
+/// Tokens are those of the history's counter unless they are said to be calibrated: then they are what
+/// the model's server is expected to count.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Budget {
+    /// The effective context window of the model that goes on with the conversation; `None` if
+    /// nobody knows it.
+    pub window: Option<u64>,
+    /// From how many tokens on the conversation is to be compacted.
+    pub limit: u64,
+    /// What instructions and tools take in each request.
+    pub overhead: u64,
+    /// How far counts are off for the model.
+    pub calibration: Calibration,
+    /// What the last response says that the conversation took, if it says so.
+    pub used: Option<u64>,
+    /// Why the conversation is compacted.
+    pub cause: Cause,
+}
+
+/// Why a conversation is compacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Somebody asked for it.
+    Manual,
+    /// The last response said that the limit is reached.
+    Limit,
+    /// By the local count, the next request does not fit the window. `is_certain`: the window is
+    /// known, and large enough for local counts.
+    Window {
+        /// Whether the request is held to be unsendable.
+        is_certain: bool,
+    },
+    /// The server refused a request for its length.
+    Refused(Refused),
+}
+
+/// A request that a server found too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Tokens of the request, by the local count.
+    pub counted: u64,
+    /// Tokens of the request, as the server counts them, if it said so.
+    pub prompt: Option<u64>,
+    /// The raw context window in tokens, if the server said so.
+    pub window: Option<u64>,
+}
+
+impl Budget {
+    /// A budget of which only the cause is known.
+    pub fn new(cause: Cause) -> Self {
+        Self {
+            window: None,
+            limit: u64::MAX,
+            overhead: 0,
+            calibration: Calibration::default(),
+            used: None,
+            cause,
+        }
+    }
+
+    /// Whether an ordinary request cannot be sent as the conversation is.
+    pub fn is_required(&self) -> bool {
+        matches!(self.cause, Cause::Window { is_certain: true } | Cause::Refused(_))
+    }
+
+    /// Calibrated tokens of a request with items of so many tokens.
+    pub fn request(&self, items: u64) -> u64 {
+        self.calibration.apply(self.overhead.saturating_add(items))
+    }
+
+    /// The calibrated tokens that a request may have after a compaction: the window less a reserve.
+    /// `None` if the window is not known, or too small to be held against local counts.
+    pub fn ceiling(&self) -> Option<u64> {
+        let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS)?;
+        Some(window - MAX_RESERVE_TOKENS.min(window / 10))
+    }
+
+    /// Tokens that items may have so that a request stays within `calibrated` tokens.
+    pub fn items_within(&self, calibrated: u64) -> u64 {
+        uncalibrated(self.calibration, calibrated).saturating_sub(self.overhead)
+    }
+
+    /// Tokens that all items may have after a compaction, as far as there is a bound: by the window,
+    /// else half of what the server refused.
+    pub fn room(&self) -> Option<u64> {
+        let by_refusal = || match self.cause {
+            Cause::Refused(refused) => Some((refused.counted / 2).saturating_sub(self.overhead)),
+            _ => None,
+        };
+        self.ceiling().map(|ceiling| self.items_within(ceiling)).or_else(by_refusal)
+    }
+
+    /// The most that the user's messages may take of `wanted` tokens: a quarter of the window.
+    pub fn quarter(&self, wanted: u64) -> u64 {
+        let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS);
+        window.map_or(wanted, |window| wanted.min(window / 4))
+    }
+}
+
+/// The largest count that is at most `calibrated` tokens when it is calibrated.
+fn uncalibrated(calibration: Calibration, calibrated: u64) -> u64 {
+    let (mut fits, mut too_much) = (0, calibrated.saturating_mul(2).saturating_add(2));
+    while too_much - fits > 1 {
+        let middle = fits + (too_much - fits) / 2;
+        if calibration.apply(middle) <= calibrated {
+            fits = middle;
+        } else {
+            too_much = middle;
+        }
+    }
+    fits
+}
+
+impl Refused {
+    /// Tokens by the local count that a request may have to be taken, as far as the server said:
+    /// in the proportion of its own counts, less a tenth for the answer.
+    pub fn fitting(&self) -> Option<u64> {
+        let (prompt, window) = (self.prompt?, self.window?);
+        let share = u128::from(self.counted) * u128::from(window) * 9;
+        let fitting = share.checked_div(u128::from(prompt) * 10)?;
+        u64::try_from(fitting).ok().filter(|fitting| *fitting < self.counted)
+    }
+}

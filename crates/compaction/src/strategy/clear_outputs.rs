@@ -1,0 +1,86 @@
+//! Old outputs of tools make room.
+
+use std::collections::BTreeMap;
+
+use longhaul_history::{CallOutput, Item, ItemKind};
+
+use super::{Progress, Step, Strategy};
+use crate::edit::{self, Edited};
+use crate::{Budget, View};
+
+/// What stands in the place of an output.
+const CLEARED: &str = "[output cleared to save room; call the tool again if it is needed]";
+
+/// Replaces old outputs of tools by a short text. Costs no request, and leaves everything that was
+/// said; but what the outputs held is gone.
+///
+/// It does nothing unless that brings the conversation to half of its limit, so that it is not needed
+/// again soon, and nothing where somebody asked for a compaction: then a summary is wanted.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClearOutputs {
+    /// The newest outputs stay, up to so many tokens; never more than a quarter of the window.
+    /// Default: 40,000.
+    pub keep_tokens: u64,
+    /// Outputs of tools that failed stay. Default: yes; what went wrong is what must not happen
+    /// again.
+    pub keep_errors: bool,
+}
+
+impl Default for ClearOutputs {
+    fn default() -> Self {
+        Self { keep_tokens: 40_000, keep_errors: true }
+    }
+}
+
+impl Strategy for ClearOutputs {
+    fn name(&self) -> &'static str {
+        "clear_outputs"
+    }
+
+    fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
+        edit::step(view, budget, self.cleared(view, budget))
+    }
+}
+
+impl ClearOutputs {
+    fn cleared(&self, view: &View, budget: &Budget) -> Edited {
+        let history = view.history();
+        let mut left = budget.quarter(self.keep_tokens);
+        let mut edited = Edited { items: BTreeMap::new(), freed_tokens: 0 };
+        let outputs = view.layout().outputs.iter().rev().copied();
+        for index in outputs.filter(|index| *index < view.prefix_len()) {
+            let Some(item) = history.get(index) else { continue };
+            let tokens = view.tokens(index..index + 1);
+            if left >= tokens {
+                left -= tokens;
+                continue;
+            }
+            // Older ones go too, also those that would still fit: what stays is in one piece.
+            left = 0;
+            if self.keep_errors && item.is_failed() {
+                continue;
+            }
+            let Some(short) = cleared(item) else { continue };
+            let short_tokens = history.config().counter.count_item(&short);
+            if short_tokens < tokens {
+                edited.freed_tokens += tokens - short_tokens;
+                edited.items.insert(index, short);
+            }
+        }
+        edited
+    }
+}
+
+fn cleared(output: &Item) -> Option<Item> {
+    let call_id = output.call_id()?;
+    match output.kind() {
+        ItemKind::FunctionCallOutput => {
+            Some(Item::function_call_output(call_id, CallOutput::text(CLEARED)))
+        }
+        ItemKind::CustomToolCallOutput => {
+            Some(Item::custom_tool_call_output(call_id, CallOutput::text(CLEARED)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,215 @@
+//! A conversation as a compaction sees it.
+
+use longhaul_history::{History, Item, ItemKind, Part, ReasoningFilter, Role};
+
+use crate::keep::{Images, Keep, Tail};
+use crate::layout::Layout;
+use crate::{Budget, Error, Replacement, assemble};
+
+/// A conversation as a compaction sees it: a snapshot, put right, with what must be kept.
+///
+/// What the user said and no model has answered yet, the *pending* part at the end, is not compacted:
+/// it stays as it is behind whatever replaces the rest. It is treated like everything else only where
+/// that is too long by itself, or all there is in a conversation that cannot be sent.
+#[derive(Debug, Clone)]
+pub struct View {
+    history: History,
+    context: Vec<Item>,
+    keep: Keep,
+    filter: ReasoningFilter,
+    layout: Layout,
+    pending: usize,
+}
+
+impl View {
+    /// The view of `history`, which is put right first.
+    ///
+    /// `context` is the initial context as it would be written today. If it is empty, the messages at
+    /// the beginning that are context (or of the developer or the system) are kept as they are.
+    pub fn new(
+        mut history: History,
+        context: Vec<Item>,
+        keep: Keep,
+        filter: ReasoningFilter,
+        budget: &Budget,
+    ) -> Self {
+        history.normalise();
+        let layout = Layout::of(&history);
+        let mut view = Self { pending: layout.answered, history, context, keep, filter, layout };
+        if view.pending_is_too_long(budget) || (budget.is_required() && view.is_all_pending()) {
+            view.pending = view.history.len();
+        }
+        view
+    }
+
+    /// The conversation.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// How many items a compaction may replace: all that stand before what is pending.
+    pub fn prefix_len(&self) -> usize {
+        self.pending
+    }
+
+    /// What is kept besides the context and pinned items.
+    pub fn keep(&self) -> &Keep {
+        &self.keep
+    }
+
+    /// Tokens of the whole conversation as it is sent.
+    pub fn sent_tokens(&self) -> u64 {
+        self.history.prompt(self.filter).tokens()
+    }
+
+    /// Whether there is nothing that a bridge would stand for.
+    pub fn is_compact(&self, budget: &Budget) -> bool {
+        !self.has_more_than_kept(self.tail_start(self.keep.tail, budget))
+    }
+
+    /// The usual result: the initial context, pinned items, a bridge with the user's messages and
+    /// `summary`, ghost snapshots, and the tail.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Render`]: see there.
+    pub fn bridge(&self, summary: &str, budget: &Budget) -> Result<Replacement, Error> {
+        let messages = budget.quarter(self.keep.user_message_tokens);
+        let tail = self.tail_start(self.keep.tail, budget);
+        assemble::bridged(self, summary, messages, tail)
+    }
+
+    fn pending_is_too_long(&self, budget: &Budget) -> bool {
+        let pending = self.tokens(self.pending..self.history.len());
+        let fixed = self.tokens(0..self.layout.context) + pending;
+        budget.room().is_some_and(|room| fixed > room / 4 * 3)
+    }
+
+    fn is_all_pending(&self) -> bool {
+        self.layout.bridges.is_empty() && !self.has_more_than_kept(self.pending)
+    }
+
+    pub(crate) fn filter(&self) -> ReasoningFilter {
+        self.filter
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Tokens of the items at `range`.
+    pub(crate) fn tokens(&self, range: std::ops::Range<usize>) -> u64 {
+        self.history.tokens_before(range.end) - self.history.tokens_before(range.start)
+    }
+
+    /// The conversation with `parts` in the place of what may be replaced.
+    pub(crate) fn with(&self, parts: &[Part]) -> Result<History, Error> {
+        let mut history = self.history.clone();
+        history.replace_prefix(self.pending, parts.iter().cloned())?;
+        Ok(history)
+    }
+
+    /// Whether something before `tail` would go.
+    pub(crate) fn has_more_than_kept(&self, tail: usize) -> bool {
+        let layout = &self.layout;
+        let behind = tail.saturating_sub(layout.context);
+        let before = |indexes: &[usize]| indexes.partition_point(|index| *index < tail);
+        let kept = before(&layout.pinned) + before(&layout.ghosts);
+        behind > kept + before(&layout.bridges).min(1)
+    }
+
+    /// Where the tail begins, within half of the room.
+    pub(crate) fn tail_start(&self, tail: Tail, budget: &Budget) -> usize {
+        let most = budget.room().map_or(u64::MAX, |room| room / 2);
+        match tail {
+            Tail::None => self.pending,
+            Tail::Turns(turns) => self.clean_cut(self.turn_start(turns), most),
+            Tail::Tokens(tokens) => self.clean_cut(0, tokens.min(most)),
+        }
+    }
+
+    /// The first place at or behind `from` where nothing is parted, and behind which (and before what
+    /// is pending) there are at most `most` tokens.
+    fn clean_cut(&self, from: usize, most: u64) -> usize {
+        let after_bridge = self.layout.bridges.last().map_or(0, |bridge| bridge + 1);
+        let from = from.max(self.layout.context).max(after_bridge);
+        let end = self.history.tokens_before(self.pending);
+        let fits = |index: &usize| end - self.history.tokens_before(*index) <= most;
+        let cuts = self.layout.cuts();
+        let first = cuts.partition_point(|index| *index < from);
+        let behind = &cuts[first..];
+        let start = behind.partition_point(|index| !fits(index));
+        behind.get(start).map_or(self.pending, |index| (*index).min(self.pending))
+    }
+
+    /// Where the last `turns` turns begin.
+    fn turn_start(&self, turns: usize) -> usize {
+        let Some(nth) = turns.checked_sub(1) else { return self.pending };
+        let users = &self.layout.users;
+        let is_first = |position: &usize| {
+            let before = position.checked_sub(1).map(|before| users[before]);
+            before.is_none_or(|before| before + 1 < users[*position])
+        };
+        let before_pending = users.partition_point(|user| *user < self.pending);
+        let starts = (0..before_pending).rev().filter(is_first);
+        starts.map(|position| users[position]).nth(nth).unwrap_or(0)
+    }
+
+    /// The initial context: as it is to be written, and from which of the old items it is kept.
+    pub(crate) fn context_parts(&self) -> Vec<Part> {
+        let old = 0..self.layout.context;
+        let is_told = |index: &usize| {
+            self.history
+                .get(*index)
+                .is_some_and(|item| item.kind() == ItemKind::Message(Role::User))
+        };
+        let told = old.clone().filter(is_told).filter_map(|index| self.history.get(index));
+        if self.context.is_empty() || told.eq(&self.context) {
+            return if old.is_empty() { Vec::new() } else { vec![Part::Keep(old)] };
+        }
+        let others = old.filter(|index| !is_told(index)).map(|index| Part::Keep(index..index + 1));
+        others.chain(self.context.iter().cloned().map(Part::New)).collect()
+    }
+
+    /// The items of the initial context.
+    pub(crate) fn context_items(&self) -> Vec<Item> {
+        let items = self.context_parts().into_iter().flat_map(|part| match part {
+            Part::Keep(range) => {
+                range.filter_map(|index| self.history.get(index).cloned()).collect()
+            }
+            Part::New(item) => vec![item],
+        });
+        items.collect()
+    }
+
+    /// What the user said last, wherever that stands.
+    pub(crate) fn last_message(&self) -> Option<LastMessage> {
+        if let Some(index) = self.layout.users.last().copied() {
+            return Some(LastMessage::Item(index));
+        }
+        let bridge = self.history.get(*self.layout.bridges.last()?)?;
+        bridge.bridge_parts()?.user_messages.pop().map(LastMessage::Carried)
+    }
+
+    /// Tokens of what the user said last.
+    pub(crate) fn last_message_tokens(&self) -> u64 {
+        match self.last_message() {
+            None => 0,
+            Some(LastMessage::Item(index)) => self.tokens(index..index + 1),
+            Some(LastMessage::Carried(text)) => self.history.config().counter.count_text(&text),
+        }
+    }
+
+    /// The text of a message of the user as a bridge has it; images are numbered.
+    pub(crate) fn text_of(&self, index: usize) -> String {
+        self.history.get(index).map_or_else(String::new, |item| Images::default().take(item))
+    }
+}
+
+/// What the user said last.
+pub(crate) enum LastMessage {
+    /// An item of the conversation.
+    Item(usize),
+    /// A text in an earlier bridge.
+    Carried(String),
+}
