@@ -17,7 +17,8 @@ fn expected(user_messages: &str, summary: &str) -> String {
 
 fn render(user_messages: &[&str], summary: &str) -> String {
     let user_messages: Vec<_> = user_messages.iter().map(|text| (*text).to_owned()).collect();
-    Bridge { user_messages: &user_messages, summary }.render().unwrap()
+    let bridge = Bridge { user_messages: &user_messages, summary };
+    bridge.render().unwrap_or_else(|error| error.to_string())
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //! use longhaul_state::turn::{Action, Fact, Response, Turn, TurnLimits};
 //!
 //! let mut turn = Turn::new(TurnLimits::default());
-//! assert!(matches!(turn.apply(Fact::Started)?[..], [Action::Sample]));
+//! assert!(matches!(turn.apply(Fact::Started)?[..], [Action::Prepare]));
+//! assert!(matches!(turn.apply(Fact::Ready)?[..], [Action::Sample]));
 //!
 //! let answer = Response::new(vec![Item::assistant("Bergen.")], None);
 //! let actions = turn.apply(Fact::ResponseCompleted(answer))?;
@@ -40,7 +41,9 @@ mod session;
 pub mod turn;
 
 pub use context::{ContextMessages, TurnContext};
-pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Steered, TurnQueue, TurnState};
+pub use queue::{
+    ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState,
+};
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{MAX_REMEMBERED_MODELS, SessionState};
 pub use turn::Turn;

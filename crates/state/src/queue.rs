@@ -65,6 +65,16 @@ pub enum Steered {
     Queued,
 }
 
+/// What a turn is begun with.
+pub struct Start {
+    /// Its id.
+    pub turn_id: String,
+    /// Ends it.
+    pub cancel: CancellationToken,
+    /// Whether it takes what an interrupted turn left; if not, that waits for the next turn that does.
+    pub takes_input: bool,
+}
+
 /// A turn that begins.
 pub struct Begun<I> {
     /// Inputs that an interrupted turn left, oldest first.
@@ -121,21 +131,22 @@ impl<I> TurnQueue<I> {
         Ok(Steered::Running { turn_id: active.turn_id.clone() })
     }
 
-    /// Begins the next turn, if none runs and input waits. `name` gives, for the input that starts
-    /// it, the turn's id and the token that ends it.
-    pub fn begin(&self, name: impl FnOnce(&I) -> (String, CancellationToken)) -> Option<Begun<I>> {
+    /// Begins the next turn, if none runs and input waits. `start` gives, for the input that starts
+    /// it, the turn's id, the token that ends it, and whether it takes input.
+    pub fn begin(&self, start: impl FnOnce(&I) -> Start) -> Option<Begun<I>> {
         let mut inner = self.lock();
         if inner.active.is_some() || inner.stopped {
             return None;
         }
         let input = inner.waiting.pop_front()?;
-        let (turn_id, cancel) = name(&input);
+        let Start { turn_id, cancel, takes_input } = start(&input);
         if std::mem::take(&mut inner.interrupted) {
             cancel.cancel();
         }
         let pending_input = std::mem::take(&mut inner.following);
         inner.active = Some(ActiveTurn { turn_id, cancel, state: TurnState { pending_input } });
-        Some(Begun { kept: std::mem::take(&mut inner.kept), input })
+        let kept = if takes_input { std::mem::take(&mut inner.kept) } else { Vec::new() };
+        Some(Begun { kept, input })
     }
 
     /// Input that the running turn's next request is to carry, oldest first.
@@ -261,8 +272,12 @@ impl<I> Inner<I> {
 mod tests {
     use super::*;
 
+    fn start(turn_id: String) -> Start {
+        Start { turn_id, cancel: CancellationToken::new(), takes_input: true }
+    }
+
     fn begin(queue: &TurnQueue<u32>) -> Option<(Vec<u32>, u32)> {
-        let begun = queue.begin(|input| (input.to_string(), CancellationToken::new()))?;
+        let begun = queue.begin(|input| start(input.to_string()))?;
         Some((begun.kept, begun.input))
     }
 
@@ -277,6 +292,22 @@ mod tests {
         assert_eq!(begin(&queue), Some((vec![], 2)));
         queue.end(false);
         assert_eq!(begin(&queue), None);
+    }
+
+    #[test]
+    fn what_is_kept_waits_for_a_turn_that_takes_input() {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        begin(&queue).unwrap();
+        queue.steer(2).unwrap();
+        queue.end(true);
+        queue.submit(3).unwrap();
+        let compaction = |input: &u32| Start { takes_input: false, ..start(input.to_string()) };
+        let begun = queue.begin(compaction).unwrap();
+        assert_eq!((begun.kept, begun.input), (vec![], 3));
+        queue.steer(4).unwrap();
+        queue.end(false);
+        assert_eq!(begin(&queue), Some((vec![2], 4)));
     }
 
     #[test]
@@ -306,7 +337,7 @@ mod tests {
         assert_eq!(queue.withdraw(|input| *input == 1), [1]);
         queue.submit(2).unwrap();
         let cancel = CancellationToken::new();
-        queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
         assert!(!cancel.is_cancelled());
     }
 
@@ -316,7 +347,7 @@ mod tests {
         assert!(!queue.interrupt());
         queue.submit(1).unwrap();
         let cancel = CancellationToken::new();
-        queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
         queue.steer(2).unwrap();
         assert!(queue.interrupt());
         assert!(cancel.is_cancelled());
@@ -334,7 +365,7 @@ mod tests {
         assert!(queue.interrupt());
         for is_cancelled in [true, false] {
             let cancel = CancellationToken::new();
-            queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+            queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
             assert_eq!(cancel.is_cancelled(), is_cancelled);
             queue.end(is_cancelled);
         }
@@ -375,7 +406,7 @@ mod tests {
         let queue = TurnQueue::default();
         queue.submit(1).unwrap();
         let cancel = CancellationToken::new();
-        queue.begin(|_| (String::new(), cancel.clone())).unwrap();
+        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
         queue.steer(2).unwrap();
         queue.submit(3).unwrap();
         assert_eq!(queue.stop(), [3]);

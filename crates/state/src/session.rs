@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use longhaul_compaction::{Breaker, BreakerLimits, Compacted, Error, Trigger};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
@@ -31,6 +32,19 @@ struct Inner {
     models: BTreeMap<String, Remembered>,
     /// The model that was asked last, and the tokens that its request was counted for.
     asked: Option<(String, u64)>,
+    /// What the last response says that the conversation takes, in tokens, if it says so and it is
+    /// the same conversation.
+    used: Option<u64>,
+    breaker: Breaker,
+    /// The last compaction, for who wants the old conversation back.
+    exchanged: Option<Exchanged>,
+}
+
+/// A conversation before and after it was compacted.
+#[derive(Clone)]
+struct Exchanged {
+    before: History,
+    after: History,
 }
 
 /// What a session met with at a model.
@@ -55,7 +69,17 @@ impl SessionState {
             rate_limits: None,
             models: BTreeMap::new(),
             asked: None,
+            used: None,
+            breaker: Breaker::new(BreakerLimits::default()),
+            exchanged: None,
         }))
+    }
+
+    /// The same with a breaker of these limits.
+    #[must_use]
+    pub fn with_breaker(self, limits: BreakerLimits) -> Self {
+        self.lock().breaker = Breaker::new(limits);
+        self
     }
 
     /// Nothing that is done under the lock can leave a value half changed.
@@ -76,7 +100,13 @@ impl SessionState {
 
     /// Changes the settings of later turns.
     pub fn update_settings(&self, change: SettingsUpdate) {
-        self.lock().settings.update(change);
+        let mut inner = self.lock();
+        let model = inner.settings.model.clone();
+        inner.settings.update(change);
+        if inner.settings.model != model {
+            // Another limit holds, and another model sums up.
+            inner.breaker.reset();
+        }
     }
 
     /// Begins a turn: records what `context` has to tell the model about settings that are new to
@@ -90,6 +120,7 @@ impl SessionState {
         let messages = context.messages(told.as_ref(), &now);
         let mut inner = self.lock();
         inner.history.begin_turn();
+        inner.breaker.begin_turn();
         inner.history.extend(messages);
         inner.told = Some(now);
     }
@@ -136,7 +167,24 @@ impl SessionState {
         self.calibration(model).apply(tokens)
     }
 
-    /// Takes the usage of a response into account.
+    /// Takes note of a response of a turn, and of what it cost if it says so. Its usage alone is held
+    /// against `limit`, from how many tokens on the conversation is to be compacted.
+    pub fn record_response(
+        &self,
+        usage: Option<TokenUsage>,
+        model_context_window: Option<u64>,
+        limit: u64,
+    ) {
+        if let Some(usage) = usage {
+            self.record_usage(usage, model_context_window);
+        }
+        let mut inner = self.lock();
+        inner.used = usage.map(|usage| usage.in_context()).filter(|used| *used > 0);
+        let used = inner.used;
+        inner.breaker.measured(used, limit);
+    }
+
+    /// Adds what a response cost, also one that is no step of a turn.
     pub fn record_usage(&self, usage: TokenUsage, model_context_window: Option<u64>) {
         let mut inner = self.lock();
         if let Some((model, tokens)) = inner.asked.take()
@@ -146,6 +194,75 @@ impl SessionState {
         }
         let info = inner.usage.get_or_insert_default();
         info.record(usage, model_context_window);
+    }
+
+    /// What the last response says that the conversation takes, in tokens; `None` if it said nothing
+    /// or the conversation was compacted since.
+    pub fn used_tokens(&self) -> Option<u64> {
+        self.lock().used
+    }
+
+    /// Whether the conversation may be compacted by itself: whether what was compacted before led
+    /// anywhere.
+    pub fn may_compact(&self) -> bool {
+        let history = self.history();
+        self.change_breaker(|breaker| breaker.allows(&history))
+    }
+
+    /// Whether automatic compactions have stopped, because they led nowhere, and nobody was told yet.
+    /// Only the first answer is yes.
+    pub fn take_breaker_warning(&self) -> bool {
+        self.change_breaker(Breaker::take_untold)
+    }
+
+    /// Takes note of an automatic compaction that failed.
+    pub fn note_failed_compaction(&self) {
+        self.change_breaker(Breaker::failed);
+    }
+
+    /// Changes the breaker. Not under the lock: it may look at the whole conversation. Only the turn
+    /// that runs compacts, so that nobody else changes it meanwhile.
+    fn change_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.lock().breaker.clone();
+        let changed = change(&mut breaker);
+        self.lock().breaker = breaker;
+        changed
+    }
+
+    /// Puts the result of a compaction in the place of the conversation `base`, in one step. What was
+    /// recorded since stays behind it. `told` are the settings that its context messages speak of, if
+    /// it has such.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if the conversation no longer begins with `base`; nothing has changed then.
+    pub fn install(
+        &self,
+        base: &History,
+        compacted: &Compacted,
+        told: Option<Settings>,
+    ) -> Result<(), Error> {
+        let before = self.lock().install(base, compacted, told)?;
+        self.change_breaker(|breaker| match compacted.report.trigger {
+            Trigger::Manual => breaker.reset(),
+            _ => breaker.compacted(&before),
+        });
+        Ok(())
+    }
+
+    /// Brings back the conversation as it was before the last compaction, with what was recorded since
+    /// behind it, and says whether there was one. Once for each.
+    pub fn undo_compaction(&self) -> bool {
+        let mut inner = self.lock();
+        let Some(Exchanged { before, after }) = inner.exchanged.take() else {
+            return false;
+        };
+        let is_undone = inner.history.starts_with(&after)
+            && inner.history.exchange_prefix(after.len(), &before).is_ok();
+        if is_undone {
+            inner.used = None;
+        }
+        is_undone
     }
 
     /// The server says that the conversation fills the context window of `tokens`. What the session
@@ -191,6 +308,26 @@ impl SessionState {
 }
 
 impl Inner {
+    /// Gives the conversation as it was.
+    fn install(
+        &mut self,
+        base: &History,
+        compacted: &Compacted,
+        told: Option<Settings>,
+    ) -> Result<History, Error> {
+        if !self.history.starts_with(base) {
+            return Err(Error::Changed);
+        }
+        let before = self.history.clone();
+        self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
+        self.exchanged = Some(Exchanged { before: before.clone(), after: self.history.clone() });
+        self.told = told.or(self.told.take());
+        self.used = None;
+        let usage = self.usage.get_or_insert_default();
+        usage.set_context_tokens(compacted.report.tokens_after);
+        Ok(before)
+    }
+
     /// What is remembered of `model`, to be changed.
     fn remember(&mut self, model: &str) -> Option<&mut Remembered> {
         if !self.models.contains_key(model) && self.models.len() >= MAX_REMEMBERED_MODELS {

@@ -105,8 +105,8 @@ mod tests {
         let Some((last, others)) = messages.split_last() else { return Vec::new() };
         let left = budget.saturating_sub(*last);
         let mut kept: Vec<Option<u64>> = others.iter().map(|tokens| Some(*tokens)).collect();
-        let least = |tokens: &Option<u64>| tokens.unwrap_or(0).min(LEAST_TOKENS);
-        while kept.iter().map(least).sum::<u64>() > left {
+        let at_least = |tokens: &Option<u64>| tokens.unwrap_or(0).min(LEAST_TOKENS);
+        while kept.iter().map(at_least).sum::<u64>() > left {
             let oldest = kept.iter().position(Option::is_some).unwrap();
             kept[oldest] = None;
         }

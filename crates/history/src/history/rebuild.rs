@@ -39,6 +39,13 @@ impl Rebuild {
         Self { old: state.segments.clone(), new, starts_turn: false, is_marked }
     }
 
+    /// Begins with the items of `first`, which has the same format; what is kept comes from `state`.
+    pub(super) fn behind(first: &State, state: &State) -> Self {
+        let is_marked = first.is_marked || state.is_marked;
+        let (old, new) = (state.segments.clone(), first.segments.clone());
+        Self { old, new, starts_turn: false, is_marked }
+    }
+
     /// All items, some of them edited.
     pub(super) fn with_edits(state: &State, edits: BTreeMap<usize, Edit>) -> Self {
         let len = state.segments.len();

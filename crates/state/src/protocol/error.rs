@@ -24,6 +24,22 @@ pub enum TurnError {
         /// Its deadline in milliseconds.
         limit_ms: u128,
     },
+    /// The conversation could not be compacted; it is as it was. The error says why.
+    #[error("the conversation could not be compacted: {0}")]
+    CompactionFailed(#[source] longhaul_compaction::Error),
+    /// Compacting the conversation does not bring it below its limit. What must be kept is too much
+    /// for it: begin a new session, say less at a time, or raise the limit. Later turns go on without
+    /// compaction for a while, as far as the window allows.
+    #[error(
+        "the conversation still takes {tokens} tokens after it was compacted, and its limit is \
+         {limit}: begin a new session, give shorter input, or raise the limit"
+    )]
+    StillAboveLimit {
+        /// What the last response says that the conversation takes, in tokens.
+        tokens: u64,
+        /// From how many tokens on it is to be compacted.
+        limit: u64,
+    },
     /// The input cannot be sent. The caller is at fault.
     #[error("{0}")]
     InvalidInput(String),
@@ -51,6 +67,8 @@ impl TurnError {
             Self::Model(error) => error.code().as_str(),
             Self::TooManyModelCalls { .. } => "too_many_model_calls",
             Self::Timeout { .. } => "timeout",
+            Self::CompactionFailed(_) => "compaction_failed",
+            Self::StillAboveLimit { .. } => "still_above_limit",
             Self::InvalidInput(_) => "invalid_submission",
             Self::Unsupported(_) => "unsupported",
             Self::Busy { .. } => "busy",

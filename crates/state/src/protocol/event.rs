@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longhaul_compaction::{Report, Trigger};
 use longhaul_history::Repair;
 use longhaul_history::turn_item::TurnItem;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
@@ -94,8 +95,17 @@ pub enum Event {
     },
     /// Broken history was put right.
     HistoryRepaired(Vec<Repair>),
+    /// A model is about to be asked for a summary of the conversation; that may take a while.
+    CompactionStarted {
+        /// Who wanted it.
+        trigger: Trigger,
+    },
+    /// The conversation was compacted, and that is recorded.
+    ContextCompacted(Report),
     /// Something that a person may want to know.
     Background(String),
+    /// Something failed, and the turn goes on: a compaction that the next request can do without.
+    Warning(TurnError),
     /// The turn failed; its end follows.
     Error(TurnError),
     /// The turn has ended, well or after an error.

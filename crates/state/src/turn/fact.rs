@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use longhaul_compaction::{Cause, Refused};
 use longhaul_history::usage::TokenUsage;
 use longhaul_history::{CallOutput, Item};
 
@@ -36,6 +37,20 @@ impl Default for TurnLimits {
 pub enum Fact {
     /// The turn's input is recorded.
     Started,
+    /// All input that has come is recorded, and the conversation need not be compacted.
+    Ready,
+    /// All input that has come is recorded, and the conversation is to be compacted before the next
+    /// request, for this reason.
+    CompactionDue(Cause),
+    /// A compaction is over.
+    CompactionEnded(CompactionEnd),
+    /// The server found the request too long.
+    TooLong {
+        /// What it said.
+        error: TurnError,
+        /// What it said of sizes.
+        refused: Refused,
+    },
     /// An attempt failed and will be repeated.
     AttemptFailed,
     /// The response is coming again.
@@ -55,6 +70,17 @@ pub enum Fact {
     Interrupted,
     /// An error that no retry could cure.
     Failed(TurnError),
+}
+
+/// How a compaction ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CompactionEnd {
+    /// Whether there is another conversation in the place of the old one.
+    pub is_installed: bool,
+    /// What its responses cost.
+    pub usage: TokenUsage,
+    /// Requests that it sent, repeated ones included.
+    pub attempts: u32,
 }
 
 /// A complete response.
@@ -77,6 +103,10 @@ impl Response {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Action {
+    /// Record input that has come, see whether the conversation is to be compacted, and say so.
+    Prepare,
+    /// Compact the conversation and report how that ended.
+    Compact(Cause),
     /// Send the next request and report its response.
     Sample,
     /// Record a response: its items together, and what it cost.
@@ -124,6 +154,10 @@ impl Fact {
     fn name(&self) -> &'static str {
         match self {
             Self::Started => "started",
+            Self::Ready => "ready",
+            Self::CompactionDue(_) => "compaction due",
+            Self::CompactionEnded(_) => "compaction ended",
+            Self::TooLong { .. } => "too long",
             Self::AttemptFailed => "attempt failed",
             Self::StreamRecovered => "stream recovered",
             Self::ResponseCompleted(_) => "response completed",

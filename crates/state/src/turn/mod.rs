@@ -8,6 +8,7 @@ mod fact;
 #[cfg(test)]
 mod tests;
 
+use longhaul_compaction::{Cause, Refused};
 use longhaul_history::usage::TokenUsage;
 use longhaul_history::{CallOutput, ItemKind, Role};
 
@@ -15,7 +16,7 @@ use crate::protocol::{TurnEnd, TurnError, TurnResult};
 use calls::Calls;
 
 pub use calls::{Effect, PlannedCall, ToolEnd};
-pub use fact::{Action, Answer, Fact, IllegalFact, Response, TurnLimits};
+pub use fact::{Action, Answer, CompactionEnd, Fact, IllegalFact, Response, TurnLimits};
 
 /// One turn, from the user's input to the model's final answer.
 #[derive(Debug)]
@@ -26,12 +27,18 @@ pub struct Turn {
     model_calls: u32,
     attempts: u32,
     last_message: Option<String>,
+    /// The conversation was compacted because the server found this step's request too long.
+    has_shrunk: bool,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// Nothing has happened yet.
     New,
+    /// The next request is being prepared.
+    Preparing,
+    /// The conversation is being compacted, before a request or after it was refused.
+    Compacting(Option<TurnError>),
     /// A request is on its way, or its response is coming.
     Sampling,
     /// An attempt failed; the next one waits.
@@ -54,6 +61,7 @@ impl Turn {
             model_calls: 0,
             attempts: 0,
             last_message: None,
+            has_shrunk: false,
         }
     }
 
@@ -75,7 +83,19 @@ impl Turn {
             return self.fail(error);
         }
         match (&mut self.phase, fact) {
-            (Phase::New, Fact::Started) => Ok(self.sample()),
+            (Phase::New, Fact::Started) => Ok(self.prepare()),
+            (Phase::Preparing, Fact::Ready) => Ok(self.sample()),
+            (Phase::Preparing, Fact::CompactionDue(cause)) => {
+                self.phase = Phase::Compacting(None);
+                Ok(vec![Action::Compact(cause)])
+            }
+            (Phase::Compacting(refusal), Fact::CompactionEnded(end)) => {
+                let refusal = refusal.take();
+                Ok(self.compacted(end, refusal))
+            }
+            (Phase::Sampling | Phase::BackingOff, Fact::TooLong { error, refused }) => {
+                self.shrink(error, refused)
+            }
             (Phase::Sampling | Phase::BackingOff, Fact::AttemptFailed) => {
                 self.attempts += 1;
                 self.phase = Phase::BackingOff;
@@ -91,7 +111,7 @@ impl Turn {
             (Phase::RunningTools(calls), Fact::ToolFinished { position, end }) => {
                 let mut actions = calls.finish(position, end)?;
                 if calls.is_settled() {
-                    actions.extend(self.sample());
+                    actions.extend(self.prepare());
                 }
                 Ok(actions)
             }
@@ -108,21 +128,56 @@ impl Turn {
         }
     }
 
-    /// The next request, if there may be one.
-    fn sample(&mut self) -> Vec<Action> {
+    /// The next step, if there may be one.
+    fn prepare(&mut self) -> Vec<Action> {
         let limit = self.limits.max_model_calls;
         if self.model_calls >= limit {
             self.phase = Phase::Done;
             return vec![Action::Fail(TurnError::TooManyModelCalls { limit })];
         }
+        self.phase = Phase::Preparing;
+        vec![Action::Prepare]
+    }
+
+    /// The request of a step.
+    fn sample(&mut self) -> Vec<Action> {
         self.model_calls += 1;
+        self.resample()
+    }
+
+    /// The same request over a shorter conversation.
+    fn resample(&mut self) -> Vec<Action> {
         self.attempts += 1;
         self.phase = Phase::Sampling;
         vec![Action::Sample]
     }
 
+    /// The request was too long: the conversation is compacted, once, and it is sent again.
+    fn shrink(&mut self, error: TurnError, refused: Refused) -> Result<Vec<Action>, IllegalFact> {
+        if std::mem::replace(&mut self.has_shrunk, true) {
+            return self.fail(error);
+        }
+        self.phase = Phase::Compacting(Some(error));
+        Ok(vec![Action::Compact(Cause::Refused(refused))])
+    }
+
+    /// A compaction is over. Without one the request may still be sent, unless the server refused it.
+    fn compacted(&mut self, end: CompactionEnd, refusal: Option<TurnError>) -> Vec<Action> {
+        self.usage.add(&end.usage);
+        self.attempts += end.attempts;
+        match refusal {
+            None => self.sample(),
+            Some(_) if end.is_installed => self.resample(),
+            Some(error) => {
+                self.phase = Phase::Done;
+                vec![Action::Fail(error)]
+            }
+        }
+    }
+
     /// A response is whole: its items are recorded together, and then its tools may run.
     fn complete(&mut self, response: Response) -> Vec<Action> {
+        self.has_shrunk = false;
         self.usage.add(&response.usage.unwrap_or_default());
         if let Some(message) = last_message(&response) {
             self.last_message = Some(message);
@@ -188,6 +243,8 @@ impl Phase {
     fn name(&self) -> &'static str {
         match self {
             Self::New => "new",
+            Self::Preparing => "preparing",
+            Self::Compacting(_) => "compacting",
             Self::Sampling => "sampling",
             Self::BackingOff => "backing off",
             Self::RunningTools(_) => "running tools",

@@ -1,5 +1,6 @@
 //! Turns driven without a runtime.
 
+use longhaul_compaction::{Cause, Refused, Trigger};
 use longhaul_history::Item;
 use longhaul_transport::{ErrorCode, ModelError};
 
@@ -12,6 +13,8 @@ fn short(actions: &[Action]) -> Vec<String> {
 
 fn short_one(action: &Action) -> String {
     match action {
+        Action::Prepare => "prepare".into(),
+        Action::Compact(cause) => format!("compact {:?}", Trigger::from(*cause)),
         Action::Sample => "sample".into(),
         Action::Commit(response) => format!("commit {}", response.items.len()),
         Action::RunTools(calls) => {
@@ -38,7 +41,17 @@ fn turn() -> Turn {
     Turn::new(TurnLimits::new(3, effects.into()))
 }
 
+/// What the turn does, where nothing is to be compacted.
 fn apply(turn: &mut Turn, fact: Fact) -> Vec<String> {
+    let mut actions = raw(turn, fact);
+    if actions.last().is_some_and(|last| last == "prepare") {
+        actions.pop();
+        actions.extend(raw(turn, Fact::Ready));
+    }
+    actions
+}
+
+fn raw(turn: &mut Turn, fact: Fact) -> Vec<String> {
     short(&turn.apply(fact).unwrap())
 }
 
@@ -55,6 +68,17 @@ fn calls(ids: &[&str]) -> Fact {
 
 fn answer(text: &str) -> Fact {
     Fact::ResponseCompleted(Response::new(vec![Item::assistant(text)], None))
+}
+
+fn too_long() -> Fact {
+    let error = ModelError::new(ErrorCode::ContextWindowExceeded, "too long");
+    let refused = Refused { counted: 9, prompt: None, window: None };
+    Fact::TooLong { error: error.into(), refused }
+}
+
+fn compacted(is_installed: bool) -> Fact {
+    let usage = TokenUsage { total: 5, ..TokenUsage::default() };
+    Fact::CompactionEnded(CompactionEnd { is_installed, usage, attempts: 2 })
 }
 
 fn ended(position: usize, text: &str) -> Fact {
@@ -118,8 +142,17 @@ fn an_interrupt_keeps_what_is_finished_and_tells_what_is_not() {
 
 #[test]
 fn an_interrupt_ends_every_other_state_at_once() {
-    let states: [fn(&mut Turn); 3] = [
+    let states: [fn(&mut Turn); 6] = [
         |_| {},
+        |turn| drop(raw(turn, Fact::Started)),
+        |turn| {
+            raw(turn, Fact::Started);
+            raw(turn, Fact::CompactionDue(Cause::Manual));
+        },
+        |turn| {
+            apply(turn, Fact::Started);
+            raw(turn, too_long());
+        },
         |turn| drop(apply(turn, Fact::Started)),
         |turn| {
             apply(turn, Fact::Started);
@@ -183,6 +216,47 @@ fn attempts_count_what_was_sent() {
 }
 
 #[test]
+fn a_compaction_comes_before_the_request_whether_or_not_it_helps() {
+    for is_installed in [true, false] {
+        let mut turn = turn();
+        assert_eq!(raw(&mut turn, Fact::Started), ["prepare"]);
+        let due = Fact::CompactionDue(Cause::Limit);
+        assert_eq!(raw(&mut turn, due), ["compact Auto"]);
+        assert_eq!(raw(&mut turn, compacted(is_installed)), ["sample"]);
+        let actions = turn.apply(answer("done")).unwrap();
+        let Some(Action::Finish(result)) = actions.last() else {
+            panic!("the turn has a result");
+        };
+        assert_eq!((result.model_calls, result.attempts, result.usage.total), (1, 3, 5));
+    }
+}
+
+#[test]
+fn a_request_that_is_too_long_is_sent_once_more_over_less() {
+    let mut turn = turn();
+    apply(&mut turn, Fact::Started);
+    for _ in 0..2 {
+        assert_eq!(raw(&mut turn, too_long()), ["compact Auto"]);
+        assert_eq!(raw(&mut turn, compacted(true)), ["sample"]);
+        assert_eq!(apply(&mut turn, calls(&["r0"])), ["commit 1", "run r0"]);
+        assert_eq!(apply(&mut turn, ended(0, "")), ["answer r0 ok: ", "sample"]);
+    }
+    assert_eq!(raw(&mut turn, too_long()), ["compact Auto"]);
+    assert_eq!(raw(&mut turn, compacted(true)), ["sample"]);
+    assert_eq!(raw(&mut turn, too_long()), ["fail context_window_exceeded"], "once for each step");
+    assert!(turn.is_done());
+}
+
+#[test]
+fn a_request_that_is_too_long_fails_if_the_conversation_stays() {
+    let mut turn = turn();
+    apply(&mut turn, Fact::Started);
+    raw(&mut turn, too_long());
+    assert_eq!(raw(&mut turn, compacted(false)), ["fail context_window_exceeded"]);
+    assert!(turn.is_done());
+}
+
+#[test]
 fn calls_without_an_id_cannot_be_answered_and_do_not_run() {
     let mut turn = turn();
     apply(&mut turn, Fact::Started);
@@ -201,7 +275,7 @@ type Prefix = &'static [fn() -> Fact];
 /// Every fact in every state either is taken or is an error value that changes nothing.
 #[test]
 fn illegal_facts_are_values_and_change_nothing() {
-    let facts: [fn() -> Fact; 8] = [
+    let facts: [fn() -> Fact; 12] = [
         || Fact::Started,
         || Fact::AttemptFailed,
         || Fact::StreamRecovered,
@@ -210,14 +284,23 @@ fn illegal_facts_are_values_and_change_nothing() {
         || ended(7, "x"),
         || Fact::ToolsStopped,
         || Fact::Failed(TurnError::Closed),
+        || Fact::Ready,
+        || Fact::CompactionDue(Cause::Manual),
+        || compacted(true),
+        too_long,
     ];
-    let states: [(Prefix, &[usize]); 6] = [
+    let states: [(Prefix, &[usize]); 8] = [
         (&[], &[0, 7]),
-        (&[|| Fact::Started], &[1, 3, 7]),
-        (&[|| Fact::Started, || Fact::AttemptFailed], &[1, 2, 3, 7]),
-        (&[|| Fact::Started, || calls(&["w0", "w1"])], &[4, 7]),
-        (&[|| Fact::Started, || calls(&["w0", "w1"]), || Fact::Interrupted], &[4, 6, 7]),
-        (&[|| Fact::Started, || answer("a")], &[]),
+        (&[|| Fact::Started], &[7, 8, 9]),
+        (&[|| Fact::Started, || Fact::CompactionDue(Cause::Limit)], &[7, 10]),
+        (&[|| Fact::Started, || Fact::Ready], &[1, 3, 7, 11]),
+        (&[|| Fact::Started, || Fact::Ready, || Fact::AttemptFailed], &[1, 2, 3, 7, 11]),
+        (&[|| Fact::Started, || Fact::Ready, || calls(&["w0", "w1"])], &[4, 7]),
+        (
+            &[|| Fact::Started, || Fact::Ready, || calls(&["w0", "w1"]), || Fact::Interrupted],
+            &[4, 6, 7],
+        ),
+        (&[|| Fact::Started, || Fact::Ready, || answer("a")], &[]),
     ];
     for (number, (prefix, legal)) in states.into_iter().enumerate() {
         for (index, fact) in facts.iter().enumerate() {
