@@ -172,11 +172,6 @@ fn warnings(config: &Config) -> Vec<String> {
         ),
         ("home", config.home.is_some(), "this version stores nothing"),
         ("snapshots", config.snapshots, "this version takes no snapshots"),
-        (
-            "auto_compact_token_limit",
-            config.auto_compact_token_limit.is_some(),
-            "this version does not compact conversations",
-        ),
         ("review_model", config.review_model.is_some(), "this version has no reviews"),
     ];
     let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);

@@ -1,5 +1,6 @@
 //! Events, a line each.
 
+use longhaul::compaction::Report;
 use longhaul::events::SessionEvent;
 use longhaul::history::turn_item::{AgentPart, TurnItem, TurnItemKind};
 use longhaul::state::protocol::{Event, TurnError};
@@ -86,16 +87,16 @@ fn message(event: &Event) -> Option<Value> {
             "attempts": attempts}),
         Event::Background(message) => json!({"type": "background_event", "message": message}),
         Event::HistoryRepaired(repairs) => json!({"type": "history_repaired", "repairs": repairs}),
-        Event::Error(error) => error_event(error),
+        Event::Error(error) | Event::Warning(error) => error_event(error),
         Event::TurnComplete { last_agent_message } => {
             json!({"type": "task_complete", "last_agent_message": last_agent_message})
         }
         Event::TurnAborted { reason } => json!({"type": "turn_aborted", "reason": reason}),
-        event => return tool_or_retry(event),
+        event => return tool_compaction_or_retry(event),
     })
 }
 
-fn tool_or_retry(event: &Event) -> Option<Value> {
+fn tool_compaction_or_retry(event: &Event) -> Option<Value> {
     Some(match event {
         Event::ToolCallBegin { call_id, name, arguments } => {
             json!({"type": "tool_call_begin", "call_id": call_id, "name": name,
@@ -108,11 +109,23 @@ fn tool_or_retry(event: &Event) -> Option<Value> {
             json!({"type": "tool_call_end", "call_id": call_id, "success": success,
             "output": output, "duration_ms": millis(*duration)})
         }
+        Event::CompactionStarted { .. } => {
+            json!({"type": "background_event", "message": "Compacting the conversation"})
+        }
+        Event::ContextCompacted(report) => compacted(report),
         Event::StreamError { attempt, max_attempts, delay, .. } => json!({"type": "stream_error",
             "message": format!("Reconnecting... {attempt}/{max_attempts}"),
             "attempt": attempt, "max_attempts": max_attempts, "delay_ms": millis(*delay)}),
         _ => return None,
     })
+}
+
+fn compacted(report: &Report) -> Value {
+    json!({"type": "context_compacted", "trigger": report.trigger, "strategy": report.strategy,
+        "tokens_before": report.tokens_before, "tokens_after": report.tokens_after,
+        "kept_items": report.kept_items, "dropped_items": report.dropped_items,
+        "trimmed_items": report.trimmed_items, "requests": report.requests,
+        "duration_ms": millis(report.duration)})
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longhaul_compaction::{self as compaction, Compaction, LastRung};
 use longhaul_history::HistoryConfig;
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
 use longhaul_state::{ContextMessages, DefaultReasoning};
@@ -14,6 +15,7 @@ use longhaul_transport::request::{
 use serde_json::Value;
 
 use crate::SessionBuilder;
+use crate::hook::{CompactionHook, CompactionSetup};
 use crate::tool::{Tool, ToolSet};
 
 /// The default bound on one tool's output, in bytes.
@@ -43,6 +45,7 @@ pub(crate) struct Defaults {
     pub(crate) models: ModelTable,
     pub(crate) window: WindowConfig,
     pub(crate) history: HistoryConfig,
+    pub(crate) compaction: CompactionSetup,
     pub(crate) bounds: Bounds,
 }
 
@@ -70,6 +73,7 @@ impl Agent {
                 models: ModelTable::builtin(),
                 window: WindowConfig::default(),
                 history: HistoryConfig::default(),
+                compaction: CompactionSetup::default(),
                 bounds: Bounds {
                     max_model_calls: DEFAULT_MAX_MODEL_CALLS,
                     max_tool_output_bytes: DEFAULT_MAX_TOOL_OUTPUT_BYTES,
@@ -203,12 +207,43 @@ impl AgentBuilder {
         self
     }
 
-    /// From how many tokens on a conversation is to be compacted, with whatever model; larger than
-    /// the window: never. Default: what the [model table](Self::models) says, else 90 % of the raw
-    /// window. This version says so in [`Session::context_window`](crate::Session::context_window)
-    /// and does not compact.
+    /// From how many tokens on a conversation is compacted, with whatever model; larger than the
+    /// window: only where the window leaves no choice. Default: what the [model table](Self::models)
+    /// says, else 90 % of the raw window.
     pub fn auto_compact_token_limit(mut self, tokens: u64) -> Self {
         self.defaults.window.auto_compact_token_limit = Some(tokens);
+        self
+    }
+
+    /// Whether conversations are compacted by themselves, from how many tokens on, and how much of the
+    /// newest part stays as it is. Default: [`Compaction::default`]: they are.
+    pub fn compaction(mut self, compaction: Compaction) -> Self {
+        let config = &mut self.defaults.compaction.config;
+        config.automatic = compaction != Compaction::Off;
+        if let Compaction::On { limit, keep_tail } = compaction {
+            config.keep.tail = keep_tail;
+            self.defaults.window.auto_compact_token_limit = limit;
+        }
+        self
+    }
+
+    /// What happens where a conversation cannot be sent and no model helps. Default:
+    /// [`LastRung::Extract`].
+    pub fn last_rung(mut self, last_rung: LastRung) -> Self {
+        self.defaults.compaction.config.last_rung = last_rung;
+        self
+    }
+
+    /// Who looks at each result of a compaction before it is installed. Default: nobody.
+    pub fn compaction_hook(mut self, hook: impl CompactionHook + 'static) -> Self {
+        self.defaults.compaction.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Everything about compaction, in place of what [`compaction`](Self::compaction) and
+    /// [`last_rung`](Self::last_rung) set: what is kept, what is tried and in which order, bounds.
+    pub fn compaction_config(mut self, config: compaction::Config) -> Self {
+        self.defaults.compaction.config = config;
         self
     }
 

@@ -47,7 +47,8 @@
 //! # Modules, in reading order
 //!
 //! `agent`, `session` (accepting input, running turns), `turn_handle`, `input`, [`events`],
-//! [`tool`], [`task`] (the regular turn, and the seam for others), [`coding`].
+//! [`tool`], [`task`] (the regular turn, compactions, and the seam for others), `hook` (the host's say
+//! in a compaction), [`coding`].
 //!
 //! # Features
 //!
@@ -58,6 +59,7 @@ mod agent;
 #[cfg(feature = "coding")]
 pub mod coding;
 pub mod events;
+mod hook;
 mod input;
 mod session;
 pub mod task;
@@ -65,6 +67,7 @@ pub mod tool;
 mod turn_handle;
 
 pub use agent::{Agent, AgentBuilder, BuildError, ModelSource};
+pub use hook::CompactionHook;
 pub use input::{Input, MAX_IMAGE_BYTES};
 pub use session::{Accepted, Session, SessionBuilder};
 pub use turn_handle::TurnHandle;

@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("longhaul-compaction", &["longhaul-history"]),
     ("longhaul-transport", &["longhaul-history"]),
     ("longhaul-rollout", &[]),
-    ("longhaul-state", &["longhaul-history", "longhaul-transport"]),
+    ("longhaul-state", &["longhaul-compaction", "longhaul-history", "longhaul-transport"]),
     (
         "longhaul",
         &[

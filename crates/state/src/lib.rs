@@ -41,9 +41,7 @@ mod session;
 pub mod turn;
 
 pub use context::{ContextMessages, TurnContext};
-pub use queue::{
-    ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState,
-};
+pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState};
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{MAX_REMEMBERED_MODELS, SessionState};
 pub use turn::Turn;

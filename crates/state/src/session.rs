@@ -209,6 +209,11 @@ impl SessionState {
         self.change_breaker(|breaker| breaker.allows(&history))
     }
 
+    /// Whether automatic compactions have stopped, because they led nowhere.
+    pub fn has_stopped_compacting(&self) -> bool {
+        self.lock().breaker.is_open()
+    }
+
     /// Whether automatic compactions have stopped, because they led nowhere, and nobody was told yet.
     /// Only the first answer is yes.
     pub fn take_breaker_warning(&self) -> bool {

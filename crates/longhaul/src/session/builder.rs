@@ -101,7 +101,8 @@ impl SessionBuilder {
         history.set_format(self.model.wire_format());
         let inner = Arc::new(Inner {
             id: uuid::Uuid::now_v7().to_string().into(),
-            state: SessionState::new(history, self.begin.settings),
+            state: SessionState::new(history, self.begin.settings)
+                .with_breaker(self.begin.compaction.config.breaker),
             queue: TurnQueue::default(),
             services: SessionServices {
                 model: self.model,
@@ -116,6 +117,7 @@ impl SessionBuilder {
             instructions: self.begin.instructions,
             options: self.begin.options,
             bounds: self.begin.bounds,
+            compaction: self.begin.compaction,
             data: self.data,
             subscribers: Arc::new(Subscribers::default()),
             wake: Arc::default(),

@@ -7,7 +7,7 @@ use longhaul_history::{Prompt, Repair};
 use longhaul_state::protocol::{SettingsUpdate, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{
-    MAX_WAITING, QueueError, SessionServices, SessionState, TurnContext, TurnQueue,
+    MAX_WAITING, QueueError, SessionServices, SessionState, Steered, TurnContext, TurnQueue,
 };
 use longhaul_transport::models::ContextWindow;
 use longhaul_transport::request::{Instructions, RequestOptions};
@@ -15,10 +15,11 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Submission;
+use super::{Submission, Work};
 use crate::agent::Bounds;
 use crate::events::Subscribers;
-use crate::task::Regular;
+use crate::hook::CompactionSetup;
+use crate::task::{Compact, Regular};
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input, TurnHandle};
 
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) instructions: Option<Instructions>,
     pub(crate) options: RequestOptions,
     pub(crate) bounds: Bounds,
+    pub(crate) compaction: CompactionSetup,
     pub(crate) data: Option<Arc<dyn std::any::Any + Send + Sync>>,
     pub(crate) subscribers: Arc<Subscribers>,
     /// There may be something to do.
@@ -59,8 +61,21 @@ impl Inner {
         let schema = input.output_schema.clone();
         let task = input.task.clone().unwrap_or_else(|| Arc::new(Regular));
         let message = input.into_message(&item_id).await;
+        let work = Work::input(message, item_id, schema);
+        Ok(Submission::new(id, work, settings, task, Arc::clone(&self.wake)))
+    }
+
+    /// Accepts a compaction.
+    pub(super) fn compact(&self, id: Option<&str>) -> Result<TurnHandle, TurnError> {
+        let id: Arc<str> = id.map_or_else(new_id, str::to_owned).into();
+        let settings = SettingsUpdate::default();
         let wake = Arc::clone(&self.wake);
-        Ok(Submission::new(id, message, item_id, settings, schema, task, wake))
+        let (submission, handle) =
+            Submission::new(id, Work::Compaction, settings, Arc::new(Compact), wake);
+        if self.queue.steer(submission).map_err(refusal)? == Steered::Queued {
+            self.wake.notify_one();
+        }
+        Ok(handle)
     }
 
     pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
@@ -95,13 +110,8 @@ impl Inner {
     }
 
     /// What a turn that begins now is run with.
-    pub(crate) fn turn_context(
-        &self,
-        turn_id: &Arc<str>,
-        tools: &ToolSet,
-        schema: Option<Arc<Value>>,
-    ) -> TurnContext {
-        self.turn_context_of(&self.state, turn_id, tools, schema)
+    pub(crate) fn turn_context(&self, turn_id: &Arc<str>, tools: &ToolSet) -> TurnContext {
+        self.turn_context_of(&self.state, turn_id, tools, None)
     }
 
     fn turn_context_of(
@@ -146,10 +156,14 @@ impl Inner {
         state.update_settings(submission.settings);
         state.begin_turn(&*self.services.context);
         let kept =
-            |kept: &Submission| (!kept.reply.cancel.is_cancelled()).then(|| kept.item.clone());
+            |kept: &Submission| kept.item().filter(|_| !kept.reply.cancel.is_cancelled()).cloned();
         state.record(self.queue.kept(kept));
-        state.record([submission.item]);
-        let (id, schema) = (submission.id, submission.output_schema);
+        let (id, Work::Input { item, output_schema: schema, .. }) =
+            (submission.id, submission.work)
+        else {
+            return Err(TurnError::Internal("a compaction has no input".into()));
+        };
+        state.record([item]);
         let context = self.turn_context_of(&state, &id, &self.tools(), schema);
         let (prompt, _) = self.prompt_of(&state, &context);
         let request = context.request(prompt, &self.services);

@@ -8,8 +8,8 @@ mod submission;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use longhaul_history::History;
 use longhaul_history::usage::TokenUsageInfo;
+use longhaul_history::{History, Item};
 use longhaul_state::Steered;
 use longhaul_state::protocol::{Op, SettingsUpdate, TurnError};
 use longhaul_transport::RateLimits;
@@ -21,7 +21,7 @@ use crate::{BuildError, Input, TurnHandle};
 
 pub use builder::SessionBuilder;
 pub(crate) use inner::Inner;
-pub(crate) use submission::{Reply, Submission};
+pub(crate) use submission::{Reply, Submission, Work};
 
 /// A conversation. Turns run one at a time, in the order in which their inputs came. Cloning gives
 /// another handle of the same session; when the last is dropped, what was accepted is finished and
@@ -93,6 +93,33 @@ impl Session {
             Steered::Queued => self.inner.wake.notify_one(),
         }
         Ok(handle)
+    }
+
+    /// Accepts a compaction of the conversation: at the next step of the running turn, as part of it;
+    /// as a turn of its own if none runs, or if that one ends first. Input that arrives meanwhile is
+    /// answered in the next turn.
+    ///
+    /// The handle's result comes as soon as the compaction is over. What it did is told by
+    /// [`Event::ContextCompacted`](longhaul_state::protocol::Event::ContextCompacted). If it fails the
+    /// conversation is as it was, and a turn that runs goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Busy`] or [`TurnError::Closed`]; nothing has changed then.
+    pub fn compact(&self) -> Result<TurnHandle, TurnError> {
+        self.inner.compact(None)
+    }
+
+    /// Brings back the conversation as it was before the last compaction, with what was recorded since
+    /// behind it, and says whether there was one. Once for each compaction.
+    pub fn undo_compaction(&self) -> bool {
+        self.inner.state.undo_compaction()
+    }
+
+    /// Adds an item to the conversation that every compaction keeps as it is. Of a call and its output
+    /// both are kept if one is pinned. Pins take room for ever: one that fills the window leaves none.
+    pub fn pin(&self, item: &Item) {
+        self.inner.state.record([item.pinned()]);
     }
 
     /// Ends the running turn, or the one that is about to begin, and says whether there is one.
@@ -181,6 +208,7 @@ impl Session {
                 self.interrupt();
                 Ok(Accepted::Done)
             }
+            Op::Compact => self.inner.compact(Some(id)).map(Accepted::Turn),
             Op::Shutdown => self.shutdown().await.map(|()| Accepted::Done),
             op => Err(TurnError::Unsupported(op.name())),
         }

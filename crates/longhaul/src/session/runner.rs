@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul_state::Begun;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
+use longhaul_state::{Begun, Start};
 use longhaul_transport::models::WindowSource;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ const STOP_AFTER: Duration = Duration::from_millis(200);
 pub(super) async fn run(inner: Arc<Inner>) {
     loop {
         inner.settle_cancelled();
-        match inner.queue.begin(name) {
+        match inner.queue.begin(start) {
             Some(begun) => run_and_listen(&inner, begun).await,
             None if inner.queue.is_closed() => break,
             None => inner.wake.notified().await,
@@ -46,8 +46,12 @@ async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
 }
 
 /// A turn is named after the submission that starts it.
-fn name(submission: &Submission) -> (String, CancellationToken) {
-    (submission.id.to_string(), submission.reply.cancel.token())
+fn start(submission: &Submission) -> Start {
+    Start {
+        turn_id: submission.id.to_string(),
+        cancel: submission.reply.cancel.token(),
+        takes_input: submission.item().is_some(),
+    }
 }
 
 async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
@@ -71,7 +75,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let cancel = input.reply.cancel.token();
     let task = input.task.clone();
     let tools = inner.tools();
-    let context = inner.turn_context(&turn_id, &tools, input.output_schema.clone());
+    let context = inner.turn_context(&turn_id, &tools);
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;

@@ -14,17 +14,33 @@ use crate::input::Message;
 use crate::task::SessionTask;
 use crate::turn_handle::{Cancel, TurnHandle};
 
-/// An accepted input. It settles its handle exactly once.
+/// Something accepted that a turn is to do. It settles its handle exactly once.
 pub(crate) struct Submission {
     pub(crate) id: Arc<str>,
-    pub(crate) item: Item,
-    pub(crate) shown: TurnItem,
+    pub(crate) work: Work,
     pub(crate) settings: SettingsUpdate,
-    pub(crate) output_schema: Option<Arc<Value>>,
+    /// What a turn does that it starts.
     pub(crate) task: Arc<dyn SessionTask>,
     pub(crate) reply: Reply,
     /// Where the caller was when it gave the input: the parent of what observers see of its turn.
     pub(crate) span: Span,
+}
+
+/// What a submission asks for.
+pub(crate) enum Work {
+    /// An answer to what the user says.
+    Input { item: Item, shown: TurnItem, output_schema: Option<Arc<Value>> },
+    /// A compaction.
+    Compaction,
+}
+
+impl Work {
+    /// What the user says, with the id that it is shown under.
+    pub(crate) fn input(message: Message, item_id: String, schema: Option<Value>) -> Self {
+        let kind = TurnItemKind::UserMessage { content: message.shown };
+        let shown = TurnItem { id: item_id, kind };
+        Self::Input { item: message.item, shown, output_schema: schema.map(Arc::new) }
+    }
 }
 
 /// Where the events and the result of an input go.
@@ -37,10 +53,8 @@ pub(crate) struct Reply {
 impl Submission {
     pub(crate) fn new(
         id: Arc<str>,
-        message: Message,
-        item_id: String,
+        work: Work,
         settings: SettingsUpdate,
-        output_schema: Option<Value>,
         task: Arc<dyn SessionTask>,
         wake: Arc<Notify>,
     ) -> (Self, TurnHandle) {
@@ -57,20 +71,17 @@ impl Submission {
             cancel: reply.cancel.clone(),
             cancel_on_drop: false,
         };
-        let submission = Self {
-            id,
-            item: message.item,
-            shown: TurnItem {
-                id: item_id,
-                kind: TurnItemKind::UserMessage { content: message.shown },
-            },
-            settings,
-            output_schema: output_schema.map(Arc::new),
-            task,
-            reply,
-            span: Span::current(),
-        };
+        let span = Span::current();
+        let submission = Self { id, work, settings, task, reply, span };
         (submission, handle)
+    }
+
+    /// What the user says, if that is what it brings.
+    pub(crate) fn item(&self) -> Option<&Item> {
+        match &self.work {
+            Work::Input { item, .. } => Some(item),
+            Work::Compaction => None,
+        }
     }
 
     /// Sends events of the submission in the turn `turn_id`.

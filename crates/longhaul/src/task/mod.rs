@@ -1,11 +1,14 @@
 //! What a turn does: the seam for tasks of other kinds.
 
+mod compact;
 mod regular;
+mod retrying;
 mod scope;
 
 use async_trait::async_trait;
 use longhaul_state::protocol::{TurnError, TurnResult};
 
+pub(crate) use compact::Compact;
 pub(crate) use regular::Regular;
 pub use scope::TaskScope;
 
@@ -27,4 +30,9 @@ pub trait SessionTask: Send + Sync {
     /// [`TurnEnd::INTERRUPTED`](longhaul_state::protocol::TurnEnd::INTERRUPTED). If it has not
     /// done so 200 ms later, its future is dropped.
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError>;
+}
+
+/// An id for an item that its server gave none.
+fn new_item_id() -> String {
+    format!("item_{}", uuid::Uuid::now_v7().simple())
 }

@@ -1,5 +1,6 @@
 //! What a task works with.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,19 +14,20 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::Emitter;
-use crate::session::{Inner, Reply, Submission};
+use crate::session::{Inner, Reply, Submission, Work};
 use crate::tool::{ToolContext, ToolSet};
 
-/// One turn of one session, for the task that runs it.
+/// One turn of one session, for the task that runs it. Cloning gives the same turn.
+#[derive(Clone)]
 pub struct TaskScope {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     context: TurnContext,
     tools: ToolSet,
     emitter: Emitter,
     cancel: CancellationToken,
     replies: Replies,
     /// The schema of the newest input that brought one.
-    output_schema: Mutex<Option<Arc<Value>>>,
+    output_schema: Arc<Mutex<Option<Arc<Value>>>>,
 }
 
 /// An input of the turn, on its way into the conversation.
@@ -35,17 +37,28 @@ struct Joined {
     emitter: Emitter,
 }
 
-/// Those who wait for the turn's result.
+/// Those who wait for the turn.
 #[derive(Clone, Default)]
-pub(crate) struct Replies(Arc<Mutex<Vec<Reply>>>);
+pub(crate) struct Replies(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    /// For its result.
+    results: Vec<Reply>,
+    /// For a compaction at its next step.
+    compactions: VecDeque<Submission>,
+}
 
 impl Replies {
-    fn add(&self, reply: Reply) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reply);
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All who still wait when the turn is over.
     pub(crate) fn take(&self) -> Vec<Reply> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let Waiting { mut results, compactions } = std::mem::take(&mut *self.lock());
+        results.extend(compactions.into_iter().map(|submission| submission.reply));
+        results
     }
 }
 
@@ -64,7 +77,7 @@ impl TaskScope {
             emitter,
             cancel,
             replies: Replies::default(),
-            output_schema: Mutex::default(),
+            output_schema: Arc::default(),
         }
     }
 
@@ -72,10 +85,14 @@ impl TaskScope {
         self.replies.clone()
     }
 
-    /// Begins the turn with the inputs that start it.
+    /// Begins the turn with the inputs that start it. One that takes none begins nothing new: it goes
+    /// on with the conversation as it is.
     pub(crate) fn take(&self, inputs: Vec<Submission>) {
         // First, so that they are told of the turn's end whatever the embedder's code does.
-        let joined: Vec<_> = inputs.into_iter().map(|input| self.join(input)).collect();
+        let joined: Vec<_> = inputs.into_iter().filter_map(|input| self.join(input)).collect();
+        if joined.is_empty() {
+            return;
+        }
         self.inner.state.begin_turn(&*self.inner.services.context);
         for input in joined {
             self.record_input(input);
@@ -87,22 +104,48 @@ impl TaskScope {
         for input in self.inner.queue.take_input() {
             if input.reply.cancel.is_cancelled() {
                 input.reply.withdraw();
-            } else {
-                self.record_input(self.join(input));
+            } else if let Some(joined) = self.join(input) {
+                self.record_input(joined);
             }
         }
     }
 
-    /// The turn takes `input`: from now on it settles its handle.
-    fn join(&self, input: Submission) -> Joined {
-        let Submission { id, item, shown, reply, output_schema, .. } = input;
-        if let Some(schema) = output_schema {
-            *self.schema() = Some(schema);
+    /// The turn takes `submission`: from now on it settles its handle. Gives its message, if it has
+    /// one; a compaction waits for the next step.
+    fn join(&self, submission: Submission) -> Option<Joined> {
+        submission.reply.cancel.join(&self.cancel);
+        match submission.work {
+            Work::Compaction => {
+                self.replies.lock().compactions.push_back(submission);
+                None
+            }
+            Work::Input { item, shown, output_schema } => {
+                if let Some(schema) = output_schema {
+                    *self.schema() = Some(schema);
+                }
+                let Submission { id, reply, .. } = submission;
+                let emitter = self.emitter.of(id, Arc::clone(&reply.queue));
+                self.replies.lock().results.push(reply);
+                Some(Joined { item, shown, emitter })
+            }
         }
-        let emitter = self.emitter.of(id, Arc::clone(&reply.queue));
-        reply.cancel.join(&self.cancel);
-        self.replies.add(reply);
-        Joined { item, shown, emitter }
+    }
+
+    /// Whether somebody waits for a compaction.
+    pub(super) fn awaits_compaction(&self) -> bool {
+        !self.replies.lock().compactions.is_empty()
+    }
+
+    /// Those who wait for a compaction.
+    pub(super) fn take_compactions(&self) -> VecDeque<Submission> {
+        std::mem::take(&mut self.replies.lock().compactions)
+    }
+
+    /// The same turn, which tells what happens under the id of `submission`.
+    pub(super) fn on_behalf_of(&self, submission: &Submission) -> Self {
+        let queue = Arc::clone(&submission.reply.queue);
+        let emitter = self.emitter.of(Arc::clone(&submission.id), queue);
+        Self { emitter, ..self.clone() }
     }
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
@@ -164,13 +207,19 @@ impl TaskScope {
     /// The next request of the turn, over the conversation as it now is. Broken history is put
     /// right first, and reported.
     pub fn next_request(&self) -> Request {
+        let request = self.request();
+        self.inner.state.note_request(&request);
+        request
+    }
+
+    /// The same, not yet to be sent.
+    pub(super) fn request(&self) -> Request {
         let (prompt, repairs) = self.inner.prompt(&self.context);
         if !repairs.is_empty() {
             self.emit(Event::HistoryRepaired(repairs));
         }
         let mut request = self.context.request(prompt, &self.inner.services);
         request.output_schema.clone_from(&self.schema());
-        self.inner.state.note_request(&request);
         request
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
+use longhaul::compaction::Compaction;
 use longhaul::prelude::*;
 use longhaul::transport::RetryPolicy;
 use longhaul_testkit::server::{Cut, Reply, Script, Server};
@@ -27,7 +28,8 @@ type Facts = (&'static str, bool, Option<&'static str>);
 async fn session_without_retries(server: &Server) -> Session {
     let mut provider = provider(server);
     provider.retry = RetryPolicy::new(0, 0);
-    let agent = longhaul::Agent::builder("test-model", provider).build().unwrap();
+    let agent = longhaul::Agent::builder("test-model", provider);
+    let agent = agent.compaction(Compaction::Off).build().unwrap();
     agent.session().start().await.unwrap()
 }
 
@@ -137,7 +139,8 @@ async fn a_credential_shows_in_no_error() {
     let server = Server::start(Script::new().reply_with(echo)).await.unwrap();
     let provider =
         provider(&server).with_auth(longhaul::transport::auth::ApiKey(Secret::new("sk-canary")));
-    let agent = longhaul::Agent::builder("test-model", provider).build().unwrap();
+    let agent = longhaul::Agent::builder("test-model", provider);
+    let agent = agent.compaction(Compaction::Off).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let error = session.prompt("a").await.unwrap().await.unwrap_err();
     assert_eq!(error.code(), "unauthorized");

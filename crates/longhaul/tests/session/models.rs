@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longhaul::coding::default_reasoning;
+use longhaul::compaction::Compaction;
 use longhaul::prelude::*;
 use longhaul::transport::models::{ContextWindow, ModelInfo, ModelTable, WindowSource};
 use longhaul::transport::request::{Reasoning, Verbosity};
@@ -108,6 +109,7 @@ async fn what_is_configured_wins_for_every_model_that_knows_the_field() {
         .verbosity(Verbosity::Low)
         .context_window(10_000)
         .auto_compact_token_limit(7)
+        .compaction(Compaction::Off)
         .build()
         .unwrap();
     let session = agent.session().start().await.unwrap();
@@ -186,7 +188,7 @@ async fn a_window_is_learned_from_the_error_that_names_it_at_once() {
         .fail(overflow(Some(4_096)))
         .fail(overflow(None))
         .text("z");
-    let agent = agent("local", &model).build().unwrap();
+    let agent = agent("local", &model).compaction(Compaction::Off).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let seen = |name: &str, window: Option<u64>| (name.to_owned(), window);
     let unknown = [seen("started", None), seen("tokens 120", None)];

@@ -8,15 +8,17 @@ mod tools;
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::protocol::{Event, TurnError, TurnResult};
-use longhaul_state::turn::{Action, Answer, Fact, Response, Turn};
+use longhaul_state::turn::{Action, Answer, CompactionEnd, Fact, Response, Turn};
+use longhaul_transport::ErrorCode;
 use tokio::time::Instant;
 
 use self::sampling::Sampling;
 use self::tools::RunningTools;
-use super::{SessionTask, TaskScope};
+use super::{SessionTask, TaskScope, compact};
 
 /// The task of ordinary input.
 pub(crate) struct Regular;
@@ -34,6 +36,7 @@ struct Driver<'a> {
     turn: Turn,
     todo: VecDeque<Action>,
     sampling: Option<Sampling>,
+    compacting: Option<BoxFuture<'a, CompactionEnd>>,
     tools: RunningTools,
     deadline: Option<Instant>,
     interrupt_told: bool,
@@ -41,14 +44,14 @@ struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     fn new(scope: &'a TaskScope) -> Self {
-        let deadline = scope.turn_deadline().and_then(|limit| Instant::now().checked_add(limit));
         Self {
             scope,
             turn: Turn::new(scope.context().limits.clone()),
             todo: VecDeque::new(),
             sampling: None,
+            compacting: None,
             tools: RunningTools::new(),
-            deadline,
+            deadline: scope.turn_deadline_at(),
             interrupt_told: false,
         }
     }
@@ -58,8 +61,14 @@ impl<'a> Driver<'a> {
         loop {
             while let Some(action) = self.todo.pop_front() {
                 match action {
-                    Action::Finish(result) => return Ok(result),
-                    Action::Fail(error) => return Err(error),
+                    Action::Finish(result) => {
+                        compact::tell_breaker(self.scope);
+                        return Ok(result);
+                    }
+                    Action::Fail(error) => {
+                        self.tell_full_window(&error);
+                        return Err(error);
+                    }
                     action => self.perform(action).await?,
                 }
             }
@@ -76,10 +85,16 @@ impl<'a> Driver<'a> {
 
     async fn perform(&mut self, action: Action) -> Result<(), TurnError> {
         match action {
-            Action::Sample => {
+            Action::Prepare => {
                 self.scope.take_steers();
-                self.sampling = Some(Sampling::start(self.scope, self.deadline));
+                self.tell(compact::due(self.scope))?;
             }
+            Action::Compact(cause) => {
+                self.sampling = None;
+                let compacting = compact::between_steps(self.scope, cause, self.deadline);
+                self.compacting = Some(Box::pin(compacting));
+            }
+            Action::Sample => self.sampling = Some(Sampling::start(self.scope, self.deadline)),
             Action::Commit(response) => self.commit(response),
             Action::RunTools(calls) => {
                 for call in calls {
@@ -104,12 +119,16 @@ impl<'a> Driver<'a> {
             biased;
             () = self.scope.cancelled(), if !self.interrupt_told => {
                 self.interrupt_told = true;
-                self.sampling = None;
+                (self.sampling, self.compacting) = (None, None);
                 Fact::Interrupted
             }
             () = until(deadline) => {
-                self.sampling = None;
+                (self.sampling, self.compacting) = (None, None);
                 Fact::Failed(TurnError::Timeout { limit_ms })
+            }
+            end = end_of(&mut self.compacting) => {
+                self.compacting = None;
+                Fact::CompactionEnded(end)
             }
             fact = next_of_sampling(&mut self.sampling, self.scope) => fact,
             (position, end) = self.tools.next() => Fact::ToolFinished { position, end },
@@ -131,11 +150,19 @@ impl<'a> Driver<'a> {
                 format!("{broken} calls of the model lacked an id or a name and were left out");
             self.scope.emit(Event::Background(message));
         }
-        if let Some(usage) = response.usage {
-            let window = self.scope.context_window().known_tokens();
-            self.scope.state().record_usage(usage, window);
-        }
+        let window = self.scope.context_window();
+        let (known, limit) = (window.known_tokens(), window.auto_compact_tokens);
+        self.scope.state().record_response(response.usage, known, limit);
         self.scope.emit_token_count();
+    }
+
+    /// The turn fails because the conversation is too long: that is shown as a full window.
+    fn tell_full_window(&self, error: &TurnError) {
+        let is_full = error.code() == ErrorCode::ContextWindowExceeded.as_str();
+        if let (true, Some(window)) = (is_full, self.scope.context_window().known_tokens()) {
+            self.scope.state().mark_window_full(window);
+            self.scope.emit_token_count();
+        }
     }
 
     fn show(&self, item: TurnItem, was_started: bool) {
@@ -156,7 +183,8 @@ impl<'a> Driver<'a> {
     fn answer(&mut self, answer: Answer) {
         let Answer { call, output, success, had_started } = answer;
         let text = tools::as_text(&output);
-        self.scope.record_output(Item::output(call.kind, &call.call_id, output));
+        let item = Item::output(call.kind, &call.call_id, output);
+        self.scope.record_output(if success { item } else { item.failed() });
         if had_started {
             self.scope.emit(Event::ToolCallEnd {
                 duration: self.tools.duration(call.position),
@@ -183,6 +211,14 @@ impl<'a> Driver<'a> {
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How the compaction ends; never, if there is none.
+async fn end_of(compacting: &mut Option<BoxFuture<'_, CompactionEnd>>) -> CompactionEnd {
+    match compacting {
+        Some(compacting) => compacting.await,
         None => std::future::pending().await,
     }
 }

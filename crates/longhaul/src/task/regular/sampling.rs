@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use longhaul_compaction::Refused;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_history::{Item, ItemKind};
 use longhaul_state::protocol::{Event, TurnError};
@@ -13,20 +14,24 @@ use longhaul_transport::{
 };
 use tokio::time::Instant;
 
-use crate::task::TaskScope;
+use crate::task::{TaskScope, new_item_id, retrying};
 
 /// A response on its way.
 pub(super) struct Sampling {
     stream: SampleStream,
     done: Vec<Item>,
     started: Started,
+    /// Tokens of the request, by the local count.
+    counted: u64,
 }
 
 impl Sampling {
     /// Sends the next request.
     pub(super) fn start(scope: &TaskScope, deadline: Option<Instant>) -> Self {
         let request = Arc::new(scope.next_request());
+        let counted = scope.counted(&request);
         Self {
+            counted,
             stream: sample(Arc::clone(scope.model()), request, deadline),
             done: Vec::new(),
             started: Started::default(),
@@ -50,7 +55,7 @@ impl Sampling {
                     Some(Fact::StreamRecovered)
                 }
                 Some(Ok(_)) => None,
-                Some(Err(error)) => Some(fail(error, scope)),
+                Some(Err(error)) => Some(fail(error, scope, self.counted)),
                 None => Some(Fact::Failed(TurnError::Internal(
                     "the model's stream ended without an end".into(),
                 ))),
@@ -102,16 +107,10 @@ impl Sampling {
     }
 
     /// The attempt is void, and with it all that came of it.
-    fn retry(&mut self, retrying: Retrying, scope: &TaskScope) -> Fact {
+    fn retry(&mut self, event: Retrying, scope: &TaskScope) -> Fact {
         self.done.clear();
         self.started = Started::default();
-        record_limits(&retrying.error, scope);
-        scope.emit(Event::StreamError {
-            attempt: retrying.attempt,
-            max_attempts: retrying.max_attempts,
-            delay: retrying.delay,
-            error: retrying.error.into(),
-        });
+        retrying::tell(event, scope);
         Fact::AttemptFailed
     }
 
@@ -121,22 +120,14 @@ impl Sampling {
     }
 }
 
-fn record_limits(error: &ModelError, scope: &TaskScope) {
-    if let Some(limits) = error.rate_limits() {
-        scope.state().record_rate_limits(*limits);
-        scope.emit_token_count();
-    }
-}
-
-fn fail(error: ModelError, scope: &TaskScope) -> Fact {
-    record_limits(&error, scope);
+fn fail(error: ModelError, scope: &TaskScope, counted: u64) -> Fact {
+    retrying::record_limits(&error, scope);
     if let Some(tokens) = error.context_window() {
         scope.state().learn_window(&scope.context().settings.model, tokens);
     }
-    let window = scope.context_window().known_tokens();
-    if let (ErrorCode::ContextWindowExceeded, Some(window)) = (error.code(), window) {
-        scope.state().mark_window_full(window);
-        scope.emit_token_count();
+    if error.code() == ErrorCode::ContextWindowExceeded && scope.compaction().config.automatic {
+        let (prompt, window) = (error.prompt_tokens(), error.context_window());
+        return Fact::TooLong { error: error.into(), refused: Refused { counted, prompt, window } };
     }
     Fact::Failed(error.into())
 }
@@ -158,7 +149,7 @@ impl Started {
     fn begin(&mut self, item: &Item) -> Option<TurnItem> {
         let kind = TurnItemKind::of(item)?;
         let server_id = item.id().map(str::to_owned);
-        let shown = TurnItem { id: server_id.clone().unwrap_or_else(new_id), kind };
+        let shown = TurnItem { id: server_id.clone().unwrap_or_else(new_item_id), kind };
         self.items.push(Begun { kind: item.kind(), server_id, shown: shown.clone() });
         Some(shown)
     }
@@ -177,7 +168,7 @@ impl Started {
         };
         let carried = item.shown_id().map(Cow::into_owned);
         let is_carried = carried.is_some();
-        let id = carried.or(begun.map(|begun| begun.id)).unwrap_or_else(new_id);
+        let id = carried.or(begun.map(|begun| begun.id)).unwrap_or_else(new_item_id);
         let item = if is_carried { item } else { item.with_client_id(&id) };
         Ended { shown: Some((TurnItem { id, kind }, was_started)), item }
     }
@@ -189,8 +180,4 @@ pub(super) struct Ended {
     pub(super) item: Item,
     /// What is shown of it, if anything, and whether it was shown to begin.
     pub(super) shown: Option<(TurnItem, bool)>,
-}
-
-fn new_id() -> String {
-    format!("item_{}", uuid::Uuid::now_v7().simple())
 }

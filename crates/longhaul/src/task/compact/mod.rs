@@ -1,0 +1,241 @@
+//! Compactions: as a turn of their own, and between the steps of another.
+//!
+//! What is tried, and what a result must be like, is decided by [`Ladder`]; this module does it and
+//! reports what came of it.
+
+mod ask;
+mod due;
+mod scope;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use longhaul_compaction::{
+    Action, Answer, Cause, Compacted, Error, Fact, Ladder, Proposal, Trigger, Verdict, View,
+};
+use longhaul_history::turn_item::TurnItem;
+use longhaul_history::{Item, Part};
+use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
+use longhaul_state::turn::CompactionEnd;
+use tokio::time::Instant;
+
+use self::ask::Asking;
+use super::{SessionTask, TaskScope};
+use crate::session::Submission;
+
+pub(super) use due::{due, tell_breaker};
+
+/// The task of a compaction that somebody asked for while nothing ran.
+pub(crate) struct Compact;
+
+#[async_trait]
+impl SessionTask for Compact {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        let compaction = async {
+            let compacting = Compacting::new(scope, Cause::Manual, scope.turn_deadline_at());
+            let (end, outcome) = compacting.run().await;
+            outcome.map(|()| compaction_result(end))
+        };
+        tokio::select! {
+            biased;
+            () = scope.cancelled() => Ok(TurnResult::empty(TurnEnd::INTERRUPTED)),
+            result = compaction => result,
+        }
+    }
+}
+
+/// What became of a compaction, for who asked for it.
+fn compaction_result(end: CompactionEnd) -> TurnResult {
+    let mut result = TurnResult::empty(TurnEnd::Complete);
+    (result.usage, result.attempts) = (end.usage, end.attempts);
+    result
+}
+
+/// Compacts between the steps of a turn, and tells who is to be told.
+pub(super) async fn between_steps(
+    scope: &TaskScope,
+    cause: Cause,
+    deadline: Option<Instant>,
+) -> CompactionEnd {
+    let waiting = if cause == Cause::Manual { scope.take_compactions() } else { VecDeque::new() };
+    let scope = match waiting.front() {
+        Some(first) => &scope.on_behalf_of(first),
+        None => scope,
+    };
+    let (end, outcome) = Compacting::new(scope, cause, deadline).run().await;
+    if let Err(error) = &outcome {
+        scope.emit(Event::Warning(error.clone()));
+    }
+    for Submission { reply, .. } in waiting {
+        reply.settle(outcome.clone().map(|()| compaction_result(end)));
+    }
+    end
+}
+
+/// One compaction on its way.
+struct Compacting<'a> {
+    scope: &'a TaskScope,
+    cause: Cause,
+    began: Instant,
+    deadline: Option<Instant>,
+    end: CompactionEnd,
+    /// What the model said last, if it said no.
+    refusal: Option<TurnError>,
+    is_announced: bool,
+}
+
+impl<'a> Compacting<'a> {
+    fn new(scope: &'a TaskScope, cause: Cause, deadline: Option<Instant>) -> Self {
+        let began = Instant::now();
+        let own = began.checked_add(scope.compaction().config.bounds.max_time);
+        Self {
+            scope,
+            cause,
+            began,
+            deadline: own.into_iter().chain(deadline).min(),
+            end: CompactionEnd::default(),
+            refusal: None,
+            is_announced: false,
+        }
+    }
+
+    /// Performs the compaction and says how it ended. Where there is nothing to do, all is well.
+    async fn run(mut self) -> (CompactionEnd, Result<(), TurnError>) {
+        let outcome = self.climb().await;
+        self.end.is_installed = outcome.is_ok();
+        let is_automatic = Trigger::from(self.cause) == Trigger::Auto;
+        if outcome.is_err() && is_automatic {
+            self.scope.state().note_failed_compaction();
+        }
+        let outcome = match outcome {
+            Err(Error::NothingToDo) => {
+                let message = Error::NothingToDo.to_string();
+                self.scope.emit(Event::Background(message));
+                Ok(())
+            }
+            Err(error) => Err(self.failure(error)),
+            Ok(()) => Ok(()),
+        };
+        (self.end, outcome)
+    }
+
+    /// The error, or what caused it.
+    fn failure(&mut self, error: Error) -> TurnError {
+        match (error, self.refusal.take()) {
+            (Error::Model, Some(refusal)) => refusal,
+            (error, _) => TurnError::CompactionFailed(error),
+        }
+    }
+
+    async fn climb(&mut self) -> Result<(), Error> {
+        let mut ladder = self.ladder();
+        let mut fact = Fact::Started;
+        loop {
+            fact = match ladder.apply(fact, self.elapsed()) {
+                Action::Ask(ask) => Fact::Answered(self.ask(&ladder, &ask).await),
+                Action::Consult(proposal) => Fact::Judged(self.consult(&proposal).await?),
+                Action::Install(compacted) => return self.install(&ladder, compacted),
+                Action::Fail(error) => return Err(error),
+                _ => return Err(Error::Bound("requests")),
+            };
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn ladder(&self) -> Ladder {
+        let (history, budget) = self.scope.budget(self.cause);
+        let compaction = self.scope.compaction();
+        let keep = compaction.config.keep.clone();
+        let filter = self.scope.model().reasoning_filter();
+        let context = self.scope.initial_context();
+        let view = View::new(history, context, keep, filter, &budget);
+        let ladder = Ladder::new(&compaction.config, view, budget, compaction.hook.is_some());
+        let may_ask = match self.cause {
+            Cause::Manual => true,
+            // The others were looked at before the step.
+            Cause::Refused(_) => self.scope.state().may_compact(),
+            _ => !self.scope.state().has_stopped_compacting(),
+        };
+        if may_ask { ladder } else { ladder.without_models() }
+    }
+
+    async fn ask(&mut self, ladder: &Ladder, ask: &longhaul_compaction::Ask) -> Answer {
+        if !std::mem::replace(&mut self.is_announced, true) {
+            self.scope.emit(Event::CompactionStarted { trigger: self.cause.into() });
+        }
+        let Some(request) = self.scope.compaction_request(ladder.view().history(), ask) else {
+            return Answer::Failed;
+        };
+        let asking = Asking::start(self.scope, request, self.deadline);
+        let asked = asking.finish(self.scope).await;
+        self.end.attempts += asked.attempts;
+        self.end.usage.add(&asked.usage);
+        self.refusal = asked.error;
+        asked.answer
+    }
+
+    async fn consult(&self, proposal: &Proposal) -> Result<Verdict, Error> {
+        let Some(hook) = &self.scope.compaction().hook else {
+            return Ok(Verdict::Accept);
+        };
+        let judging = hook.judge(proposal);
+        match self.deadline {
+            None => Ok(judging.await),
+            Some(deadline) => {
+                let judged = tokio::time::timeout_at(deadline, judging).await;
+                judged.map_err(|_| Error::Bound("time"))
+            }
+        }
+    }
+
+    /// Puts the result in the conversation's place and tells of it.
+    fn install(&self, ladder: &Ladder, mut compacted: Compacted) -> Result<(), Error> {
+        for part in &mut compacted.parts {
+            name_bridge(part);
+        }
+        self.scope.install(ladder.view().history(), &compacted)?;
+        let report = compacted.report;
+        let (trimmed, cut) = (report.trimmed_items, report.cut_tokens);
+        if trimmed > 0 {
+            self.scope.emit(Event::Background(format!(
+                "Trimmed {trimmed} older conversation item(s) before compacting so that the request \
+                 fits the context window"
+            )));
+        }
+        if cut > 0 {
+            self.scope.emit(Event::Background(format!(
+                "the last message of the user was too long to be kept whole: {cut} tokens of its \
+                 middle were cut"
+            )));
+        }
+        let new = compacted.parts.iter().filter_map(|part| match part {
+            Part::New(item) if item.is_bridge() => TurnItem::of(item),
+            _ => None,
+        });
+        for item in new {
+            self.scope.emit(Event::ItemStarted(item.clone()));
+            self.scope.emit(Event::ItemCompleted(item));
+        }
+        self.scope.emit(Event::ContextCompacted(report));
+        self.scope.emit_token_count();
+        Ok(())
+    }
+}
+
+/// Gives a new bridge an id to be shown under.
+fn name_bridge(part: &mut Part) {
+    if let Part::New(item) = part
+        && item.is_bridge()
+        && item.shown_id().is_none()
+    {
+        *item = named(item);
+    }
+}
+
+fn named(item: &Item) -> Item {
+    item.with_client_id(&super::new_item_id())
+}

@@ -1,0 +1,75 @@
+//! What a compaction needs of the turn that it is part of.
+
+use longhaul_compaction::{Ask, Budget, Cause, Compacted, Error};
+use longhaul_history::tokens::Calibration;
+use longhaul_history::{History, Item, ReasoningFilter};
+use longhaul_transport::Request;
+use tokio::time::Instant;
+
+use crate::hook::CompactionSetup;
+use crate::task::TaskScope;
+
+impl TaskScope {
+    /// How the session compacts.
+    pub(in crate::task) fn compaction(&self) -> &CompactionSetup {
+        &self.inner.compaction
+    }
+
+    /// When the turn has to be over, if it begins now.
+    pub(in crate::task) fn turn_deadline_at(&self) -> Option<Instant> {
+        self.turn_deadline().and_then(|limit| Instant::now().checked_add(limit))
+    }
+
+    /// Tokens of a request by the local count.
+    pub(in crate::task) fn counted(&self, request: &Request) -> u64 {
+        request.estimate_tokens(&*self.state().history().config().counter)
+    }
+
+    /// How far local counts are off for the turn's model.
+    pub(super) fn calibration(&self) -> Calibration {
+        self.state().calibration(&self.context().settings.model)
+    }
+
+    /// The conversation, put right, and how much room there is for it.
+    pub(super) fn budget(&self, cause: Cause) -> (History, Budget) {
+        let request = self.request();
+        let window = self.context_window();
+        let mut budget = Budget::new(cause);
+        budget.window = window.known_tokens();
+        budget.limit = window.auto_compact_tokens;
+        budget.overhead = self.counted(&request).saturating_sub(request.input.tokens());
+        budget.calibration = self.calibration();
+        budget.used = self.state().used_tokens();
+        (self.state().history(), budget)
+    }
+
+    /// The messages that tell the model of its settings, as for a new conversation.
+    pub(super) fn initial_context(&self) -> Vec<Item> {
+        self.inner.services.context.messages(None, &self.context().settings)
+    }
+
+    /// The request that asks for a summary; `None` if the strategy refers to items that are not
+    /// there.
+    pub(super) fn compaction_request(&self, history: &History, ask: &Ask) -> Option<Request> {
+        let services = &self.inner.services;
+        let mut input = history.composed(ask.input.iter().cloned()).ok()?;
+        let mut context = self.context().clone();
+        let mut filter = services.model.reasoning_filter();
+        if let Some(model) = ask.model.as_ref().filter(|model| **model != context.settings.model) {
+            context.settings.model.clone_from(model);
+            // What one model thought, another cannot read.
+            filter = ReasoningFilter::DropAll;
+        }
+        input.set_format(services.wire_format(&context.settings.model));
+        let request = context.request(input.prompt(filter), services).compaction(&ask.prompt);
+        self.state().note_request(&request);
+        Some(request)
+    }
+
+    /// Puts a result in the place of the conversation.
+    pub(super) fn install(&self, base: &History, compacted: &Compacted) -> Result<(), Error> {
+        let told = Some(self.context().settings.clone());
+        let told = told.filter(|_| !self.initial_context().is_empty());
+        self.state().install(base, compacted, told)
+    }
+}
