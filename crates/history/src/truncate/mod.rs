@@ -101,21 +101,3 @@ pub(crate) fn boundary_before(text: &str, at: usize) -> usize {
 pub(crate) fn boundary_after(text: &str, at: usize) -> usize {
     (at..text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len())
 }
-/// Stands in until the library has it.
-pub fn middle_tokens<'a>(
-    text: &'a str,
-    max_tokens: u64,
-    count: &dyn Fn(&str) -> u64,
-) -> Truncated<'a> {
-    if count(text) <= max_tokens {
-        return Truncated::unchanged(text);
-    }
-    let mut bytes = text.len();
-    loop {
-        bytes = bytes / 4 * 3;
-        let t = middle(text, bytes);
-        if bytes == 0 || count(&t.text) <= max_tokens {
-            return t;
-        }
-    }
-}
