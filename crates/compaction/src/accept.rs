@@ -1,10 +1,9 @@
 //! Whether a result may take the place of a conversation.
 
-use longhaul_history::truncate::middle_tokens;
 use longhaul_history::{History, Item, RepairKind};
 
 use crate::view::LastMessage;
-use crate::{Budget, Error, Replacement, View};
+use crate::{Budget, Error, Replacement, View, assemble};
 
 /// A result up to this size may be larger than what it replaces: the bridge has prose of its own.
 pub const TINY_TOKENS: u64 = 2_000;
@@ -88,5 +87,5 @@ fn holds_last_message(view: &View, budget: &Budget, after: &History) -> bool {
 fn within(view: &View, budget: &Budget, text: &str) -> String {
     let counter = &*view.history().config().counter;
     let max = budget.quarter(view.keep().user_message_tokens);
-    middle_tokens(text, max, &|text| counter.count_text(text)).text.into_owned()
+    assemble::cut(text, max, counter).text.into_owned()
 }

@@ -1,7 +1,7 @@
 //! Puts the usual result of a compaction together.
 
 use longhaul_history::tokens::TokenCounter;
-use longhaul_history::truncate::middle_tokens;
+use longhaul_history::truncate::{MiddleLimits, Truncated, middle_within};
 use longhaul_history::{BridgeParts, ContentPart, Item, Part};
 
 use crate::keep::{Images, KeptImage, Share, shares};
@@ -27,6 +27,11 @@ pub(crate) fn bridged(
         parts.push(Part::Keep(tail..view.prefix_len()));
     }
     Ok(Replacement { parts, cut_tokens })
+}
+
+/// The text with its middle cut out, if it has more than `max_tokens`.
+pub(crate) fn cut<'a>(text: &'a str, max_tokens: u64, counter: &dyn TokenCounter) -> Truncated<'a> {
+    middle_within(text, &MiddleLimits::tokens(max_tokens), &|text| counter.count_text(text))
 }
 
 fn bridge_item(
@@ -74,7 +79,7 @@ impl Quoted {
             Share::Whole => return self.push(text, 0),
             Share::Cut(max) => max,
         };
-        let short = middle_tokens(&text, max, &|text| counter.count_text(text));
+        let short = cut(&text, max, counter);
         let cut = short.cut.map_or(0, |cut| cut.removed_tokens() as u64);
         let short = short.text.into_owned();
         self.push(short, cut);

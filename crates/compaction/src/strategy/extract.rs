@@ -1,6 +1,5 @@
 //! What can be said of a conversation without a model.
 
-use longhaul_history::truncate::middle_tokens;
 use longhaul_history::{Item, ItemKind, ItemView};
 
 use super::{Progress, Step, Strategy};
@@ -83,9 +82,7 @@ impl Extract {
 
     fn summary(&self, view: &View, tail: usize, max_tokens: u64) -> String {
         let counter = &*view.history().config().counter;
-        let within = |text: &str| {
-            middle_tokens(text, max_tokens, &|text| counter.count_text(text)).text.into_owned()
-        };
+        let within = |text: &str| assemble::cut(text, max_tokens, counter).text.into_owned();
         let known = Known::of(view, tail);
         let plan = self.plan(view, tail).or(known.plan);
         let texts = [(EARLIER, known.summary), (PLAN, plan)];

@@ -1,12 +1,14 @@
 //! Text made to fit a budget, the rest replaced by a marker that says how much is gone.
 //!
 //! Pure functions: which text is cut, and to which budget, is the caller's policy. [`middle`] fits a
-//! text into bytes; [`output`] fits what a tool said into bytes, lines and tokens, and keeps JSON
-//! what it is; [`output_item`] does that to the item that answers a call. Text that fits is
-//! borrowed, not copied, and what was cut once fits from then on.
+//! text into bytes, [`middle_within`] into tokens too; [`output`] fits what a tool said into bytes,
+//! lines and tokens, and keeps JSON what it is; [`output_item`] does that to the item that answers a
+//! call. Text that fits is borrowed, not copied, and what was cut once fits from then on.
 //!
 //! Tokens in a marker are estimated from bytes ([`estimate_tokens`]): a marker is not worth a
-//! tokenizer's run over the whole text.
+//! tokenizer's run over the whole text. Who wants them counted says for how many bytes
+//! ([`MiddleLimits::max_counted_bytes`]). A budget in tokens is kept by counting what is kept, once
+//! or a few times, and never a text that is surely too long.
 //!
 //! ```
 //! use longhaul_history::truncate::middle;
@@ -34,7 +36,7 @@ use std::borrow::Cow;
 
 pub use item::output_item;
 pub use limits::OutputLimits;
-pub use middle::middle;
+pub use middle::{MiddleLimits, middle, middle_within};
 pub use output::output;
 
 /// Texts up to this length are read whole: 1 MiB. To count the lines of as much takes some tens of
@@ -67,6 +69,9 @@ pub struct Cut {
     /// Bytes of the original that are gone. What is written in their place is not counted; of JSON,
     /// this is by how much the text got shorter.
     pub removed_bytes: usize,
+    /// Tokens that are gone, if they were counted: only [`middle_within`] does that, where it is
+    /// asked to. `None` if the number in the marker is an estimate, or if there is none.
+    pub counted_tokens: Option<usize>,
 }
 
 impl Cut {
@@ -75,9 +80,12 @@ impl Cut {
         estimate_tokens(self.original_bytes)
     }
 
-    /// Estimated tokens that are gone; the number in the marker.
+    /// Tokens that are gone, counted or else estimated; the number in the marker of [`middle`].
     pub const fn removed_tokens(self) -> usize {
-        estimate_tokens(self.removed_bytes)
+        match self.counted_tokens {
+            Some(tokens) => tokens,
+            None => estimate_tokens(self.removed_bytes),
+        }
     }
 }
 

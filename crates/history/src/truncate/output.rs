@@ -71,7 +71,11 @@ pub fn output<'a>(
     }
     let render = |room: &Room| shortened(text, room);
     let short = budget.fit(text.len(), render, |short| budget.tokens([&*short.text]));
-    let cut = Cut { original_bytes: text.len(), removed_bytes: short.removed_bytes };
+    let cut = Cut {
+        original_bytes: text.len(),
+        removed_bytes: short.removed_bytes,
+        counted_tokens: None,
+    };
     Truncated { text: Cow::Owned(short.text), cut: Some(cut) }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{OutputLimits, READ_WHOLE_BYTES, document, line};
 
 /// No text worth keeping has more bytes per token, on average; runs of one character may.
-const MAX_BYTES_PER_TOKEN: usize = 16;
+pub(super) const MAX_BYTES_PER_TOKEN: usize = 16;
 
 /// What one text may take, and which limit its marker names.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ pub(super) fn shrink<T>(
 }
 
 /// What of `room` would cost `max`, less a little: a part of the cost does not shrink with the room.
-fn in_proportion(room: usize, max: u64, cost: u64) -> usize {
+pub(super) fn in_proportion(room: usize, max: u64, cost: u64) -> usize {
     let room = room as u128 * u128::from(max) / u128::from(cost);
     usize::try_from(room - room.div_ceil(64)).unwrap_or(usize::MAX)
 }
@@ -136,6 +136,6 @@ pub(super) fn largest(low: usize, high: usize, fits: impl Fn(usize) -> bool) -> 
     low
 }
 
-fn saturating_usize(n: u64) -> usize {
+pub(super) fn saturating_usize(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }

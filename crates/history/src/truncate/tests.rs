@@ -13,7 +13,7 @@ fn numbered_lines(count: usize) -> String {
 }
 
 fn cut(original_bytes: usize, removed_bytes: usize) -> Cut {
-    Cut { original_bytes, removed_bytes }
+    Cut { original_bytes, removed_bytes, counted_tokens: None }
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
-use longhaul_history::truncate::{OutputLimits, READ_WHOLE_BYTES, output};
+use longhaul_history::truncate::{
+    MiddleLimits, OutputLimits, READ_WHOLE_BYTES, middle_within, output,
+};
 
-use super::{by_bytes, cut, limits};
+use super::{by_bytes, by_words, cut, limits};
 
 /// The counter sees texts no longer than the limits allow, and few of them, however long the input.
 #[test]
@@ -78,4 +80,79 @@ fn huge_json_becomes_a_stub() {
         r#"{{"truncated":true,"total_bytes":2097168,"head":"[\"first\"{zeros},","tail":"{zeros},0,\"last\"]"}}"#
     );
     assert_eq!(short, expected);
+}
+
+/// What `count` is shown of `text` in bytes, all together, and at most at once.
+fn seen_by(count: fn(&str) -> u64, text: &str, limits: &MiddleLimits) -> (usize, usize) {
+    let (all, longest) = (Cell::new(0), Cell::new(0));
+    middle_within(text, limits, &|text| {
+        all.set(all.get() + text.len());
+        longest.set(longest.get().max(text.len()));
+        count(text)
+    });
+    (all.get(), longest.get())
+}
+
+#[test]
+fn a_budget_in_tokens_is_settled_at_the_two_ends() {
+    let huge = "some words of a line\n".repeat(200_000);
+    let row = "x".repeat(4_000_000);
+    for (text, count) in [(&huge, by_bytes as fn(&str) -> u64), (&huge, by_words), (&row, by_bytes)]
+    {
+        for max_tokens in [100, 1_000, 20_000] {
+            let (all, longest) = seen_by(count, text, &MiddleLimits::tokens(max_tokens));
+            let max_tokens = usize::try_from(max_tokens).unwrap();
+            assert!(longest <= 16 * max_tokens, "{longest}");
+            assert!(all <= 12 * max_tokens + 1_000, "{all} for {max_tokens} tokens");
+        }
+    }
+}
+
+/// Whether a text fits is plain from its length, or costs one pass over it.
+#[test]
+fn what_fits_is_counted_once_at_most() {
+    let limits = MiddleLimits::tokens(1_000);
+    let seen = |bytes: usize| seen_by(by_bytes, &"x".repeat(bytes), &limits);
+    assert_eq!(seen(1_000), (0, 0));
+    assert_eq!(seen(1_001), (1_001, 1_001));
+    assert_eq!(seen(4_000), (4_000, 4_000));
+}
+
+/// However odd the counter, there is a bound to what it sees.
+#[test]
+fn middles_are_given_up_on() {
+    let counters: [fn(&str) -> u64; 4] = [
+        |text| if text.is_empty() { 0 } else { u64::MAX },
+        |text| if text.len() < 50 { text.len() as u64 } else { 20_001 },
+        |text| if text.contains("tokens truncated") { 20_001 } else { 1 },
+        |text| text.len().saturating_mul(text.len()) as u64,
+    ];
+    for bytes in [320_000, 1_000_000] {
+        let text = "x".repeat(bytes);
+        for count in counters {
+            for max_tokens in [1, 40, 20_000] {
+                let (all, _) = seen_by(count, &text, &MiddleLimits::tokens(max_tokens));
+                let room = 16 * usize::try_from(max_tokens).unwrap();
+                assert!(all <= 10 * room + 10_240, "{all} for {max_tokens} tokens");
+            }
+        }
+    }
+}
+
+/// An exact number costs what it was allowed to, once.
+#[test]
+fn a_number_is_counted_within_its_bound() {
+    let text = "x".repeat(100_000);
+    let mut limits = MiddleLimits::bytes(8_029);
+    let counted = |limits: &MiddleLimits| seen_by(by_bytes, &text, limits);
+    limits.max_counted_bytes = 91_999;
+    assert_eq!(counted(&limits), (0, 0));
+    limits.max_counted_bytes = 92_000;
+    assert_eq!(counted(&limits), (92_000, 92_000));
+
+    limits = MiddleLimits::tokens(2_000);
+    let (without, _) = counted(&limits);
+    limits.max_counted_bytes = 100_000;
+    let (with, _) = counted(&limits);
+    assert!((92_000..=100_000 + 8_000).contains(&(with - without)), "{with} {without}");
 }

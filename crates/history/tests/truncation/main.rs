@@ -6,6 +6,7 @@
 mod cost;
 mod items;
 mod json;
+mod middle;
 mod text;
 
 use longhaul_history::truncate::{OutputLimits, estimate_tokens, output};
