@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longhaul_history::tokens::TokenCounter;
 use longhaul_history::{
-    CallOutput, ContentPart, History, HistoryConfig, ImageEdit, Item, OutputPart, ReasoningFilter,
-    RepairKind, Role, WireFormat,
+    CallOutput, ContentPart, History, HistoryConfig, ImageEdit, Item, OutputPart, Part,
+    ReasoningFilter, RepairKind, Role, WireFormat,
 };
 
 /// Counts how often it is asked.
@@ -75,6 +75,32 @@ fn the_tokens_of_an_item_are_counted_when_it_is_recorded_and_never_again() {
     fork.record(Item::function_call("open", "tool", "{}"));
     assert_eq!(fork.normalise().len(), 1);
     assert_eq!(asked.times(), 2_003, "and what is made up");
+}
+
+#[test]
+fn what_a_prefix_keeps_is_not_counted_again_and_nothing_is_for_a_question() {
+    let (mut history, asked) = counted();
+    history.extend((0..400).flat_map(turn));
+    let before = history.clone();
+    let parts = [
+        Part::New(Item::user("first")),
+        Part::Keep(3..4),
+        Part::New(Item::user("second")),
+        Part::Keep(7..1_200),
+        Part::Keep(1_300..1_301),
+    ];
+    let composed = history.composed(parts.clone()).unwrap();
+    assert_eq!(asked.times(), 2_002, "only what is new");
+    history.replace_prefix(1_500, parts).unwrap();
+    assert_eq!(asked.times(), 2_004, "only what is new");
+    assert!(history.starts_with(&composed) && !history.starts_with(&before));
+    let tokens: u64 = history.measured(0..1_000).map(|(_, tokens)| tokens).sum();
+    assert_eq!(tokens, history.tokens_before(1_000));
+    assert_eq!((composed.len(), history.len()), (1_197, 1_697));
+    let kept = |index| history.get(index).unwrap().json().as_ptr();
+    let old = |index| before.get(index).unwrap().json().as_ptr();
+    assert_eq!([1, 3, 1_195, 1_196, 1_197].map(kept), [3, 7, 1_199, 1_300, 1_500].map(old));
+    assert_eq!(asked.times(), 2_004, "and questions ask nothing");
 }
 
 #[test]

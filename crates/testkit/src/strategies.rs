@@ -20,7 +20,7 @@
 //! assert_eq!(result, Ok(()));
 //! ```
 
-use longhaul_history::{CallOutput, ContentPart, Item, OutputPart, Role};
+use longhaul_history::{BridgeParts, CallOutput, ContentPart, Item, OutputPart, Role};
 use proptest::collection::{SizeRange, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -261,6 +261,44 @@ pub fn items(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
 /// A sound conversation of up to as many steps as `size` says: a step is an item by itself, or some calls in a row and
 /// then their outputs in the same order, or reasoning and what it led to. Ids repeat from step to step, not within one.
 pub fn conversation(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
+    steps(size).prop_map(|steps| steps.concat()).boxed()
+}
+
+/// A [`conversation`] in which some items are pinned and some outputs are of tools that failed, and in half of the cases
+/// a bridge stands within the first steps.
+pub fn marked_conversation(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
+    let mark = (prop::bool::weighted(0.1), prop::bool::weighted(0.3));
+    (steps(size), vec(mark, 1..30), option::of((bridge(), 0..3_usize)))
+        .prop_map(|(mut steps, marks, bridge)| {
+            let items = steps.iter_mut().flatten();
+            for (item, (is_pinned, is_failed)) in items.zip(marks.iter().cycle()) {
+                if *is_pinned {
+                    *item = item.pinned();
+                }
+                if *is_failed && item.kind().is_output() {
+                    *item = item.failed();
+                }
+            }
+            if let Some((bridge, place)) = bridge {
+                steps.insert(place.min(steps.len()), vec![bridge]);
+            }
+            steps.concat()
+        })
+        .boxed()
+}
+
+/// A message that stands for a conversation: its text holds messages of the user and a summary.
+pub fn bridge() -> BoxedStrategy<Item> {
+    (vec(text(), 0..4), text())
+        .prop_map(|(user_messages, summary)| {
+            let text = format!("Asked:\n{}\nDone so far:\n{summary}", user_messages.join("\n"));
+            let parts = BridgeParts { user_messages, summary };
+            Item::bridge(&[ContentPart::InputText { text }], &parts)
+        })
+        .boxed()
+}
+
+fn steps(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Vec<Item>>> {
     let calls = vec(call_and_output(), 1..4).prop_map(|mut pairs| {
         let mut seen = std::collections::HashSet::new();
         pairs.retain(|(call, _)| seen.insert(call.call_id().map(str::to_owned)));
@@ -273,7 +311,7 @@ pub fn conversation(size: impl Into<SizeRange>) -> BoxedStrategy<Vec<Item>> {
     let reasoned =
         (vec(reasoning(), 1..3), led_to).prop_map(|(thought, made)| [thought, made].concat());
     let step = prop_oneof![4 => without_reasoning().prop_map(|item| vec![item]), 2 => calls, 2 => reasoned];
-    vec(step, size).prop_map(|steps| steps.concat()).boxed()
+    vec(step, size).boxed()
 }
 
 /// A sound conversation that something broke: items were lost, doubled or swapped.

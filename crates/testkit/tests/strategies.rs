@@ -24,6 +24,13 @@ proptest! {
     }
 
     #[test]
+    fn marked_conversations_pair_up(items in strategies::marked_conversation(0..20)) {
+        prop_assert_eq!(pairing(&raw(&items)), Ok(()));
+        prop_assert!(items.iter().filter(|item| item.is_bridge()).count() <= 1);
+        prop_assert!(items.iter().all(|item| !item.is_failed() || item.kind().is_output()));
+    }
+
+    #[test]
     fn malformed_items_and_raw_objects_are_items(
         malformed in strategies::malformed(),
         text in strategies::json_object_text(),
@@ -31,6 +38,17 @@ proptest! {
         prop_assert_eq!(malformed.json().chars().next(), Some('{'));
         prop_assert_eq!(Item::from_json(&text).map(|item| item.json().to_owned()), Ok(text));
     }
+}
+
+#[test]
+fn every_mark_occurs() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = strategies::marked_conversation(8..20);
+    let drawn: Vec<Item> =
+        (0..100).flat_map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
+    let count = |has: fn(&Item) -> bool| drawn.iter().filter(|item| has(item)).count();
+    let counts = [Item::is_pinned, Item::is_failed, Item::is_bridge].map(count);
+    assert!(counts.iter().all(|count| *count > 20), "{counts:?} of {}", drawn.len());
 }
 
 #[test]

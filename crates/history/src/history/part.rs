@@ -1,5 +1,8 @@
 //! What a conversation is composed of.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};

@@ -392,6 +392,44 @@ fn an_output_finds_its_call_among_calls_of_its_id_though_a_steer_came_between() 
 }
 
 #[test]
+fn large_segments_that_a_prefix_keeps_are_shared() {
+    let mut history = history((0..3_000).map(|i| Item::assistant(format!("message {i}"))));
+    let filter = ReasoningFilter::CurrentTurn;
+    let before = places(&history.prompt(filter));
+    let parts = [Part::New(Item::user("u")), Part::Keep(100..2_900), Part::New(Item::user("v"))];
+    history.replace_prefix(2_950, parts).unwrap();
+    let after = places(&history.prompt(filter));
+    let shared = before.iter().filter(|place| after.contains(place)).count();
+    assert_eq!(shared, before.len() - 2, "all but the two that are cut");
+    assert!(after.len() <= before.len() + 3);
+}
+
+#[test]
+fn a_prefix_is_compared_where_it_is_not_shared() {
+    let whole = history((0..3_000).map(|i| Item::assistant(format!("message {i}"))));
+    let compared = |one: &History, two: &History| {
+        let unshared = one.0.segments.unshared(&two.0.segments).count();
+        (one.starts_with(two), unshared)
+    };
+    assert_eq!(compared(&whole, &whole.clone()), (true, 0));
+    let mut longer = whole.clone();
+    longer.extend((0..1_000).map(|i| Item::user(format!("more {i}"))));
+    assert_eq!(compared(&longer, &whole), (true, 0));
+    assert_eq!(compared(&whole, &longer), (false, 0), "it is shorter");
+    let mut shorter = whole.clone();
+    shorter.cut(2_000);
+    let (is_prefix, count) = compared(&longer, &shorter);
+    assert!(is_prefix && count < FULL, "{count}: no more than the segment that was cut");
+    let mut inserted = shorter.clone();
+    inserted.replace_prefix(1_990, [Part::Keep(0..1_990), Part::New(call("a"))]).unwrap();
+    assert!(!inserted.starts_with(&shorter) && !inserted.starts_with(&whole));
+    assert!(whole.starts_with(&History::default()) && !History::default().starts_with(&whole));
+}
+
+/// A segment holds no more items.
+const FULL: usize = 512;
+
+#[test]
 fn switching_formats_leaves_no_crumbs() {
     let mut history = History::default();
     for number in 0..400 {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use longhaul_history::tokens::TokenCounter;
 use longhaul_history::{
-    CallOutput, ContentPart, History, HistoryConfig, ImageEdit, Item, Prompt, ReasoningFilter,
-    Role, WireFormat,
+    CallOutput, ContentPart, History, HistoryConfig, ImageEdit, Item, Part, Prompt,
+    ReasoningFilter, Role, WireFormat,
 };
 use longhaul_testkit::strategies;
 use proptest::prelude::*;
@@ -32,7 +32,9 @@ enum Op {
     Normalise,
     /// The oldest so many, of all.
     RemoveOldest(Index),
-    ReplacePrefix(Index, Vec<Item>),
+    /// Parts of which the ranges are cut to the length; one in some is out of order.
+    ReplacePrefix(Index, Vec<RawPart>),
+    Compose(Vec<RawPart>),
     ReplaceTooMuch,
     DropLastTurns(usize),
     CutBeforeUserMessage(usize),
@@ -43,6 +45,38 @@ enum Op {
     Fork,
     /// Keeps a prompt, which must never change.
     Snapshot,
+}
+
+/// An item, or a range between two places of the conversation, in the order that the list says or
+/// in any.
+#[derive(Clone, Debug)]
+enum RawPart {
+    New(Item),
+    Keep(Index, Index, bool),
+}
+
+fn raw_parts() -> impl Strategy<Value = Vec<RawPart>> {
+    let is_in_order = prop::bool::weighted(0.97);
+    let keep = (any::<Index>(), any::<Index>(), is_in_order)
+        .prop_map(|(start, end, is_in_order)| RawPart::Keep(start, end, is_in_order));
+    prop::collection::vec(prop_oneof![any_item().prop_map(RawPart::New), keep], 0..5)
+}
+
+/// The parts for a prefix of `count` items.
+fn parts(raw: Vec<RawPart>, count: usize) -> Vec<Part> {
+    let mut at = 0;
+    let part = |raw| match raw {
+        RawPart::New(item) => Part::New(item),
+        RawPart::Keep(start, end, true) => {
+            let start = at + start.index((count - at) / 2 + 1);
+            at = start + end.index(count - start + 1);
+            Part::Keep(start..at)
+        }
+        RawPart::Keep(start, end, false) => {
+            Part::Keep(start.index(count + 2)..end.index(count + 2))
+        }
+    };
+    raw.into_iter().map(part).collect()
 }
 
 fn formats() -> Vec<WireFormat> {
@@ -73,7 +107,14 @@ fn context() -> impl Strategy<Value = Item> {
 }
 
 fn any_item() -> impl Strategy<Value = Item> {
-    prop_oneof![8 => strategies::item(), 1 => with_images(), 1 => context()]
+    let marked = strategies::item().prop_map(|item| item.pinned().failed());
+    prop_oneof![
+        16 => strategies::item(),
+        2 => with_images(),
+        2 => context(),
+        1 => marked,
+        1 => strategies::bridge(),
+    ]
 }
 
 fn ops(bulk: u32, count: Range<usize>) -> impl Strategy<Value = Vec<(Index, Op)>> {
@@ -85,8 +126,8 @@ fn ops(bulk: u32, count: Range<usize>) -> impl Strategy<Value = Vec<(Index, Op)>
     ];
     let edit = prop_oneof![
         any::<Index>().prop_map(Op::RemoveOldest),
-        (any::<Index>(), prop::collection::vec(any_item(), 0..3))
-            .prop_map(|(count, items)| Op::ReplacePrefix(count, items)),
+        (any::<Index>(), raw_parts()).prop_map(|(count, parts)| Op::ReplacePrefix(count, parts)),
+        raw_parts().prop_map(Op::Compose),
         (0_usize..4).prop_map(Op::DropLastTurns),
         (0_usize..6).prop_map(Op::CutBeforeUserMessage),
         any::<(Index, Index)>().prop_map(|(from, to)| Op::ReplaceImages(from, to)),
@@ -170,14 +211,28 @@ impl Pair {
                 let count = count.index(len.min(20) + 2);
                 prop_assert_eq!(history.remove_oldest(count), naive.remove_oldest(count));
             }
-            Op::ReplacePrefix(count, items) => {
+            Op::ReplacePrefix(count, raw) => {
                 let count = count.index(len + 1);
-                let replaced = history.replace_prefix(count, items.clone());
-                prop_assert_eq!(replaced, naive.replace_prefix(count, items));
+                let parts = parts(raw, count);
+                let replaced = history.replace_prefix(count, parts.clone());
+                prop_assert_eq!(replaced, naive.replace_prefix(count, parts));
+            }
+            Op::Compose(raw) => {
+                let parts = parts(raw, len);
+                let before = self.clone();
+                let composed = self.history.composed(parts.clone());
+                prop_assert_eq!(&self.history, &before.history);
+                prop_assert_eq!(composed.is_ok(), self.naive.replace_prefix(len, parts).is_ok());
+                if let Ok(composed) = composed {
+                    self.history = composed;
+                }
             }
             Op::ReplaceTooMuch => {
                 let refused = history.replace_prefix(len + 1, [Item::user("lost")]);
-                prop_assert_eq!(refused, naive.replace_prefix(len + 1, vec![Item::user("lost")]));
+                prop_assert_eq!(
+                    refused,
+                    naive.replace_prefix(len + 1, vec![Item::user("lost").into()])
+                );
             }
             Op::DropLastTurns(count) => {
                 prop_assert_eq!(history.drop_last_turns(count), naive.drop_last_turns(count));
@@ -223,6 +278,7 @@ impl Pair {
         prop_assert_eq!(history.user_message_count(), user_messages.len());
         let by_number = (0..=user_messages.len()).map(|n| history.user_message(n));
         prop_assert!(by_number.eq(user_messages.into_iter().map(Some).chain([None])));
+        self.check_tokens()?;
         let fresh = FILTERS.map(|filter| (history.prompt(filter), naive.prompt(filter)));
         for (prompt, sent) in fresh.iter().chain(snapshots) {
             prop_assert!(prompt.to_json() == *sent.json, "{:?}\n{}", prompt, sent.json);
@@ -236,6 +292,40 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// The tokens of each item, from both ends, and of all before some of them.
+    fn check_tokens(&self) -> Result<(), TestCaseError> {
+        let Self { history, naive, .. } = self;
+        let len = naive.entries.len();
+        let expected: Vec<(&Item, u64)> =
+            naive.items().map(|item| (item, naive.tokens_of(item))).collect();
+        prop_assert!(history.measured(0..len + 1).eq(expected.iter().copied()));
+        prop_assert!(history.measured(0..len).rev().eq(expected.iter().rev().copied()));
+        let sum = |items: &[(&Item, u64)]| items.iter().map(|(_, tokens)| tokens).sum::<u64>();
+        for at in (0..=len).step_by(len / 16 + 1).chain([len, len + 1]) {
+            let (before, behind) = expected.split_at(at.min(len));
+            let next = behind.iter().copied().take(40);
+            prop_assert!(history.measured(at..at + 40).eq(next));
+            prop_assert_eq!(history.tokens_before(at), sum(before));
+        }
+        prop_assert_eq!(history.tokens(), sum(&expected));
+        Ok(())
+    }
+
+    /// Whether it begins with another that shares some of it, and with one that shares nothing.
+    fn check_prefix(&self, other: &Self) -> Result<(), TestCaseError> {
+        let (own, others) = (self.naive.items(), &other.naive);
+        let is_prefix = own.zip(others.items()).all(|(one, two)| one == two)
+            && others.entries.len() <= self.naive.entries.len();
+        prop_assert_eq!(self.history.starts_with(&other.history), is_prefix);
+        let read = |item: &Item| Item::from_json(item.json()).unwrap();
+        let mut apart = History::default();
+        apart.extend(other.naive.items().map(read));
+        prop_assert_eq!(self.history.starts_with(&apart), is_prefix);
+        Ok(())
+    }
+}
+
 fn run(format: WireFormat, ops: Vec<(Index, Op)>) -> Result<(), TestCaseError> {
     let mut pairs = vec![Pair::in_format(format)];
     for (which, op) in ops {
@@ -245,7 +335,11 @@ fn run(format: WireFormat, ops: Vec<(Index, Op)>) -> Result<(), TestCaseError> {
         }
         pairs[which].apply(op)?;
     }
-    pairs.iter().try_for_each(Pair::check)
+    for pair in &pairs {
+        pair.check()?;
+        pairs.iter().try_for_each(|other| pair.check_prefix(other))?;
+    }
+    Ok(())
 }
 
 proptest! {
@@ -313,14 +407,22 @@ fn edits_at_and_around_segment_boundaries() {
         assert_eq!(removed.history.remove_oldest(place), removed.naive.remove_oldest(place));
         removed.check().unwrap();
         let mut replaced = whole.clone();
-        let items = vec![Item::user("instead"), Item::assistant("of it")];
-        replaced.history.replace_prefix(place, items.clone()).unwrap();
-        replaced.naive.replace_prefix(place, items).unwrap();
+        let parts = [
+            Part::New(Item::user("instead")),
+            Part::Keep(place / 3..place / 2),
+            Part::New(Item::assistant("of it")),
+            Part::Keep(place.saturating_sub(1)..place),
+        ];
+        replaced.history.replace_prefix(place, parts.clone()).unwrap();
+        replaced.naive.replace_prefix(place, parts.to_vec()).unwrap();
         replaced.check().unwrap();
+        assert!(!replaced.history.starts_with(&whole.history));
         let mut cut = whole.clone();
         let (n, turns) = (place / 5, 212 - place / 5);
         cut.apply(Op::CutBeforeUserMessage(n)).unwrap();
         cut.check().unwrap();
+        cut.check_prefix(&whole).unwrap();
+        whole.check_prefix(&cut).unwrap();
         let mut dropped = whole.clone();
         dropped.apply(Op::DropLastTurns(turns)).unwrap();
         dropped.check().unwrap();

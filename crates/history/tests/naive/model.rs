@@ -1,8 +1,8 @@
 //! A conversation as a plain list that is searched anew each time.
 
 use longhaul_history::{
-    CallKind, CallOutput, EditError, Item, ItemKind, ReasoningFilter, Repair, RepairKind, Role,
-    WireFormat, turn_item,
+    CallKind, CallOutput, EditError, Item, ItemKind, Part, ReasoningFilter, Repair, RepairKind,
+    Role, WireFormat, turn_item,
 };
 use twox_hash::XxHash3_64;
 
@@ -265,26 +265,62 @@ impl Naive {
     pub(crate) fn replace_prefix(
         &mut self,
         count: usize,
-        items: Vec<Item>,
+        parts: Vec<Part>,
     ) -> Result<(), EditError> {
         if count > self.entries.len() {
             return Err(out_of_range("item", count, self.entries.len()));
         }
-        let kept: Vec<Entry> = self.entries.drain(count..).collect();
-        let starts_turn = self.entries.iter().any(|entry| entry.starts_turn);
-        let new = |item: Item| Entry {
-            starts_turn: !self.is_marked && is_user(&item),
-            is_untold: item.has_images() && !self.format.images,
-            item,
-        };
-        self.entries = items.into_iter().map(new).collect();
-        self.is_pending |= starts_turn && kept.is_empty();
-        let new = self.entries.len();
-        self.entries.extend(kept);
-        if let Some(first) = self.entries.get_mut(new) {
-            first.starts_turn |= starts_turn;
+        let ranges = parts.iter().filter_map(|part| match part {
+            Part::Keep(range) => Some(range.clone()),
+            Part::New(_) => None,
+        });
+        let mut kept: Vec<usize> = Vec::new();
+        let mut end = 0;
+        for range in ranges {
+            if range.start < end || range.end < range.start || range.end > count {
+                return Err(EditError::NotInOrder { start: range.start, end: range.end, count });
+            }
+            end = range.end;
+            kept.extend(range);
         }
+        kept.extend(count..self.entries.len());
+        for index in (0..count).filter(|index| !kept.contains(index)) {
+            if !self.entries[index].starts_turn {
+                continue;
+            }
+            match kept.iter().find(|place| **place > index) {
+                Some(next) => self.entries[*next].starts_turn = true,
+                None => self.is_pending = true,
+            }
+        }
+        let mut entries = Vec::new();
+        for part in parts {
+            match part {
+                Part::Keep(range) => entries.extend(self.entries[range].iter().cloned()),
+                Part::New(item) => entries.push(Entry {
+                    starts_turn: !self.is_marked && is_user(&item),
+                    is_untold: item.has_images() && !self.format.images,
+                    item,
+                }),
+            }
+        }
+        entries.extend(self.entries.drain(count..));
+        self.entries = entries;
         Ok(())
+    }
+
+    /// What an item counts as it is sent.
+    pub(crate) fn tokens_of(&self, item: &Item) -> u64 {
+        if wire(item, self.format).is_none() {
+            return 0;
+        }
+        let text = "[image left out: this model takes no images]";
+        let is_whole = self.format.images || !item.has_images();
+        if is_whole {
+            tokens(item)
+        } else {
+            tokens(&without(&without(item, PNG, text), HEIC, text))
+        }
     }
 
     pub(crate) fn turns(&self) -> Vec<usize> {
@@ -372,10 +408,7 @@ impl Naive {
         for (_, item) in kept {
             let Some(wire) = wire(item, self.format) else { continue };
             wires.push(wire);
-            let text = "[image left out: this model takes no images]";
-            let is_whole = self.format.images || !item.has_images();
-            let shown = if is_whole { item.clone() } else { without(item, PNG, text) };
-            count += tokens(&shown);
+            count += self.tokens_of(item);
         }
         let json = format!("[{}]", wires.join(","));
         Sent { json, items: wires.len(), tokens: count, hash: hash(&wires) }
