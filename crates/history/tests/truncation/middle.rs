@@ -56,8 +56,8 @@ fn naive_ends(text: &str, kept_bytes: usize) -> (&str, &str, &str) {
 
 /// The longest beginning that fits, by trying all.
 fn naive_head<'a>(text: &'a str, limits: &MiddleLimits, count: Counter) -> &'a str {
-    let heads = (0..=text.len()).filter_map(|end| text.get(..end));
-    heads.filter(|head| is_within(head, limits, count)).next_back().unwrap()
+    let mut heads = (0..=text.len()).filter_map(|end| text.get(..end));
+    heads.rfind(|head| is_within(head, limits, count)).unwrap()
 }
 
 fn widest_marker(text: &str, limits: &MiddleLimits) -> String {
