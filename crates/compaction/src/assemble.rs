@@ -7,14 +7,21 @@ use longhaul_history::{BridgeParts, ContentPart, Item, Part};
 use crate::keep::{Images, KeptImage, Share, shares};
 use crate::{Bridge, Error, Replacement, View};
 
+/// How much a bridge quotes of the user, in tokens.
+#[derive(Clone, Copy)]
+pub(crate) struct Quota {
+    pub(crate) messages: u64,
+    pub(crate) images: u64,
+}
+
 /// The initial context, pinned items, a bridge, ghost snapshots, and what stands from `tail` on.
 pub(crate) fn bridged(
     view: &View,
     summary: &str,
-    message_tokens: u64,
+    quota: Quota,
     tail: usize,
 ) -> Result<Replacement, Error> {
-    let Quoted { messages, images, cut_tokens } = Quoted::of(view, message_tokens, tail);
+    let Quoted { messages, images, cut_tokens } = Quoted::of(view, quota, tail);
     let bridge = bridge_item(view, messages, summary, &images)?;
     let mut parts = view.context_parts();
     let single = |index: &usize| Part::Keep(*index..*index + 1);
@@ -60,16 +67,16 @@ struct Quoted {
 
 impl Quoted {
     /// The user's messages before `tail`, those of earlier bridges too, within their budgets.
-    fn of(view: &View, max_tokens: u64, tail: usize) -> Self {
+    fn of(view: &View, quota: Quota, tail: usize) -> Self {
         let counter = &*view.history().config().counter;
         let (sources, mut images) = sources(view, tail, counter);
         let tokens: Vec<u64> = sources.iter().map(|source| source.tokens).collect();
         let mut quoted = Self { messages: Vec::new(), images: Vec::new(), cut_tokens: 0 };
-        for (source, share) in sources.into_iter().zip(shares(&tokens, max_tokens)) {
+        for (source, share) in sources.into_iter().zip(shares(&tokens, quota.messages)) {
             let text = source.text(view, &mut images);
             quoted.take(text, share, counter);
         }
-        quoted.images = images.within(view.keep().image_tokens, counter);
+        quoted.images = images.within(quota.images, counter);
         quoted
     }
 

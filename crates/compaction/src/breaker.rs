@@ -26,6 +26,17 @@ impl Default for BreakerLimits {
     }
 }
 
+/// Why a breaker is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// The limit is still reached right after a compaction, or the work goes round in circles: to go
+    /// on would lead nowhere.
+    Circle,
+    /// Compactions failed; the work itself may go on.
+    Failures,
+}
+
 /// Watches over the automatic compactions of a session.
 ///
 /// A compaction made no progress if it failed; or if everything that came of the work since is what had
@@ -45,8 +56,8 @@ pub struct Breaker {
     seen: Option<HashSet<u64>>,
     /// The response that shows whether the last compaction helped is still to come.
     is_untested: bool,
-    /// Open up to this turn.
-    open_until: Option<u64>,
+    /// Open up to this turn, and why.
+    open: Option<(u64, Stopped)>,
     is_told: bool,
 }
 
@@ -59,7 +70,7 @@ impl Breaker {
             stalls: VecDeque::new(),
             seen: None,
             is_untested: false,
-            open_until: None,
+            open: None,
             is_told: false,
         }
     }
@@ -71,7 +82,7 @@ impl Breaker {
         while self.stalls.front().is_some_and(|turn| *turn < oldest) {
             self.stalls.pop_front();
         }
-        if self.open_until.is_some_and(|last| self.turn > last) {
+        if self.open.is_some_and(|(last, _)| self.turn > last) {
             *self = Self { turn: self.turn, ..Self::new(self.limits) };
         }
     }
@@ -84,14 +95,14 @@ impl Breaker {
 
     /// An automatic compaction failed.
     pub fn failed(&mut self) {
-        self.stall();
+        self.stall(Stopped::Failures);
     }
 
     /// A response says that the conversation took `used` tokens, of which `limit` may be.
     pub fn measured(&mut self, used: Option<u64>, limit: u64) {
         let is_above = used.is_some_and(|used| used > 0 && used >= limit);
         if std::mem::take(&mut self.is_untested) && is_above {
-            self.open();
+            self.open(Stopped::Circle);
         }
     }
 
@@ -99,19 +110,20 @@ impl Breaker {
     /// the last compaction, that counts.
     pub fn allows(&mut self, history: &History) -> bool {
         if !self.is_open() && self.seen.as_ref().is_some_and(|seen| !has_news(history, seen)) {
-            self.stall();
+            self.stall(Stopped::Circle);
         }
         !self.is_open()
     }
 
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
-        self.open_until.is_some()
+        self.open.is_some()
     }
 
-    /// Whether somebody is still to be told that it is open. Only the first answer is yes.
-    pub fn take_untold(&mut self) -> bool {
-        self.is_open() && !std::mem::replace(&mut self.is_told, true)
+    /// Why it is open, if somebody is still to be told. Only the first answer says so.
+    pub fn take_untold(&mut self) -> Option<Stopped> {
+        let (_, why) = self.open?;
+        (!std::mem::replace(&mut self.is_told, true)).then_some(why)
     }
 
     /// Things have changed: somebody compacted by hand, or took another model.
@@ -119,15 +131,16 @@ impl Breaker {
         *self = Self { turn: self.turn, ..Self::new(self.limits) };
     }
 
-    fn stall(&mut self) {
+    fn stall(&mut self, why: Stopped) {
         self.stalls.push_back(self.turn);
         if self.stalls.len() >= self.limits.stalled.max(1) as usize {
-            self.open();
+            self.open(why);
         }
     }
 
-    fn open(&mut self) {
-        self.open_until = Some(self.turn + self.limits.turns.saturating_sub(1));
+    fn open(&mut self, why: Stopped) {
+        let last = self.turn + self.limits.turns.saturating_sub(1);
+        self.open.get_or_insert((last, why));
     }
 }
 

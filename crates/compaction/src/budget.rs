@@ -96,19 +96,29 @@ impl Budget {
     }
 
     /// Tokens that all items may have after a compaction, as far as there is a bound: by the window,
-    /// else half of what the server refused.
+    /// and by what the server refused.
     pub fn room(&self) -> Option<u64> {
-        let by_refusal = || match self.cause {
-            Cause::Refused(refused) => Some((refused.counted / 2).saturating_sub(self.overhead)),
-            _ => None,
-        };
-        self.ceiling().map(|ceiling| self.items_within(ceiling)).or_else(by_refusal)
+        let by_window = self.ceiling().map(|ceiling| self.items_within(ceiling));
+        let by_refusal = self.refused().map(|refused| {
+            let fitting = refused.fitting().unwrap_or(refused.counted / 2);
+            fitting.saturating_sub(self.overhead)
+        });
+        by_window.into_iter().chain(by_refusal).min()
     }
 
-    /// The most that the user's messages may take of `wanted` tokens: a quarter of the window.
+    /// At most a quarter of the window of `wanted` tokens. Of a window that nobody knows, it is known
+    /// after a refusal that it is smaller than what was refused.
     pub fn quarter(&self, wanted: u64) -> u64 {
         let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS);
-        window.map_or(wanted, |window| wanted.min(window / 4))
+        let refused = self.refused().map(|refused| refused.window.unwrap_or(refused.counted));
+        window.into_iter().chain(refused).map(|window| window / 4).fold(wanted, u64::min)
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        match self.cause {
+            Cause::Refused(refused) => Some(refused),
+            _ => None,
+        }
     }
 }
 

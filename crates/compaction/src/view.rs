@@ -2,9 +2,10 @@
 
 use longhaul_history::{History, Item, ItemKind, Part, ReasoningFilter, Role};
 
+use crate::assemble::{self, Quota};
 use crate::keep::{Images, Keep, Tail};
 use crate::layout::Layout;
-use crate::{Budget, Error, Replacement, assemble};
+use crate::{Budget, Error, Replacement};
 
 /// A conversation as a compaction sees it: a snapshot, put right, with what must be kept.
 ///
@@ -74,9 +75,16 @@ impl View {
     ///
     /// [`Error::Render`]: see there.
     pub fn bridge(&self, summary: &str, budget: &Budget) -> Result<Replacement, Error> {
-        let messages = budget.quarter(self.keep.user_message_tokens);
         let tail = self.tail_start(self.keep.tail, budget);
-        assemble::bridged(self, summary, messages, tail)
+        assemble::bridged(self, summary, self.quota(budget), tail)
+    }
+
+    /// How much a bridge may quote of the user.
+    pub(crate) fn quota(&self, budget: &Budget) -> Quota {
+        Quota {
+            messages: budget.quarter(self.keep.user_message_tokens),
+            images: budget.quarter(self.keep.image_tokens),
+        }
     }
 
     fn pending_is_too_long(&self, budget: &Budget) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use longhaul_compaction::{Breaker, BreakerLimits, Compacted, Error, Trigger};
+use longhaul_compaction::{Breaker, BreakerLimits, Compacted, Error, Stopped, Trigger};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
@@ -214,9 +214,9 @@ impl SessionState {
         self.lock().breaker.is_open()
     }
 
-    /// Whether automatic compactions have stopped, because they led nowhere, and nobody was told yet.
-    /// Only the first answer is yes.
-    pub fn take_breaker_warning(&self) -> bool {
+    /// Why automatic compactions have stopped, if they have and nobody was told yet. Only the first
+    /// answer says so.
+    pub fn take_breaker_warning(&self) -> Option<Stopped> {
         self.change_breaker(Breaker::take_untold)
     }
 

@@ -30,8 +30,8 @@ pub struct Keep {
     /// longer than this by itself. Of the others the longest are cut first, in the middle, and when
     /// each has little left the oldest go. Default: [`USER_MESSAGE_TOKENS`].
     pub user_message_tokens: u64,
-    /// Tokens for images of the user's messages, the newest first. Default: 6,000, two to six
-    /// pictures by the default rule.
+    /// Tokens for images of the user's messages, the newest first; never more than a quarter of the
+    /// window. Default: 6,000, two to six pictures by the default rule.
     pub image_tokens: u64,
     /// Writes the bridge. What it does not quote word for word the bridge still remembers, for later
     /// compactions. Default: the template.

@@ -3,8 +3,9 @@
 use longhaul_history::{Item, ItemKind, ItemView};
 
 use super::{Progress, Step, Strategy};
+use crate::assemble::{self, Quota};
 use crate::keep::Tail;
-use crate::{Budget, Replacement, View, assemble};
+use crate::{Budget, Replacement, View};
 
 /// Takes what can be taken from a conversation as it stands: the initial context, pinned items, the
 /// user's messages, the summary that an earlier bridge holds, the last plan, and the newest items as far
@@ -27,7 +28,7 @@ impl Default for Extract {
 /// How much an extract takes, less and less until it fits.
 struct Size {
     tail: u64,
-    messages: u64,
+    quota: Quota,
     texts: u64,
 }
 
@@ -37,13 +38,14 @@ impl Strategy for Extract {
     }
 
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
-        let messages = budget.quarter(view.keep().user_message_tokens);
+        let quota = view.quota(budget);
         let room = budget.room().unwrap_or(u64::MAX);
+        let last = Quota { messages: view.last_message_tokens().min(quota.messages), images: 0 };
         let sizes = [
-            Size { tail: room / 4, messages, texts: self.text_tokens },
-            Size { tail: 0, messages, texts: self.text_tokens },
-            Size { tail: 0, messages, texts: self.text_tokens / 8 },
-            Size { tail: 0, messages: view.last_message_tokens().min(messages), texts: 0 },
+            Size { tail: room / 4, quota, texts: self.text_tokens },
+            Size { tail: 0, quota, texts: self.text_tokens },
+            Size { tail: 0, quota: Quota { images: 0, ..quota }, texts: self.text_tokens / 8 },
+            Size { tail: 0, quota: last, texts: 0 },
         ];
         let mut smallest = Step::Skip;
         for size in sizes {
@@ -75,7 +77,7 @@ impl Extract {
             return Ok(None);
         }
         let summary = self.summary(view, tail, size.texts);
-        let extract = assemble::bridged(view, &summary, size.messages, tail)?;
+        let extract = assemble::bridged(view, &summary, size.quota, tail)?;
         let tokens = view.with(&extract.parts)?.prompt(view.filter()).tokens();
         Ok(Some((extract, tokens)))
     }

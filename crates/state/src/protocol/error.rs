@@ -31,8 +31,8 @@ pub enum TurnError {
     /// for it: begin a new session, say less at a time, or raise the limit. Later turns go on without
     /// compaction for a while, as far as the window allows.
     #[error(
-        "the conversation still takes {tokens} tokens after it was compacted, and its limit is \
-         {limit}: begin a new session, give shorter input, or raise the limit"
+        "the conversation takes {tokens} tokens, its limit is {limit}, and compacting it does not \
+         help: begin a new session, give shorter input, or raise the limit"
     )]
     StillAboveLimit {
         /// What the last response says that the conversation takes, in tokens.

@@ -1,6 +1,6 @@
 //! When a turn compacts.
 
-use longhaul_compaction::{Cause, Situation, due as due_in};
+use longhaul_compaction::{Cause, Situation, Stopped, due as due_in};
 use longhaul_state::protocol::{Event, TurnError};
 use longhaul_state::turn::Fact;
 
@@ -16,16 +16,25 @@ pub(in crate::task) fn due(scope: &TaskScope) -> Fact {
         Some(cause) if scope.state().may_compact() => Fact::CompactionDue(cause),
         // Only what needs no model is tried then.
         Some(cause @ Cause::Window { is_certain: true }) => Fact::CompactionDue(cause),
-        Some(Cause::Limit) if scope.state().take_breaker_warning() => {
-            Fact::Failed(still_above_limit(scope))
-        }
+        Some(Cause::Limit) => stopped(scope),
         _ => Fact::Ready,
     }
 }
 
+/// Compactions have stopped. The first time that one would be due says so, and where the work goes
+/// round in circles it ends the turn; else the turn goes on as far as the window allows.
+fn stopped(scope: &TaskScope) -> Fact {
+    match scope.state().take_breaker_warning() {
+        Some(Stopped::Circle) => return Fact::Failed(still_above_limit(scope)),
+        Some(_) => scope.emit(Event::Warning(still_above_limit(scope))),
+        None => {}
+    }
+    Fact::Ready
+}
+
 /// A turn has its answer. If compactions have stopped because they lead nowhere, it says so.
 pub(in crate::task) fn tell_breaker(scope: &TaskScope) {
-    if scope.state().take_breaker_warning() {
+    if scope.state().take_breaker_warning().is_some() {
         scope.emit(Event::Warning(still_above_limit(scope)));
     }
 }

@@ -110,8 +110,10 @@ impl<'a> Compacting<'a> {
         }
         let outcome = match outcome {
             Err(Error::NothingToDo) => {
-                let message = Error::NothingToDo.to_string();
-                self.scope.emit(Event::Background(message));
+                if !is_automatic {
+                    let message = Error::NothingToDo.to_string();
+                    self.scope.emit(Event::Background(message));
+                }
                 Ok(())
             }
             Err(error) => Err(self.failure(error)),
