@@ -125,6 +125,12 @@ fn fields_of_others_that_begin_like_ours_are_sent() {
         let sent = Item::from_json(sent).unwrap();
         assert_eq!(tokens(&item), tokens(&sent), "what is sent is counted");
     }
+    let deep = |part: &str| {
+        let message = format!(r#"{{"role":"user","content":[{{"type":"input_text"{part}}}]}}"#);
+        Estimator::default().count_item(&Item::from_json(&message).unwrap())
+    };
+    let theirs = deep(r#","longhaul_id":"words of theirs""#);
+    assert!(theirs > deep(""), "it is sent too");
 }
 
 #[test]

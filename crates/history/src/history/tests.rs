@@ -423,6 +423,10 @@ fn a_prefix_is_compared_where_it_is_not_shared() {
     let mut inserted = shorter.clone();
     inserted.replace_prefix(1_990, [Part::Keep(0..1_990), Part::New(call("a"))]).unwrap();
     assert!(!inserted.starts_with(&shorter) && !inserted.starts_with(&whole));
+    let mut first = whole.clone();
+    first.cut(FULL);
+    let moved = whole.composed([Part::New(Item::assistant("message 0")), Part::Keep(0..3_000)]);
+    assert!(!moved.unwrap().starts_with(&first), "a segment that is shared, but elsewhere");
     assert!(whole.starts_with(&History::default()) && !History::default().starts_with(&whole));
 }
 
