@@ -18,6 +18,34 @@ pub use summarise::{Summarise, SummaryModel};
 ///
 /// Pure: it is given what stands and what has happened, and says what to do. What it makes is put to
 /// the same test as every other result before it is installed, so it need not count what comes out.
+///
+/// One that asks no model because the agent keeps notes in a file:
+///
+/// ```
+/// use std::sync::Arc;
+/// use longhaul_compaction::{Budget, Config, Progress, Step, Strategy, View};
+///
+/// struct Notes;
+///
+/// impl Strategy for Notes {
+///     fn name(&self) -> &str {
+///         "notes"
+///     }
+///
+///     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
+///         if view.is_compact(budget) {
+///             return Step::Skip;
+///         }
+///         match view.bridge("Everything so far is in NOTES.md: read it first.", budget) {
+///             Ok(replacement) => Step::Install(replacement),
+///             Err(error) => Step::Fail(error),
+///         }
+///     }
+/// }
+///
+/// let mut config = Config::default();
+/// config.rungs = vec![Arc::new(Notes)];
+/// ```
 pub trait Strategy: Send + Sync {
     /// Its name in reports.
     fn name(&self) -> &str;
