@@ -149,11 +149,12 @@ impl SessionState {
     }
 
     /// Takes note of what is about to be asked, so that the usage that its server reports shows how
-    /// far the counts of tokens are off.
-    pub fn note_request(&self, request: &Request) {
+    /// far the counts of tokens are off. Gives its tokens by the local count.
+    pub fn note_request(&self, request: &Request) -> u64 {
         let counter = Arc::clone(&self.lock().history.config().counter);
         let tokens = request.estimate_tokens(&*counter);
         self.lock().asked = Some((request.model.clone(), tokens));
+        tokens
     }
 
     /// How far counts of tokens are off for `model`, as far as its server has reported its own.

@@ -170,7 +170,7 @@ impl Session {
     }
 
     /// The exact bytes that [`prompt`](Self::prompt) would send first for `input`, if the session
-    /// does nothing else before. Nothing is recorded.
+    /// does nothing else before, a compaction for one. Nothing is recorded.
     ///
     /// # Errors
     ///

@@ -17,8 +17,7 @@ use crate::events::Emitter;
 use crate::session::{Inner, Reply, Submission, Work};
 use crate::tool::{ToolContext, ToolSet};
 
-/// One turn of one session, for the task that runs it. Cloning gives the same turn.
-#[derive(Clone)]
+/// One turn of one session, for the task that runs it.
 pub struct TaskScope {
     pub(super) inner: Arc<Inner>,
     context: TurnContext,
@@ -144,8 +143,15 @@ impl TaskScope {
     /// The same turn, which tells what happens under the id of `submission`.
     pub(super) fn on_behalf_of(&self, submission: &Submission) -> Self {
         let queue = Arc::clone(&submission.reply.queue);
-        let emitter = self.emitter.of(Arc::clone(&submission.id), queue);
-        Self { emitter, ..self.clone() }
+        Self {
+            inner: Arc::clone(&self.inner),
+            context: self.context.clone(),
+            tools: self.tools.clone(),
+            emitter: self.emitter.of(Arc::clone(&submission.id), queue),
+            cancel: self.cancel.clone(),
+            replies: self.replies.clone(),
+            output_schema: Arc::clone(&self.output_schema),
+        }
     }
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
@@ -207,9 +213,14 @@ impl TaskScope {
     /// The next request of the turn, over the conversation as it now is. Broken history is put
     /// right first, and reported.
     pub fn next_request(&self) -> Request {
+        self.next_counted_request().0
+    }
+
+    /// The next request, and its tokens by the local count.
+    pub(super) fn next_counted_request(&self) -> (Request, u64) {
         let request = self.request();
-        self.inner.state.note_request(&request);
-        request
+        let tokens = self.inner.state.note_request(&request);
+        (request, tokens)
     }
 
     /// The same, not yet to be sent.

@@ -28,8 +28,8 @@ pub(super) struct Sampling {
 impl Sampling {
     /// Sends the next request.
     pub(super) fn start(scope: &TaskScope, deadline: Option<Instant>) -> Self {
-        let request = Arc::new(scope.next_request());
-        let counted = scope.counted(&request);
+        let (request, counted) = scope.next_counted_request();
+        let request = Arc::new(request);
         Self {
             counted,
             stream: sample(Arc::clone(scope.model()), request, deadline),
