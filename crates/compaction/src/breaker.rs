@@ -7,8 +7,10 @@ use std::hash::{Hash, Hasher};
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{History, Item, ItemKind, Role};
 
-/// Results of tools that are remembered from one compaction to the next; of more, the newest.
-const MAX_RESULTS: usize = 4_096;
+use crate::strategy::is_cleared;
+
+/// What is remembered from one compaction to the next; of more, the newest.
+const MAX_TRACES: usize = 4_096;
 
 /// When compactions that lead nowhere stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +42,8 @@ pub enum Stopped {
 /// Watches over the automatic compactions of a session.
 ///
 /// A compaction made no progress if it failed; or if everything that came of the work since is what had
-/// come of it before: no message of the user, and no result of a tool that is not the same call with the
-/// same output. After some of those in a few turns the breaker is open. So it is at once if the response
+/// come of it before: no new message of the user, and no result of a tool that is not the same call with
+/// the same output. After some of those in a few turns the breaker is open. So it is at once if the response
 /// right after a compaction says that the limit is still reached: that request held nothing that another
 /// compaction could take away.
 ///
@@ -52,7 +54,7 @@ pub struct Breaker {
     turn: u64,
     /// The turns of compactions without progress.
     stalls: VecDeque<u64>,
-    /// What tools had given before the last compaction; `None` before the first.
+    /// What the user had said and tools had given before the last compaction; `None` before the first.
     seen: Option<HashSet<u64>>,
     /// The response that shows whether the last compaction helped is still to come.
     is_untested: bool,
@@ -89,7 +91,7 @@ impl Breaker {
 
     /// An automatic compaction of `before` was installed.
     pub fn compacted(&mut self, before: &History) {
-        self.seen = Some(results(before).collect());
+        self.seen = Some(traces(before).collect());
         self.is_untested = true;
     }
 
@@ -146,34 +148,35 @@ impl Breaker {
 
 /// Whether the conversation holds something since its last bridge that was not there before.
 fn has_news(history: &History, seen: &HashSet<u64>) -> bool {
-    let is_users = |item: &Item| item.kind() == ItemKind::Message(Role::User) && !is_context(item);
-    let since = history.iter().rev().take_while(|item| !item.is_bridge());
-    since.into_iter().any(is_users) || results(history).any(|result| !seen.contains(&result))
+    traces(history).any(|trace| !seen.contains(&trace))
 }
 
-/// The results of tools since the last bridge, each as a hash over the call and its output.
-fn results(history: &History) -> impl Iterator<Item = u64> {
+/// What was said by the user and given by tools since the last bridge, each as a hash: the same for
+/// the same message, and for the same call with the same output, whatever their ids. Of outputs that
+/// were cleared nothing is known.
+fn traces(history: &History) -> impl Iterator<Item = u64> {
     let since = history.iter().rev().take_while(|item| !item.is_bridge());
     let mut outputs: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
-    let mut results = Vec::new();
-    for item in since {
-        let Some(call_id) = item.call_id() else { continue };
-        if item.kind().is_output() {
+    let traces = since.filter_map(move |item| match (item.kind(), item.call_id()) {
+        (ItemKind::Message(Role::User), _) if !is_context(item) => Some(hash_of(&[item])),
+        (kind, Some(call_id)) if kind.is_output() => {
             outputs.entry(call_id).or_default().push(item);
-        } else if let Some(output) = outputs.get_mut(call_id).and_then(Vec::pop) {
-            results.push(hash_of(item, output));
+            None
         }
-        if results.len() == MAX_RESULTS {
-            break;
+        (_, Some(call_id)) => {
+            let output = outputs.get_mut(call_id)?.pop()?;
+            (!is_cleared(output)).then(|| hash_of(&[item, output]))
         }
-    }
-    results.into_iter()
+        _ => None,
+    });
+    traces.take(MAX_TRACES)
 }
 
-/// The same for the same call with the same output, whatever their ids.
-fn hash_of(call: &Item, output: &Item) -> u64 {
+fn hash_of(items: &[&Item]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    // The debug form has every field of the view, and no id.
-    format!("{:?}{:?}", call.view(), output.view()).hash(&mut hasher);
+    for item in items {
+        // The debug form has every field of the view, and no id.
+        format!("{:?}", item.view()).hash(&mut hasher);
+    }
     hasher.finish()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longhaul_history::{CallOutput, Item, ItemKind};
+use longhaul_history::{CallOutput, Item, ItemKind, ItemView};
 
 use super::{Progress, Step, Strategy};
 use crate::edit::{self, Edited};
@@ -83,4 +83,9 @@ fn cleared(output: &Item) -> Option<Item> {
         }
         _ => None,
     }
+}
+
+/// Whether an output was cleared.
+pub(crate) fn is_cleared(output: &Item) -> bool {
+    matches!(output.view(), ItemView::Output(CallOutput::Text(text)) if text == CLEARED)
 }

@@ -10,6 +10,7 @@ use longhaul_history::Part;
 use crate::{Budget, Error, Replacement, View};
 
 pub use clear_outputs::ClearOutputs;
+pub(crate) use clear_outputs::is_cleared;
 pub use drop_images::DropImages;
 pub use extract::Extract;
 pub use summarise::{Summarise, SummaryModel};
