@@ -2,8 +2,8 @@
 
 use longhaul_history::{History, Item, RepairKind};
 
-use crate::view::LastMessage;
-use crate::{Budget, Error, Replacement, View, assemble};
+use crate::quote::{last_text, last_within};
+use crate::{Budget, Error, Replacement, View};
 
 /// A result up to this size may be larger than what it replaces: the bridge has prose of its own.
 pub const TINY_TOKENS: u64 = 2_000;
@@ -67,25 +67,24 @@ fn check_kept(view: &View, budget: &Budget, after: &History) -> Result<(), &'sta
 /// Whether the user's last message is there: as an item, or word for word in a bridge, cut only if
 /// it may be.
 fn holds_last_message(view: &View, budget: &Budget, after: &History) -> bool {
-    let (item, text) = match view.last_message() {
-        None => return true,
-        Some(LastMessage::Item(index)) => (view.history().get(index), view.text_of(index)),
-        Some(LastMessage::Carried(text)) => (None, text),
-    };
-    let is_there = item.is_some_and(|item| after.iter().rev().any(|other| other == item));
-    is_there || {
-        let expected = within(view, budget, &text);
-        let holds = |item: &Item| {
-            let quoted = item.bridge_parts().unwrap_or_default().user_messages;
-            quoted.iter().rev().any(|message| *message == expected || *message == text)
-        };
-        after.iter().filter(|item| item.is_bridge()).any(holds)
+    let item = view.layout().users.last().and_then(|index| view.history().get(*index));
+    if item.is_some_and(|item| after.iter().rev().any(|other| other == item)) {
+        return true;
     }
+    let Some(text) = last_text(view) else {
+        return true;
+    };
+    let expected = within(view, budget, &text);
+    let holds = |item: &Item| {
+        let quoted = item.bridge_parts().unwrap_or_default().user_messages;
+        quoted.iter().rev().any(|message| *message == expected || *message == text)
+    };
+    after.iter().filter(|item| item.is_bridge()).any(holds)
 }
 
 /// The text as a bridge has to quote it.
 fn within(view: &View, budget: &Budget, text: &str) -> String {
     let counter = &*view.history().config().counter;
     let max = budget.quarter(view.keep().user_message_tokens);
-    assemble::cut(text, max, counter).text.into_owned()
+    last_within(text, max, counter).text.into_owned()
 }

@@ -41,7 +41,8 @@
 //!
 //! `config` (what an embedder sets), `keep` (what is kept), `due` (when), `budget` (how much room
 //! there is), `view` and `layout` (what is where in a conversation), `strategy` (the rungs), `ladder` (one
-//! compaction), `accept` (the test that every result passes), `assemble` and `bridge` (the usual result),
+//! compaction), `accept` (the test that every result passes), `assemble`, `quote` and `bridge`
+//! (the usual result),
 //! `trim` (a conversation too long to be summed up), `breaker` (what stops compactions that lead
 //! nowhere), `replacement` and `report` (what is installed and told), `prompt`, `error`. Truncation
 //! ([`truncate`]) is re-exported from `longhaul-history`.
@@ -59,6 +60,7 @@ mod keep;
 mod ladder;
 mod layout;
 mod prompt;
+mod quote;
 mod replacement;
 mod report;
 mod strategy;

@@ -2,9 +2,10 @@
 
 use longhaul_history::{History, Item, ItemKind, Part, ReasoningFilter, Role};
 
-use crate::assemble::{self, Quota};
-use crate::keep::{Images, Keep, Tail};
+use crate::assemble;
+use crate::keep::{Keep, Tail};
 use crate::layout::Layout;
+use crate::quote::{Quota, last_text};
 use crate::{Budget, Error, Replacement};
 
 /// A conversation as a compaction sees it: a snapshot, put right, with what must be kept.
@@ -190,34 +191,12 @@ impl View {
         items.collect()
     }
 
-    /// What the user said last, wherever that stands.
-    pub(crate) fn last_message(&self) -> Option<LastMessage> {
-        if let Some(index) = self.layout.users.last().copied() {
-            return Some(LastMessage::Item(index));
-        }
-        let bridge = self.history.get(*self.layout.bridges.last()?)?;
-        bridge.bridge_parts()?.user_messages.pop().map(LastMessage::Carried)
-    }
-
     /// Tokens of what the user said last.
     pub(crate) fn last_message_tokens(&self) -> u64 {
-        match self.last_message() {
-            None => 0,
-            Some(LastMessage::Item(index)) => self.tokens(index..index + 1),
-            Some(LastMessage::Carried(text)) => self.history.config().counter.count_text(&text),
+        if let Some(index) = self.layout.users.last() {
+            return self.tokens(*index..*index + 1);
         }
+        let text = last_text(self).unwrap_or_default();
+        self.history.config().counter.count_text(&text)
     }
-
-    /// The text of a message of the user as a bridge has it; images are numbered.
-    pub(crate) fn text_of(&self, index: usize) -> String {
-        self.history.get(index).map_or_else(String::new, |item| Images::default().take(item))
-    }
-}
-
-/// What the user said last.
-pub(crate) enum LastMessage {
-    /// An item of the conversation.
-    Item(usize),
-    /// A text in an earlier bridge.
-    Carried(String),
 }

@@ -3,8 +3,9 @@
 use longhaul_history::{Item, ItemKind, ItemView};
 
 use super::{Progress, Step, Strategy};
-use crate::assemble::{self, Quota};
+use crate::assemble;
 use crate::keep::Tail;
+use crate::quote::{Quota, last_within};
 use crate::{Budget, Replacement, View};
 
 /// Takes what can be taken from a conversation as it stands: the initial context, pinned items, the
@@ -84,7 +85,7 @@ impl Extract {
 
     fn summary(&self, view: &View, tail: usize, max_tokens: u64) -> String {
         let counter = &*view.history().config().counter;
-        let within = |text: &str| assemble::cut(text, max_tokens, counter).text.into_owned();
+        let within = |text: &str| last_within(text, max_tokens, counter).text.into_owned();
         let known = Known::of(view, tail);
         let plan = self.plan(view, tail).or(known.plan);
         let texts = [(EARLIER, known.summary), (PLAN, plan)];
