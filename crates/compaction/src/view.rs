@@ -167,10 +167,10 @@ impl View {
     /// The initial context: as it is to be written, and from which of the old items it is kept.
     pub(crate) fn context_parts(&self) -> Vec<Part> {
         let old = 0..self.layout.context;
+        // What the developer or the system says stays, and what is pinned.
         let is_told = |index: &usize| {
-            self.history
-                .get(*index)
-                .is_some_and(|item| item.kind() == ItemKind::Message(Role::User))
+            let item = self.history.get(*index).filter(|item| !item.is_pinned());
+            item.is_some_and(|item| item.kind() == ItemKind::Message(Role::User))
         };
         let told = old.clone().filter(is_told).filter_map(|index| self.history.get(index));
         if self.context.is_empty() || told.eq(&self.context) {
