@@ -59,9 +59,8 @@ pub enum Verdict {
     Veto(String),
 }
 
-/// Something to do.
+/// Something to do. Whoever drives a ladder has to know all of them.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Action {
     /// Ask a model, and report its answer.
     Ask(Ask),

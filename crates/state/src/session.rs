@@ -45,6 +45,8 @@ struct Inner {
 struct Exchanged {
     before: History,
     after: History,
+    /// What was told before.
+    told: Option<Settings>,
 }
 
 /// What a session met with at a model.
@@ -260,13 +262,14 @@ impl SessionState {
     /// behind it, and says whether there was one. Once for each.
     pub fn undo_compaction(&self) -> bool {
         let mut inner = self.lock();
-        let Some(Exchanged { before, after }) = inner.exchanged.take() else {
+        let Some(Exchanged { before, after, told }) = inner.exchanged.take() else {
             return false;
         };
         let is_undone = inner.history.starts_with(&after)
             && inner.history.exchange_prefix(after.len(), &before).is_ok();
         if is_undone {
             inner.used = None;
+            inner.told = told;
         }
         is_undone
     }
@@ -326,7 +329,11 @@ impl Inner {
         }
         let before = self.history.clone();
         self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
-        self.exchanged = Some(Exchanged { before: before.clone(), after: self.history.clone() });
+        self.exchanged = Some(Exchanged {
+            before: before.clone(),
+            after: self.history.clone(),
+            told: self.told.clone(),
+        });
         self.told = told.or(self.told.take());
         self.used = None;
         let usage = self.usage.get_or_insert_default();

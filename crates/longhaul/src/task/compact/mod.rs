@@ -124,7 +124,10 @@ impl<'a> Compacting<'a> {
 
     /// The error, or what caused it.
     fn failure(&mut self, error: Error) -> TurnError {
+        let is_late = self.elapsed() >= self.scope.compaction().config.bounds.max_time;
         match (error, self.refusal.take()) {
+            // The deadline of the request was the compaction's own.
+            (Error::Model, _) if is_late => TurnError::CompactionFailed(Error::Bound("time")),
             (Error::Model, Some(refusal)) => refusal,
             (error, _) => TurnError::CompactionFailed(error),
         }
@@ -139,7 +142,6 @@ impl<'a> Compacting<'a> {
                 Action::Consult(proposal) => Fact::Judged(self.consult(&proposal).await?),
                 Action::Install(compacted) => return self.install(&ladder, compacted),
                 Action::Fail(error) => return Err(error),
-                _ => return Err(Error::Bound("requests")),
             };
         }
     }
