@@ -143,7 +143,8 @@ impl View {
         let after_bridge = self.layout.bridges.last().map_or(0, |bridge| bridge + 1);
         let from = from.max(self.layout.context).max(after_bridge);
         let end = self.history.tokens_before(self.pending);
-        let fits = |index: &usize| end - self.history.tokens_before(*index) <= most;
+        let tokens = |index: usize| end.saturating_sub(self.history.tokens_before(index));
+        let fits = |index: &usize| tokens(*index) <= most;
         let cuts = self.layout.cuts();
         let first = cuts.partition_point(|index| *index < from);
         let behind = &cuts[first..];
