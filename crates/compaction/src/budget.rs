@@ -141,7 +141,8 @@ impl Refused {
     /// in the proportion of its own counts, less a tenth for the answer.
     pub fn fitting(&self) -> Option<u64> {
         let (prompt, window) = (self.prompt?, self.window?);
-        let share = u128::from(self.counted) * u128::from(window) * 9;
+        // A server may say any number.
+        let share = (u128::from(self.counted) * u128::from(window)).saturating_mul(9);
         let fitting = share.checked_div(u128::from(prompt) * 10)?;
         u64::try_from(fitting).ok().filter(|fitting| *fitting < self.counted)
     }
