@@ -10,7 +10,7 @@ use longhaul_history::{ContentPart, Item, ItemView, Role};
 /// An image of the user's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptImage {
-    number: usize,
+    number: u64,
     url: String,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct KeptImage {
 pub(crate) struct Images {
     images: Vec<KeptImage>,
     /// The largest number given so far.
-    given: usize,
+    given: u64,
 }
 
 impl KeptImage {
@@ -45,13 +45,14 @@ impl KeptImage {
     }
 }
 
-fn placeholder(number: usize) -> String {
+fn placeholder(number: u64) -> String {
     format!("[image {number}]")
 }
 
-/// The number in a placeholder.
-fn number(placeholder: &str) -> Option<usize> {
-    placeholder.strip_prefix("[image ")?.strip_suffix(']')?.parse().ok()
+/// The number in a placeholder. One that no conversation comes to is text that somebody wrote.
+fn number(placeholder: &str) -> Option<u64> {
+    let number = placeholder.strip_prefix("[image ")?.strip_suffix(']')?;
+    number.parse::<u32>().ok().map(u64::from)
 }
 
 impl Images {
@@ -76,13 +77,15 @@ impl Images {
         placeholder(self.given)
     }
 
-    /// Takes the images behind the text of an earlier bridge, which quotes `messages`.
+    /// Takes the images behind the text of an earlier bridge, which quotes `messages`. An image may
+    /// have outlived the message that names it.
     pub(crate) fn take_bridge(&mut self, bridge: &Item, messages: &[String]) {
         let lines = messages.iter().flat_map(|message| message.lines());
-        self.given = lines.filter_map(number).fold(self.given, usize::max);
+        self.given = lines.filter_map(number).fold(self.given, u64::max);
         if let ItemView::Message { content, .. } = bridge.view() {
             self.images.extend(content.windows(2).filter_map(KeptImage::read));
         }
+        self.given = self.images.iter().map(|image| image.number).fold(self.given, u64::max);
     }
 
     /// Those that fit the budget: the newest are taken first.
