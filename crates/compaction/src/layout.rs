@@ -17,7 +17,8 @@ pub(crate) struct Layout {
     pub(crate) bridges: Vec<usize>,
     /// Messages of the user, but for pinned ones.
     pub(crate) users: Vec<usize>,
-    /// Pinned items behind the context, and the other halves of pinned calls and outputs.
+    /// Pinned items behind the context, the other halves of pinned calls and outputs, and what pinned
+    /// reasoning led to.
     pub(crate) pinned: Vec<usize>,
     /// Ghost snapshots.
     pub(crate) ghosts: Vec<usize>,
@@ -35,7 +36,7 @@ struct Pass {
     is_in_context: bool,
     open_calls: usize,
     after_reasoning: bool,
-    has_pinned_half: bool,
+    has_pinned_part: bool,
 }
 
 impl Layout {
@@ -47,8 +48,8 @@ impl Layout {
         }
         layout.cuts.push(history.len());
         layout.answered = layout.answered.max(layout.context);
-        if pass.has_pinned_half {
-            layout.pin_other_halves(history);
+        if pass.has_pinned_part {
+            layout.pin_counterparts(history);
         }
         layout
     }
@@ -63,7 +64,8 @@ impl Layout {
         if pass.open_calls == 0 && !pass.after_reasoning {
             self.cuts.push(index);
         }
-        pass.after_reasoning = kind == ItemKind::Reasoning;
+        pass.after_reasoning = kind == ItemKind::Reasoning
+            || (pass.after_reasoning && kind == ItemKind::GhostSnapshot);
         let is_call = kind.call().is_some() && item.call_id().is_some();
         pass.open_calls += usize::from(is_call);
         pass.open_calls = pass.open_calls.saturating_sub(usize::from(kind.is_output()));
@@ -73,7 +75,8 @@ impl Layout {
         }
         pass.is_in_context = false;
         self.sort(index, item, kind);
-        pass.has_pinned_half |= item.is_pinned() && (is_call || kind.is_output());
+        let is_part = is_call || kind.is_output() || kind == ItemKind::Reasoning;
+        pass.has_pinned_part |= item.is_pinned() && is_part;
     }
 
     fn sort(&mut self, index: usize, item: &Item, kind: ItemKind) {
@@ -100,10 +103,11 @@ impl Layout {
         }
     }
 
-    /// A pinned call keeps its output, and a pinned output its call.
-    fn pin_other_halves(&mut self, history: &History) {
-        let mut open: Vec<(usize, &Item)> = Vec::new();
+    /// Pinned reasoning keeps what it led to, a pinned call its output, and a pinned output its call.
+    fn pin_counterparts(&mut self, history: &History) {
         let mut pinned: BTreeSet<usize> = self.pinned.iter().copied().collect();
+        pin_followers(history, &mut pinned);
+        let mut open: Vec<(usize, &Item)> = Vec::new();
         for (index, item) in history.iter().enumerate() {
             if item.kind().call().is_some() {
                 open.push((index, item));
@@ -121,6 +125,18 @@ impl Layout {
         self.outputs.retain(is_free);
         self.images.retain(is_free);
         self.pinned = pinned;
+    }
+}
+
+/// Adds what follows pinned reasoning, more reasoning too, up to the first other item that is sent.
+fn pin_followers(history: &History, pinned: &mut BTreeSet<usize>) {
+    let mut follows = false;
+    let is_sent = |(_, item): &(usize, &Item)| item.kind() != ItemKind::GhostSnapshot;
+    for (index, item) in history.iter().enumerate().filter(is_sent) {
+        if follows {
+            pinned.insert(index);
+        }
+        follows = item.kind() == ItemKind::Reasoning && pinned.contains(&index);
     }
 }
 
