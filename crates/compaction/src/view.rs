@@ -177,7 +177,12 @@ impl View {
         if self.context.is_empty() || told.eq(&self.context) {
             return if old.is_empty() { Vec::new() } else { vec![Part::Keep(old)] };
         }
-        let others = old.filter(|index| !is_told(index)).map(|index| Part::Keep(index..index + 1));
+        let is_written = |index: &usize| {
+            let item = self.history.get(*index);
+            item.is_some_and(|item| self.context.contains(item))
+        };
+        let others = old.filter(|index| !is_told(index) && !is_written(index));
+        let others = others.map(|index| Part::Keep(index..index + 1));
         others.chain(self.context.iter().cloned().map(Part::New)).collect()
     }
 
