@@ -50,10 +50,12 @@ impl DropImages {
         for index in images.filter(|index| Some(*index) != last_message).copied() {
             let Some(item) = history.get(index) else { continue };
             let tokens = view.tokens(index..index + 1);
-            left = left.saturating_sub(tokens);
-            if left > 0 {
+            if left >= tokens {
+                left -= tokens;
                 continue;
             }
+            // Older ones go too, also those that would still fit: what stays is in one piece.
+            left = 0;
             let Some((short, _)) = item.edit_images(&ImageEdit::replace(DROPPED)) else { continue };
             let short_tokens = history.config().counter.count_item(&short);
             edited.freed_tokens += tokens.saturating_sub(short_tokens);
