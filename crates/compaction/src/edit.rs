@@ -13,8 +13,13 @@ pub(crate) struct Edited {
     pub(crate) freed_tokens: u64,
 }
 
-/// Installs the changes if they bring the conversation to half of what it may have.
-pub(crate) fn step(view: &View, budget: &Budget, edited: Edited) -> Step {
+/// Installs the changes if they bring the conversation to half of what it may have. Where somebody asked
+/// for a compaction a summary is wanted, and nothing is looked at.
+pub(crate) fn step(view: &View, budget: &Budget, edit: impl FnOnce() -> Edited) -> Step {
+    if budget.cause == Cause::Manual {
+        return Step::Skip;
+    }
+    let edited = edit();
     if edited.items.is_empty() || !is_worth_it(view, budget, edited.freed_tokens) {
         return Step::Skip;
     }
@@ -23,8 +28,7 @@ pub(crate) fn step(view: &View, budget: &Budget, edited: Edited) -> Step {
 
 fn is_worth_it(view: &View, budget: &Budget, freed: u64) -> bool {
     let counted = match budget.cause {
-        Cause::Manual => return false,
-        Cause::Limit => budget.used.unwrap_or(0),
+        Cause::Manual | Cause::Limit => budget.used.unwrap_or(0),
         Cause::Window { .. } => budget.request(view.sent_tokens()),
         Cause::Refused(refused) => {
             refused.prompt.unwrap_or(budget.calibration.apply(refused.counted))

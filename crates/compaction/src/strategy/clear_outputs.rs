@@ -39,7 +39,7 @@ impl Strategy for ClearOutputs {
     }
 
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
-        edit::step(view, budget, self.cleared(view, budget))
+        edit::step(view, budget, || self.cleared(view, budget))
     }
 }
 

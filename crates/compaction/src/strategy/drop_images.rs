@@ -35,7 +35,7 @@ impl Strategy for DropImages {
     }
 
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
-        edit::step(view, budget, self.dropped(view, budget))
+        edit::step(view, budget, || self.dropped(view, budget))
     }
 }
 
