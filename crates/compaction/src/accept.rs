@@ -75,6 +75,9 @@ fn holds_last_message(view: &View, budget: &Budget, after: &History) -> bool {
         return true;
     };
     let expected = within(view, budget, &text);
+    if expected.is_empty() {
+        return true;
+    }
     let holds = |item: &Item| {
         let quoted = item.bridge_parts().unwrap_or_default().user_messages;
         quoted.iter().rev().any(|message| *message == expected || *message == text)

@@ -43,7 +43,9 @@ impl Quoted {
             };
             let text = message.within(max, is_last(position), counter);
             quoted.cut_tokens = text.cut.map_or(0, |cut| cut.removed_tokens() as u64);
-            quoted.messages.push(text.text.into_owned());
+            if !text.text.is_empty() {
+                quoted.messages.push(text.text.into_owned());
+            }
         }
         if view.layout().users.last().is_some_and(|last| *last >= tail) {
             // What the user said last stands behind the bridge.

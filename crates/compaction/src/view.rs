@@ -197,10 +197,15 @@ impl View {
         items.collect()
     }
 
-    /// Tokens of what the user said last.
+    /// Tokens of what the user said last, as a bridge quotes it; 0 if it stays as it is.
     pub(crate) fn last_message_tokens(&self) -> u64 {
-        if let Some(index) = self.layout.users.last() {
-            return self.tokens(*index..*index + 1);
+        let last = self.layout.users.last().copied();
+        if last.is_some_and(|index| index >= self.pending) {
+            return 0;
+        }
+        let item = last.and_then(|index| Some((index, self.history.get(index)?)));
+        if let Some((index, _)) = item.filter(|(_, item)| !item.has_images()) {
+            return self.tokens(index..index + 1);
         }
         let text = last_text(self).unwrap_or_default();
         self.history.config().counter.count_text(&text)

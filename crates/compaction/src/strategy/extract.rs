@@ -48,10 +48,12 @@ impl Strategy for Extract {
             Size { tail: 0, quota: Quota { images: 0, ..quota }, texts: self.text_tokens / 8 },
             Size { tail: 0, quota: last, texts: 0 },
         ];
+        let fits = view.sent_tokens() <= room;
         let mut smallest = Step::Skip;
         for size in sizes {
-            match self.extract(view, budget, &size) {
-                Ok(None) => return Step::Skip,
+            match self.extract(view, budget, &size, fits) {
+                Ok(None) if fits => return Step::Skip,
+                Ok(None) => {}
                 Ok(Some((extract, tokens))) => {
                     smallest = Step::Install(extract);
                     if tokens <= room {
@@ -66,21 +68,24 @@ impl Strategy for Extract {
 }
 
 impl Extract {
-    /// An extract of this size and its tokens; `None` if it would leave nothing out.
+    /// An extract of this size and its tokens; `None` if it would leave nothing out: no item, and
+    /// nothing of an earlier bridge, which is left alone where the conversation fits.
     fn extract(
         &self,
         view: &View,
         budget: &Budget,
         size: &Size,
+        fits: bool,
     ) -> Result<Option<(Replacement, u64)>, crate::Error> {
         let tail = view.tail_start(Tail::Tokens(size.tail), budget);
-        if !view.has_more_than_kept(tail) {
+        if fits && !view.has_more_than_kept(tail) {
             return Ok(None);
         }
         let summary = self.summary(view, tail, size.texts);
         let extract = assemble::bridged(view, &summary, size.quota, tail)?;
         let tokens = view.with(&extract.parts)?.prompt(view.filter()).tokens();
-        Ok(Some((extract, tokens)))
+        let leaves_out = view.has_more_than_kept(tail) || tokens < view.sent_tokens();
+        Ok(leaves_out.then_some((extract, tokens)))
     }
 
     fn summary(&self, view: &View, tail: usize, max_tokens: u64) -> String {
