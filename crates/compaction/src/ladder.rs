@@ -28,9 +28,10 @@ pub struct Ladder {
     proposal: Option<Proposal>,
     requests: u32,
     tokens: u64,
-    trimmed_items: usize,
     elapsed: Duration,
     failure: Option<Error>,
+    /// What it came to.
+    end: Option<Result<Compacted, Error>>,
 }
 
 /// Something that happened.
@@ -98,9 +99,9 @@ impl Ladder {
             proposal: None,
             requests: 0,
             tokens: 0,
-            trimmed_items: 0,
             elapsed: Duration::ZERO,
             failure: None,
+            end: None,
         }
     }
 
@@ -119,9 +120,22 @@ impl Ladder {
     /// Takes a fact, `elapsed` after the beginning, and says what to do next.
     ///
     /// A fact that answers nothing that was asked is ignored: the last action is still to be done, and
-    /// is given again.
+    /// is given again. Once it is over it stays so.
     pub fn apply(&mut self, fact: Fact, elapsed: Duration) -> Action {
+        if let Some(end) = self.end.clone() {
+            return end.map_or_else(Action::Fail, Action::Install);
+        }
         self.elapsed = elapsed;
+        let action = self.take(fact);
+        self.end = match &action {
+            Action::Install(compacted) => Some(Ok(compacted.clone())),
+            Action::Fail(error) => Some(Err(error.clone())),
+            Action::Ask(_) | Action::Consult(_) => None,
+        };
+        action
+    }
+
+    fn take(&mut self, fact: Fact) -> Action {
         match (fact, self.asked.take(), self.proposal.take()) {
             (Fact::Answered(answer), Some(ask), _) => {
                 self.progress.answers.push((ask, answer));
@@ -174,7 +188,6 @@ impl Ladder {
         }
         self.requests += 1;
         self.tokens = tokens;
-        self.trimmed_items = ask.trimmed_items;
         self.asked = Some(ask.clone());
         Ok(Some(Action::Ask(ask)))
     }
@@ -212,7 +225,7 @@ impl Ladder {
             tokens_after: accepted.tokens_after,
             kept_items: kept + self.view.history().len() - replaced,
             dropped_items: replaced.saturating_sub(kept),
-            trimmed_items: self.trimmed_items,
+            trimmed_items: self.progress.answers.last().map_or(0, |(ask, _)| ask.trimmed_items),
             cut_tokens,
             requests: self.requests,
             duration: self.elapsed,
