@@ -1,0 +1,454 @@
+//! What is kept: context, pinned items, the user's words, images, the tail. And bridges do not nest.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::{
+    IMAGE_TOKENS, WINDOW, applied, assistant, at_limit, bridge, budget, call, developer,
+    environment, ghost, history, image_url, items, keep, output, picture, reasoning, summed_up,
+    the_bridge, tokens, user, view,
+};
+use longhaul_compaction::{Budget, Cause, Keep, Report, Tail, View};
+use longhaul_history::{ContentPart, History, Item, ItemView, ReasoningFilter, Role};
+use proptest::prelude::*;
+
+/// The conversation after a compaction by hand with the summary `So far so good.`
+fn compacted(items: Vec<Item>, keep: Keep) -> (History, Report) {
+    compacted_in(items, keep, budget(Cause::Manual, None))
+}
+
+fn compacted_in(items: Vec<Item>, keep: Keep, budget: Budget) -> (History, Report) {
+    let view = view(items, keep, &budget);
+    let before = view.history().clone();
+    let course = summed_up(view, budget);
+    let compacted = course.installed();
+    (applied(&before, compacted), compacted.report.clone())
+}
+
+/// An answer that is longer than the prose of a bridge.
+fn done() -> Item {
+    assistant(&tokens("done", 500))
+}
+
+#[test]
+fn context_pinned_bridge_ghosts_tail_and_what_is_pending_in_this_order() {
+    let rule = assistant("a rule").pinned();
+    let talk = vec![
+        developer("be brief"),
+        environment("cwd"),
+        user("one"),
+        ghost("g1"),
+        rule.clone(),
+        assistant("done"),
+        user("two"),
+        assistant("done too"),
+        user("three"),
+    ];
+    let (after, report) = compacted(talk, keep(|keep| keep.tail = Tail::Turns(1)));
+    let expected = [
+        developer("be brief"),
+        environment("cwd"),
+        rule,
+        bridge(&["one"], "So far so good."),
+        ghost("g1"),
+        user("two"),
+        assistant("done too"),
+        user("three"),
+    ];
+    assert_eq!(items(&after), expected);
+    assert_eq!((report.kept_items, report.dropped_items, report.cut_tokens), (6, 3, 0));
+}
+
+#[test]
+fn context_of_today_takes_the_place_of_the_old() {
+    let talk = || vec![developer("d"), environment("old"), user("one"), assistant("done")];
+    let with = |context: Vec<Item>| {
+        let budget = budget(Cause::Manual, None);
+        let view = View::new(
+            history(talk()),
+            context,
+            Keep::default(),
+            ReasoningFilter::default(),
+            &budget,
+        );
+        let before = view.history().clone();
+        let course = summed_up(view, budget);
+        (items(&applied(&before, course.installed())), course.installed().report.kept_items)
+    };
+    let bridge = || bridge(&["one"], "So far so good.");
+    assert_eq!(with(vec![]), (vec![developer("d"), environment("old"), bridge()], 2));
+    let new = vec![developer("d"), environment("new"), bridge()];
+    assert_eq!(with(vec![environment("new")]), (new, 1));
+    // The same as before is kept, not written again.
+    assert_eq!(
+        with(vec![environment("old")]),
+        (vec![developer("d"), environment("old"), bridge()], 2)
+    );
+}
+
+#[test]
+fn pinned_context_stays_when_context_is_written_anew() {
+    let pinned = environment("pinned").pinned();
+    let talk = vec![pinned.clone(), environment("old"), user("one"), assistant("done")];
+    let budget = budget(Cause::Manual, None);
+    for context in [vec![environment("new")], vec![environment("new"), pinned.clone()]] {
+        let view = View::new(
+            history(talk.clone()),
+            context,
+            Keep::default(),
+            ReasoningFilter::default(),
+            &budget,
+        );
+        let before = view.history().clone();
+        let after = applied(&before, summed_up(view, budget).installed());
+        assert_eq!(after.iter().filter(|item| **item == pinned).count(), 1, "{after:?}");
+        assert_eq!(after.iter().filter(|item| **item == environment("old")).count(), 0);
+    }
+}
+
+#[test]
+fn a_pinned_half_keeps_the_other() {
+    let talk = vec![
+        user("one"),
+        call("a", "1"),
+        call("b", "2").pinned(),
+        output("b", "B"),
+        output("a", "A"),
+        call("a", "3"),
+        output("a", "AA").pinned(),
+        assistant("done"),
+    ];
+    let (after, _) = compacted(talk, Keep::default());
+    let expected = [
+        call("b", "2").pinned(),
+        output("b", "B"),
+        call("a", "3"),
+        output("a", "AA").pinned(),
+        bridge(&["one"], "So far so good."),
+    ];
+    assert_eq!(items(&after), expected);
+}
+
+/// Servers refuse reasoning that nothing of the model's follows.
+#[test]
+fn pinned_reasoning_keeps_what_it_led_to() {
+    let talk = vec![
+        user("one"),
+        reasoning().pinned(),
+        ghost("g"),
+        reasoning(),
+        call("a", "1"),
+        output("a", "A"),
+        assistant("done"),
+    ];
+    let budget = budget(Cause::Manual, None);
+    let view =
+        View::new(history(talk), Vec::new(), Keep::default(), ReasoningFilter::KeepAll, &budget);
+    let before = view.history().clone();
+    let after = applied(&before, summed_up(view, budget).installed());
+    let bridge = bridge(&["one"], "So far so good.");
+    let expected =
+        [reasoning().pinned(), reasoning(), call("a", "1"), output("a", "A"), bridge, ghost("g")];
+    assert_eq!(items(&after), expected);
+}
+
+#[test]
+fn the_last_message_is_cut_above_its_budget_only_and_that_is_told() {
+    // With the framing of a message, 4 tokens, and 20,000 for all.
+    for (count, is_cut) in [(19_996, false), (20_000, false), (20_001, true), (60_000, true)] {
+        let text = tokens("the task", count);
+        let (after, report) = compacted(vec![user(&text), done()], Keep::default());
+        let quoted = &the_bridge(&after).user_messages[0];
+        assert_eq!(quoted != &text, is_cut, "{count}");
+        assert_eq!(report.cut_tokens > 0, is_cut, "{count}");
+        assert!(quoted.len() <= 80_000 && quoted.len() > if is_cut { 40_000 } else { 79_000 });
+        assert_eq!(quoted.contains("tokens truncated"), is_cut);
+    }
+}
+
+#[test]
+fn the_last_message_has_a_quarter_of_a_small_window() {
+    let text = tokens("the task", 4_000);
+    let budget = budget(WINDOW, Some(8_000));
+    let talk = vec![user("before"), user(&text), assistant("done")];
+    let (after, report) = compacted_in(talk, Keep::default(), budget);
+    let bridge = the_bridge(&after);
+    assert_eq!(bridge.user_messages.len(), 1, "the older message has no room");
+    assert!(bridge.user_messages[0].len() <= 8_000 && report.cut_tokens > 0);
+}
+
+/// What is told is about the last message, and that is not always in the bridge.
+#[test]
+fn a_cut_of_an_older_message_is_not_one_of_the_last() {
+    let long = tokens("long", 30_000);
+    let behind = |last: Vec<Item>, tail| {
+        let talk = [vec![user(&long), assistant("done")], last].concat();
+        compacted(talk, keep(|keep| keep.tail = tail)).1.cut_tokens
+    };
+    assert_eq!(behind(vec![user("last")], Tail::None), 0);
+    assert_eq!(behind(vec![user("last"), assistant("yes")], Tail::Turns(1)), 0);
+    assert_eq!(behind(vec![user("last"), assistant("yes")], Tail::None), 0);
+    assert_ne!(behind(vec![], Tail::None), 0);
+}
+
+#[test]
+fn the_newest_messages_come_first_in_the_budget() {
+    let texts: Vec<String> = (0..10).map(|n| tokens(&format!("message {n}"), 200)).collect();
+    let talk = texts.iter().flat_map(|text| [user(text), assistant("yes")]).collect();
+    let (after, report) = compacted(talk, keep(|keep| keep.user_message_tokens = 1_000));
+    let quoted = the_bridge(&after).user_messages;
+    let names: Vec<&str> = quoted.iter().map(|text| &text[..9]).collect();
+    assert_eq!(
+        names,
+        ["message 3", "message 4", "message 5", "message 6", "message 7", "message 8", "message 9"]
+    );
+    assert_eq!((quoted[6] == texts[9], report.cut_tokens), (true, 0));
+    assert!(quoted.iter().map(|text| text.len().div_ceil(4)).sum::<usize>() <= 1_000);
+}
+
+/// T10 to T13 of the catalogue: whose words are quoted, and how.
+#[test]
+fn only_the_users_words_are_quoted_and_all_of_them() {
+    let text = |text: &str| ContentPart::InputText { text: text.into() };
+    let image = |name: &str| ContentPart::InputImage { image_url: image_url(name) };
+    let talk = vec![
+        user("real"),
+        environment("later"),
+        user("<USER_INSTRUCTIONS>x</user_instructions>"),
+        Item::message(Role::User, &[text("a"), text(""), text("b")]),
+        developer("not quoted"),
+        Item::message(Role::User, &[image("p")]),
+        assistant("not quoted"),
+        Item::from_json(r#"{"type":"hologram","text":"not quoted"}"#).unwrap(),
+    ];
+    let (after, _) = compacted(talk, Keep::default());
+    assert_eq!(the_bridge(&after).user_messages, ["real", "a\nb", "[image 1]"]);
+}
+
+#[test]
+fn all_parts_of_the_bridge_are_the_models_answer_only() {
+    let talk = vec![user("one"), assistant("an old answer")];
+    let budget = budget(Cause::Manual, None);
+    let (after, _) = compacted_in(talk, Keep::default(), budget);
+    assert_eq!(the_bridge(&after).summary, "So far so good.");
+    let ItemView::Message { content, .. } = after.get(0).unwrap().view() else { panic!() };
+    assert!(!content[0].text().unwrap().contains("an old answer"));
+}
+
+#[test]
+fn ten_bridges_do_not_nest_and_carry_every_message() {
+    let mut talk: Vec<Item> = vec![environment("cwd")];
+    let mut said = Vec::new();
+    for round in 0..10 {
+        said.push(format!("message {round}"));
+        talk.extend([user(&said[round]), assistant("yes"), call("a", "1"), output("a", "A")]);
+        let (after, _) = compacted(talk, Keep::default());
+        assert_eq!(after.len(), 2, "{after:?}");
+        let parts = the_bridge(&after);
+        assert_eq!((&parts.user_messages, &*parts.summary), (&said, "So far so good."));
+        let said: Vec<&str> = said.iter().map(String::as_str).collect();
+        assert_eq!(after.get(1), Some(&bridge(&said, "So far so good.")));
+        talk = items(&after);
+    }
+}
+
+#[test]
+fn several_earlier_bridges_become_one() {
+    let talk = vec![
+        bridge(&["a", "b"], "first"),
+        assistant("x"),
+        bridge(&["c"], "second"),
+        user("d"),
+        assistant("y"),
+    ];
+    let (after, _) = compacted(talk, Keep::default());
+    assert_eq!(items(&after), [bridge(&["a", "b", "c", "d"], "So far so good.")]);
+}
+
+/// The texts and addresses of a bridge's content, its first text aside.
+fn shown(history: &History) -> Vec<String> {
+    let bridge = history.iter().find(|item| item.is_bridge()).unwrap();
+    let ItemView::Message { content, .. } = bridge.view() else { panic!() };
+    let shown = content[1..].iter().map(|part| match part {
+        ContentPart::InputImage { image_url } => image_url.clone(),
+        part => part.text().unwrap().to_owned(),
+    });
+    shown.collect()
+}
+
+fn labelled(images: &[(usize, &str)]) -> Vec<String> {
+    let parts = images.iter().flat_map(|(n, name)| [format!("[image {n}]:"), image_url(name)]);
+    parts.collect()
+}
+
+#[test]
+fn images_have_a_number_for_good_and_the_newest_stay() {
+    let budget = |images: u64| keep(|keep| keep.image_tokens = images * (IMAGE_TOKENS + 16));
+    let talk = vec![picture("see", "a"), picture("and", "b"), done()];
+    let (after, _) = compacted(talk, budget(2));
+    assert_eq!(the_bridge(&after).user_messages, ["see\n[image 1]", "and\n[image 2]"]);
+    assert_eq!(shown(&after), labelled(&[(1, "a"), (2, "b")]));
+
+    let talk = [items(&after), vec![picture("third", "c"), done()]].concat();
+    let (after, _) = compacted(talk, budget(2));
+    let quoted = ["see\n[image 1]", "and\n[image 2]", "third\n[image 3]"];
+    assert_eq!(the_bridge(&after).user_messages, quoted);
+    assert_eq!(shown(&after), labelled(&[(2, "b"), (3, "c")]));
+
+    // The numbers of those that are gone are not given again.
+    let talk = [items(&after), vec![picture("more", "d"), done()]].concat();
+    let (after, _) = compacted(talk, budget(0));
+    assert_eq!(the_bridge(&after).user_messages[3], "more\n[image 4]");
+    assert_eq!(shown(&after), labelled(&[]));
+    let (after, _) = compacted([items(&after), vec![assistant("x")]].concat(), budget(2));
+    assert_eq!(shown(&after), labelled(&[]));
+}
+
+/// The message that named an image may go before the image does.
+#[test]
+fn the_number_of_an_image_whose_message_is_gone_is_not_given_again() {
+    let small = || keep(|keep| keep.user_message_tokens = 10);
+    let talk = vec![picture("first and long", "a"), user("a last message"), assistant("seen")];
+    let (after, _) = compacted(talk, small());
+    assert_eq!(the_bridge(&after).user_messages, ["a last message"]);
+    assert_eq!(shown(&after), labelled(&[(1, "a")]));
+    let talk = [items(&after), vec![picture("new", "b"), assistant("seen")]].concat();
+    let (after, _) = compacted(talk, small());
+    assert_eq!(shown(&after), labelled(&[(1, "a"), (2, "b")]));
+}
+
+#[test]
+fn a_number_that_the_user_writes_does_no_harm() {
+    for written in ["[image 18446744073709551615]", "[image 4294967295]", "[image -1]", "[image 7]"]
+    {
+        let talk = vec![bridge(&[written], "s"), picture("see", "a"), assistant("seen")];
+        let (after, _) = compacted(talk, Keep::default());
+        assert_eq!(the_bridge(&after).user_messages[0], written);
+        assert_eq!(shown(&after).len(), 2);
+    }
+}
+
+#[test]
+fn turns_stay_whole() {
+    let talk = || {
+        vec![
+            user("one"),
+            assistant("1"),
+            user("two"),
+            user("two, more"),
+            reasoning(),
+            call("a", "1"),
+            output("a", "A"),
+            assistant("2"),
+            user("three"),
+            assistant("3"),
+        ]
+    };
+    let starts = [10, 8, 2, 0, 0];
+    for (turns, start) in starts.into_iter().enumerate() {
+        let budget = budget(Cause::Manual, None);
+        let view = view(talk(), keep(|keep| keep.tail = Tail::Turns(turns)), &budget);
+        let before = view.history().clone();
+        let course = summed_up(view, budget);
+        if start == 0 {
+            assert_eq!(course.error(), "there is nothing to leave out of the conversation");
+            continue;
+        }
+        let after = applied(&before, course.installed());
+        assert!(after.get(0).unwrap().is_bridge(), "{turns}");
+        assert_eq!(items(&after)[1..], talk()[start..], "{turns}");
+    }
+}
+
+/// Binary searches look at places behind the tail, too.
+#[test]
+fn many_pending_messages_do_no_harm_to_a_tail() {
+    for pending in 0..9 {
+        for tail in [Tail::Turns(1), Tail::Tokens(10), Tail::Tokens(0)] {
+            let mut talk = vec![user("one"), assistant("1"), user("two"), assistant("2")];
+            talk.extend((0..pending).map(|n| user(&format!("pending {n}"))));
+            let (after, _) = compacted(talk.clone(), keep(|keep| keep.tail = tail));
+            assert_eq!(items(&after)[after.len() - pending..], talk[4..]);
+        }
+    }
+}
+
+/// A step of a conversation that is not parted.
+fn step() -> impl Strategy<Value = Vec<Item>> {
+    let size = 1..400_usize;
+    prop_oneof![
+        size.clone().prop_map(|size| vec![user(&tokens("u", size))]),
+        size.clone().prop_map(|size| vec![assistant(&tokens("a", size))]),
+        size.clone().prop_map(|size| vec![reasoning(), ghost("g"), assistant(&tokens("a", size))]),
+        size.clone().prop_map(|size| vec![
+            reasoning(),
+            call("a", "1"),
+            output("a", &tokens("o", size))
+        ]),
+        size.prop_map(|size| vec![
+            call("a", "1"),
+            call("b", "2"),
+            output("b", "B"),
+            output("a", &tokens("o", size))
+        ]),
+    ]
+}
+
+proptest! {
+    /// Against a naive model: steps are taken from the end as long as they fit.
+    #[test]
+    fn a_tail_of_tokens_is_as_many_whole_steps_as_fit(
+        mut steps in proptest::collection::vec(step(), 1..12),
+        wanted in 0..3_000_u64,
+        window in proptest::option::of(4_096..20_000_u64),
+    ) {
+        steps.insert(0, vec![user("first"), assistant(&tokens("yes", 4_000))]);
+        steps.push(vec![assistant("last")]);
+        let budget = budget(Cause::Manual, window);
+        let most = budget.room().map_or(wanted, |room| wanted.min(room / 2));
+        let count = |items: &[Item]| history(items.to_vec()).tokens();
+        let mut kept: Vec<Item> = Vec::new();
+        for step in steps.iter().rev() {
+            if count(&kept) + count(step) > most {
+                break;
+            }
+            kept.splice(0..0, step.clone());
+        }
+        let talk = steps.concat();
+        let view = View::new(
+            history(talk.clone()),
+            Vec::new(),
+            keep(|keep| keep.tail = Tail::Tokens(wanted)),
+            ReasoningFilter::KeepAll,
+            &budget,
+        );
+        let before = view.history().clone();
+        let course = summed_up(view, budget);
+        let after = applied(&before, course.installed());
+        let start = after.iter().position(Item::is_bridge).unwrap() + 1;
+        let tail: Vec<Item> = items(&after)[start..].to_vec();
+        let moved_ghosts = tail.iter().take_while(|item| **item == ghost("g")).count();
+        prop_assert_eq!(&tail[moved_ghosts..], &kept[..]);
+        let ghosts = |items: &[Item]| items.iter().filter(|item| **item == ghost("g")).count();
+        prop_assert_eq!(ghosts(&items(&after)), ghosts(&talk));
+    }
+}
+
+#[test]
+fn a_tail_has_at_most_half_of_the_room() {
+    let budget = at_limit(10_000, 9_000);
+    let room = budget.room().unwrap();
+    let talk: Vec<Item> =
+        (0..20).flat_map(|n| [user("u"), assistant(&tokens("a", 100 + n))]).collect();
+    for tail in [Tail::Turns(100), Tail::Turns(19), Tail::Tokens(u64::MAX)] {
+        let (after, _) = compacted_in(
+            [vec![assistant(&tokens("first", 5_000))], talk.clone()].concat(),
+            keep(|keep| keep.tail = tail),
+            budget,
+        );
+        let tokens_of_tail = after.tokens() - after.tokens_before(1);
+        assert!(tokens_of_tail <= room / 2, "{tail:?}: {tokens_of_tail} of {room}");
+        assert!(after.len() > 1);
+    }
+}
