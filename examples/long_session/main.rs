@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example long_session` needs neither key nor network: a scripted server on a loopback
 //! port plays the model and counts tokens by what it was sent. With `OPENAI_BASE_URL` (and
-//! `OPENAI_API_KEY`, `OPENAI_MODEL`) set it holds 20 turns with that server. Each turn gives a line;
-//! tokens over turns are drawn in `target/long_session.svg`.
+//! `OPENAI_API_KEY`, `OPENAI_MODEL`) set it holds 20 turns with that server, in a window of 8,192. Each
+//! turn gives a line; tokens over turns are drawn in `target/long_session.svg`.
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod plot;
@@ -20,12 +20,11 @@ use longhaul_testkit::server::Server;
 
 use crate::plot::{Plot, grouped};
 
-/// Small, so that it has to be compacted again and again.
-const WINDOW_TOKENS: u64 = 16_384;
+/// Turns, and a window so small that it has to be compacted again and again.
+const SCRIPTED: (u32, u64) = (200, 16_384);
 
-const SCRIPTED_TURNS: u32 = 200;
-
-const REAL_TURNS: u32 = 20;
+/// The same with a real model, which takes longer.
+const REAL: (u32, u64) = (20, 8_192);
 
 const PINNED: &str = "House rule: public names are never changed without asking me.";
 
@@ -43,12 +42,12 @@ async fn main() -> ExitCode {
 async fn converse() -> Result<(), Box<dyn Error>> {
     // The scripted server has to live as long as the conversation.
     let (provider, server) = provider().await?;
-    let turns = if server.is_some() { SCRIPTED_TURNS } else { REAL_TURNS };
+    let (turns, window_tokens) = if server.is_some() { SCRIPTED } else { REAL };
     let model = std::env::var("OPENAI_MODEL").unwrap_or_else(|_| "gpt-6-astra".into());
     let agent = Agent::builder(model, provider)
         .instructions("You work on a program of many small files. Answer in two sentences.")
         .tool(tool("read_file", "The text of a file.", script::read_file).read_only())
-        .context_window(WINDOW_TOKENS)
+        .context_window(window_tokens)
         .compaction(Compaction::On { limit: None, keep_tail: Tail::Turns(2) })
         .build()?;
     let session = agent.session().start().await?;
@@ -57,7 +56,7 @@ async fn converse() -> Result<(), Box<dyn Error>> {
     let mut plot = Plot::new(session.context_window().auto_compact_tokens);
     for number in 1..=turns {
         let tokens = turn(&session, number, &mut plot).await?;
-        println!("turn {number:3}  {}", gauge(tokens));
+        println!("turn {number:3}  {}", gauge(tokens, window_tokens));
         plot.turn(number, tokens);
     }
     session.shutdown().await?;
@@ -81,13 +80,14 @@ async fn turn(session: &Session, number: u32, plot: &mut Plot) -> Result<u64, Tu
         }
     }
     turn.await?;
-    let usage = session.token_count().0.unwrap_or_default();
-    Ok(usage.context_tokens())
+    let stated = session.token_count().0.unwrap_or_default().context_tokens();
+    // Not every server states it; then the local count has to do.
+    Ok(if stated > 0 { stated } else { session.history().tokens() })
 }
 
 /// How full the window is: ten places, per cent, tokens.
-fn gauge(tokens: u64) -> String {
-    let percent = tokens * 100 / WINDOW_TOKENS;
+fn gauge(tokens: u64, window_tokens: u64) -> String {
+    let percent = tokens * 100 / window_tokens;
     let full = usize::try_from(percent / 10).unwrap_or(10).min(10);
     let (full, empty) = ("#".repeat(full), "·".repeat(10 - full));
     format!("[{full}{empty}]  {percent:2} %  {:>6} tokens", grouped(tokens))
