@@ -9,13 +9,12 @@ use std::error::Error;
 use std::hint::black_box;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use longhaul_benches::joined::{self, MAX_BYTES};
 use longhaul_history::tokens::{Estimator, O200k, TokenCounter};
 use longhaul_history::truncate::{MiddleLimits, middle, middle_within};
 use tiktoken_rs::{CoreBPE, o200k_base};
 
 const PROSE: &str = include_str!("../crates/history/tests/corpus/english.txt");
-
-const MAX_BYTES: usize = 80_000;
 
 const MAX_TOKENS: u64 = 20_000;
 
@@ -61,7 +60,7 @@ fn by_bytes(criterion: &mut Criterion, name: &str, text: &str, tokenised: Option
     });
     if let Some(bpe) = tokenised {
         group.sample_size(10);
-        group.bench_function("tokenised", |b| b.iter(|| by_tokenising(bpe, black_box(text))));
+        group.bench_function("tokenised", |b| b.iter(|| joined::cut(bpe, black_box(text))));
     }
     group.finish();
 }
@@ -78,26 +77,4 @@ fn by_tokens(criterion: &mut Criterion, name: &str, text: &str) {
         group.bench_function(name, |b| b.iter(|| middle_within(black_box(text), &limits, &count)));
     }
     group.finish();
-}
-
-/// The text cut as `middle` cuts it, its tokens, and a marker that counts those that were removed;
-/// until the width of the marker does not change any more, for which two rounds are enough.
-fn by_tokenising(bpe: &CoreBPE, text: &str) -> (String, usize) {
-    let tokens = bpe.encode_with_special_tokens(text).len();
-    let mut marker = format!("…{tokens} tokens truncated…\n");
-    for _ in 0..4 {
-        let kept = MAX_BYTES - marker.len();
-        let head = &text[..kept / 2];
-        let tail = &text[text.len() - (kept - kept / 2)..];
-        let prefix = &head[..head.rfind('\n').map_or(head.len(), |newline| newline + 1)];
-        let suffix = &tail[tail.find('\n').map_or(0, |newline| newline + 1)..];
-        let removed = &text[prefix.len()..text.len() - suffix.len()];
-        let tokens = bpe.encode_with_special_tokens(removed).len();
-        let width = marker.len();
-        marker = format!("…{tokens} tokens truncated…\n");
-        if marker.len() == width {
-            return ([prefix, &marker, suffix].concat(), tokens);
-        }
-    }
-    (marker, tokens)
 }
