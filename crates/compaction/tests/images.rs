@@ -5,8 +5,8 @@
 mod common;
 
 use common::{
-    IMAGE_TOKENS, assistant, bridge, budget, compacted, done, history, image_url, items, keep,
-    picture, talk, text, the_bridge, user,
+    IMAGE_TOKENS, assistant, bridge, compacted, done, image_url, items, keep, picture, the_bridge,
+    user,
 };
 use longhaul_compaction::Keep;
 use longhaul_history::{ContentPart, History, ItemView};

@@ -6,8 +6,8 @@ mod common;
 
 use common::{
     WINDOW, applied, assistant, bridge, budget, call, compacted, compacted_in, developer, done,
-    environment, ghost, history, image_url, items, keep, output, reasoning, summed_up, talk, text,
-    the_bridge, tokens, user, view,
+    environment, ghost, history, image_url, items, keep, output, reasoning, summed_up, the_bridge,
+    tokens, user,
 };
 use longhaul_compaction::{Cause, Keep, Tail, View};
 use longhaul_history::{ContentPart, Item, ItemView, ReasoningFilter, Role};

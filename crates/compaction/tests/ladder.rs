@@ -7,9 +7,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{
-    Asks, Installs, Says, WINDOW, applied, assistant, at, bridge, budget, by_hand, call, compacted,
-    config, developer, done, drive, history, items, ladder_with, output, refused, says, sent,
-    summed_up, talk, text, tokens, user, view,
+    Asks, Installs, Says, WINDOW, applied, assistant, at, bridge, budget, by_hand, call, config,
+    developer, drive, items, ladder_with, output, refused, says, summed_up, talk, text, tokens,
+    user, view,
 };
 use longhaul_compaction::{
     Action, Answer, Cause, ClearOutputs, Compacted, Config, Error, Extract, Fact, Keep, Ladder,

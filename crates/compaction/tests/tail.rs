@@ -5,8 +5,8 @@
 mod common;
 
 use common::{
-    applied, assistant, at, at_limit, budget, call, compacted, compacted_in, ghost, history, items,
-    keep, output, reasoning, summed_up, talk, tokens, user, view,
+    applied, assistant, at_limit, budget, call, compacted, compacted_in, ghost, history, items,
+    keep, output, reasoning, summed_up, tokens, user, view,
 };
 use longhaul_compaction::{Cause, Tail, View};
 use longhaul_history::{Item, ReasoningFilter};
