@@ -152,31 +152,30 @@ fn has_news(history: &History, seen: &HashSet<u64>) -> bool {
 }
 
 /// What was said by the user and given by tools since the last bridge, each as a hash: the same for
-/// the same message, and for the same call with the same output, whatever their ids. Of outputs that
-/// were cleared nothing is known.
+/// the same message (not for one that says the same again), and for the same call with the same output,
+/// whatever their ids. Of outputs that were cleared nothing is known.
 fn traces(history: &History) -> impl Iterator<Item = u64> {
     let since = history.iter().rev().take_while(|item| !item.is_bridge());
     let mut outputs: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
     let traces = since.filter_map(move |item| match (item.kind(), item.call_id()) {
-        (ItemKind::Message(Role::User), _) if !is_context(item) => Some(hash_of(&[item])),
+        (ItemKind::Message(Role::User), _) if !is_context(item) => Some(hash_of(item.json())),
         (kind, Some(call_id)) if kind.is_output() => {
             outputs.entry(call_id).or_default().push(item);
             None
         }
         (_, Some(call_id)) => {
             let output = outputs.get_mut(call_id)?.pop()?;
-            (!is_cleared(output)).then(|| hash_of(&[item, output]))
+            // The views have everything but the ids.
+            let views = || format!("{:?}{:?}", item.view(), output.view());
+            (!is_cleared(output)).then(|| hash_of(&views()))
         }
         _ => None,
     });
     traces.take(MAX_TRACES)
 }
 
-fn hash_of(items: &[&Item]) -> u64 {
+fn hash_of(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for item in items {
-        // The debug form has every field of the view, and no id.
-        format!("{:?}", item.view()).hash(&mut hasher);
-    }
+    text.hash(&mut hasher);
     hasher.finish()
 }
