@@ -75,7 +75,7 @@ fn failures_in_a_few_turns_open_it_and_it_closes_after_as_many() {
 /// F173: compact, read the same again, compact.
 #[test]
 fn only_something_new_is_progress() {
-    let table: [(Vec<Item>, bool); 10] = [
+    let table: [(Vec<Item>, bool); 11] = [
         (vec![], false),
         (vec![assistant("I shall read it again.")], false),
         (read("9", "a", "A").to_vec(), false),
@@ -85,6 +85,8 @@ fn only_something_new_is_progress() {
         ([read("9", "a", "A"), read("8", "a", "new")].concat(), true),
         (vec![user("one")], false),
         (vec![user("two")], true),
+        // A message of its own that says the same.
+        (vec![user("one").with_client_id("m-2")], true),
         (vec![common::environment("cwd")], false),
     ];
     for (work, is_allowed) in table {

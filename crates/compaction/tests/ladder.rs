@@ -1,51 +1,21 @@
-//! One compaction from its first fact to its end: bounds, hooks, facts that fit nothing.
+//! One compaction from its first fact to its end: bounds, and facts that fit nothing.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::{
-    WINDOW, applied, assistant, bridge, budget, call, config, developer, drive, history, items,
-    output, refused, says, summed_up, the_bridge, tokens, user, view,
+    Asks, Installs, Says, WINDOW, applied, assistant, at, bridge, budget, by_hand, call, config,
+    developer, drive, items, ladder_with, output, refused, says, summed_up, talk, text, tokens,
+    user, view,
 };
 use longhaul_compaction::{
-    Action, Answer, Ask, Budget, Cause, ClearOutputs, Compacted, Config, Error, Extract, Fact,
-    Keep, Ladder, LastRung, Progress, Replacement, SUMMARIZATION_PROMPT, Step, Strategy, Summarise,
-    Trigger, Verdict, View,
+    Action, Answer, Cause, ClearOutputs, Compacted, Config, Error, Extract, Fact, Keep, Ladder,
+    LastRung, SUMMARIZATION_PROMPT, Strategy, Summarise, Trigger, Verdict,
 };
-use longhaul_history::{Item, Part};
-
-fn talk() -> Vec<Item> {
-    vec![
-        developer("be brief"),
-        assistant("a rule").pinned(),
-        user("one"),
-        assistant(&tokens("done", 3_000)),
-        user("two"),
-        assistant("done too"),
-    ]
-}
-
-fn text(text: &str) -> Answer {
-    Answer::Text(text.into())
-}
-
-fn by_hand() -> (View, Budget) {
-    let budget = budget(Cause::Manual, None);
-    (view(talk(), Keep::default(), &budget), budget)
-}
-
-fn ladder_with(config: &Config, has_hook: bool) -> Ladder {
-    let (view, budget) = by_hand();
-    Ladder::new(config, view, budget, has_hook)
-}
-
-fn at(second: u64) -> Duration {
-    Duration::from_secs(second)
-}
+use longhaul_history::Part;
 
 #[test]
 fn a_compaction_is_told_whole() {
@@ -90,173 +60,6 @@ fn no_summary_no_compaction() {
         let course = says(&Config::default(), view, budget, &answer);
         assert_eq!((course.asked.len(), &*course.error()), (1, expected));
     }
-}
-
-/// F169.
-#[test]
-fn a_summary_that_is_no_smaller_is_refused() {
-    let (view, budget) = by_hand();
-    let before = view.sent_tokens();
-    let course = says(&Config::default(), view, budget, &text(&tokens("s", 4_000)));
-    let Err(Error::NotSmaller { before: told, after }) = course.end else { panic!() };
-    assert!(told == before && after > before);
-}
-
-/// Sizes around 2,000 tokens and around the size before.
-#[test]
-fn only_a_tiny_result_may_be_larger() {
-    for old in [100, 1_890, 2_100, 3_000] {
-        for summary in [1, 1_700, 1_800, 1_900, 2_000, 2_500, 3_500] {
-            let budget = budget(Cause::Manual, None);
-            let talk = vec![assistant(&tokens("x", old)), assistant("y")];
-            let view = view(talk, Keep::default(), &budget);
-            let before = view.sent_tokens();
-            let after = history([bridge(&[], &tokens("s", summary))]).tokens();
-            let course = says(&Config::default(), view, budget, &text(&tokens("s", summary)));
-            assert_eq!(course.end.is_ok(), after <= 2_000 || after <= before, "{old} {summary}");
-        }
-    }
-}
-
-#[test]
-fn a_result_has_to_leave_the_reserve() {
-    for window in [4_095, 4_096, 8_000] {
-        let ceiling = window - window / 10;
-        let prose = history([bridge(&[], "")]).tokens();
-        for summary in ceiling - prose - 20..=ceiling - prose + 20 {
-            let summary = tokens("s", usize::try_from(summary).unwrap());
-            let mut budget = budget(Cause::Limit, Some(window));
-            (budget.used, budget.limit, budget.overhead) = (Some(9_000), 9_000, 7);
-            let talk = vec![assistant(&tokens("x", 9_000)), assistant("y")];
-            let view = view(talk, Keep::default(), &budget);
-            let after = history([bridge(&[], &summary)]).tokens() + 7;
-            let config = config(|config| config.rungs = vec![Arc::new(Says(summary))]);
-            let course = says(&config, view, budget, &Answer::Failed);
-            match course.end {
-                Ok(_) => assert!(window == 4_095 || after <= ceiling),
-                Err(Error::TooLarge { tokens, ceiling: told }) => {
-                    assert_eq!((tokens, told), (after, ceiling));
-                    assert!(after > ceiling && window > 4_095);
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-}
-
-/// A strategy that has a summary without a model.
-struct Says(String);
-
-impl Strategy for Says {
-    fn name(&self) -> &'static str {
-        "says"
-    }
-
-    fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
-        Step::Install(view.bridge(&self.0, budget).unwrap())
-    }
-}
-
-/// A strategy that installs what it is told.
-struct Installs(Vec<Part>);
-
-impl Strategy for Installs {
-    fn name(&self) -> &'static str {
-        "installs"
-    }
-
-    fn next(&self, _: &View, _: &Budget, _: &Progress) -> Step {
-        Step::Install(Replacement::from(self.0.clone()))
-    }
-}
-
-/// A strategy that asks again whatever it is told.
-struct Asks;
-
-impl Strategy for Asks {
-    fn name(&self) -> &'static str {
-        "asks"
-    }
-
-    fn next(&self, _: &View, _: &Budget, _: &Progress) -> Step {
-        Step::Ask(Ask {
-            input: vec![],
-            prompt: "why?".into(),
-            model: None,
-            trimmed_items: 7,
-            tokens: 1_000,
-        })
-    }
-}
-
-#[test]
-fn what_must_be_kept_is_looked_for_whoever_made_the_result() {
-    let talk = || {
-        vec![
-            developer("d"),
-            assistant("rule").pinned(),
-            assistant("rule 2").pinned(),
-            call("a", "1"),
-            output("a", "A"),
-            user("one"),
-            user("two"),
-            assistant(&tokens("x", 3_000)),
-        ]
-    };
-    let quoted = |message: &str| Part::New(bridge(&["one", message], "s"));
-    let good = |last: Vec<Part>| [vec![Part::Keep(0..3)], last].concat();
-    let table = [
-        (vec![], "the initial context"),
-        (vec![Part::Keep(1..3), quoted("two")], "the initial context"),
-        (vec![quoted("two"), Part::Keep(0..3)], "the initial context"),
-        (vec![Part::Keep(0..2), quoted("two")], "a pinned item"),
-        (vec![Part::Keep(0..1), Part::Keep(2..3), quoted("two")], "a pinned item"),
-        (good(vec![]), "the user's last message"),
-        (good(vec![quoted("tw")]), "the user's last message"),
-        (good(vec![quoted("two ")]), "the user's last message"),
-        (good(vec![Part::New(user("two "))]), "the user's last message"),
-        (good(vec![Part::New(user("t")), Part::Keep(5..6)]), "the user's last message"),
-        (good(vec![Part::Keep(3..4), quoted("two")]), "the other half of a call"),
-        (good(vec![Part::Keep(4..5), quoted("two")]), "the other half of a call"),
-        (good(vec![quoted("two")]), ""),
-        (good(vec![Part::Keep(6..7)]), ""),
-        (good(vec![Part::Keep(3..7)]), ""),
-    ];
-    for (parts, missing) in table {
-        let budget = budget(Cause::Manual, None);
-        let view = view(talk(), Keep::default(), &budget);
-        let config = config(|config| config.rungs = vec![Arc::new(Installs(parts.clone()))]);
-        let course = says(&config, view, budget, &Answer::Failed);
-        match course.end {
-            Ok(_) => assert_eq!(missing, "", "{parts:?}"),
-            Err(Error::Lacks { strategy, what }) => {
-                assert_eq!((&*strategy, what), ("installs", missing), "{parts:?}");
-            }
-            Err(error) => panic!("{error} {parts:?}"),
-        }
-    }
-    for parts in [vec![Part::Keep(0..9)], vec![Part::Keep(5..8), Part::Keep(0..1)]] {
-        let budget = budget(Cause::Manual, None);
-        let view = view(talk(), Keep::default(), &budget);
-        let config = config(|config| config.rungs = vec![Arc::new(Installs(parts.clone()))]);
-        let course = says(&config, view, budget, &Answer::Failed);
-        assert!(matches!(course.end, Err(Error::Edit(_))), "{parts:?}");
-    }
-}
-
-#[test]
-fn a_result_that_changes_nothing_is_not_installed() {
-    let whole = Arc::new(Installs(vec![Part::Keep(0..6)]));
-    let config = config(|config| config.rungs = vec![whole.clone()]);
-    let (view, budget) = by_hand();
-    let course = says(&config, view, budget, &Answer::Failed);
-    assert!(matches!(course.end, Err(Error::NothingToDo)), "{course:?}");
-    // The same items anew are the same conversation.
-    let parts = talk().into_iter().map(Part::New).collect();
-    let config = common::config(|config| config.rungs = vec![Arc::new(Installs(parts))]);
-    let (view, budget) = by_hand();
-    let course = says(&config, view, budget, &Answer::Failed);
-    assert!(matches!(course.end, Err(Error::NothingToDo)), "{course:?}");
 }
 
 #[test]
@@ -393,97 +196,6 @@ fn what_failed_stays_failed() {
             assert_eq!(again.to_string(), error.to_string());
         }
     }
-}
-
-/// What comes of a verdict on the first result.
-fn judged(verdict: &Verdict) -> common::Course {
-    let ladder = ladder_with(&Config::default(), true);
-    drive(ladder, |_| text("s"), |_| verdict.clone())
-}
-
-#[test]
-fn the_host_is_shown_the_conversation_before_and_after() {
-    let course = judged(&Verdict::Accept);
-    let [shown] = &course.shown[..] else { panic!() };
-    assert_eq!(items(&shown.before), talk());
-    assert_eq!(shown.after, applied(&shown.before, course.installed()));
-    assert_eq!(course.installed().report.strategy, "summarise");
-}
-
-#[test]
-fn a_host_may_say_no() {
-    let course = judged(&Verdict::Veto("not now".into()));
-    assert_eq!(course.error(), "the host refused the result: not now");
-    assert_eq!((course.asked.len(), course.shown.len()), (1, 1));
-}
-
-#[test]
-fn a_host_may_put_its_own_in_the_place() {
-    let mine = bridge(&["one", "two"], "mine");
-    let course = judged(&Verdict::Replace(vec![Part::Keep(0..2), Part::New(mine.clone())]));
-    let after = applied(&history(talk()), course.installed());
-    assert_eq!(items(&after)[2..], [mine]);
-    assert_eq!(course.installed().report.strategy, "hook");
-    assert_eq!(course.installed().report.tokens_after, after.tokens());
-    assert_eq!(course.shown.len(), 1, "its own result is not shown to it");
-}
-
-#[test]
-fn a_host_may_add_to_a_result() {
-    let note = developer("mind the gap");
-    let course = judged(&Verdict::Amend(vec![note.clone()]));
-    let after = applied(&history(talk()), course.installed());
-    assert_eq!(items(&after)[2..], [bridge(&["one", "two"], "s"), note]);
-    assert_eq!(course.installed().report.strategy, "summarise");
-    assert_eq!(course.installed().report.tokens_after, after.tokens());
-    // What is pending stays the last.
-    let budget = budget(Cause::Manual, None);
-    let view = view([talk(), vec![user("three")]].concat(), Keep::default(), &budget);
-    let before = view.history().clone();
-    let ladder = Ladder::new(&Config::default(), view, budget, true);
-    let verdict = Verdict::Amend(vec![developer("n")]);
-    let course = drive(ladder, |_| text("s"), |_| verdict.clone());
-    let after = applied(&before, course.installed());
-    assert_eq!(items(&after)[3..], [developer("n"), user("three")]);
-}
-
-/// A host's result passes the same test; where it fails, the next rung is tried.
-#[test]
-fn a_hosts_result_passes_the_same_test() {
-    let huge = assistant(&tokens("x", 9_000));
-    let table = [
-        (Verdict::Replace(vec![]), "the result of `hook` lacks the initial context"),
-        (
-            Verdict::Replace(vec![Part::Keep(0..2)]),
-            "the result of `hook` lacks the user's last message",
-        ),
-        (Verdict::Replace(vec![Part::Keep(0..7)]), "the result cannot be put together"),
-        (
-            Verdict::Replace(vec![Part::Keep(0..6), Part::New(huge.clone())]),
-            "the result would take",
-        ),
-        (Verdict::Amend(vec![call("z", "1")]), "the result of `summarise` lacks the other half"),
-        (Verdict::Amend(vec![huge]), "the result would take"),
-        (Verdict::Replace(vec![Part::Keep(0..6)]), "there is nothing to leave out"),
-    ];
-    for (verdict, expected) in table {
-        let course = judged(&verdict);
-        assert!(course.error().starts_with(expected), "{verdict:?}: {}", course.error());
-    }
-}
-
-#[test]
-fn the_next_rung_is_tried_and_shown_too() {
-    let talk = || vec![user("one"), assistant(&tokens("x", 9_000)), assistant("y")];
-    let budget = budget(WINDOW, Some(8_000));
-    let view = view(talk(), Keep::default(), &budget);
-    let before = view.history().clone();
-    let ladder = Ladder::new(&Config::default(), view, budget, true);
-    let mut verdicts = [Verdict::Replace(vec![]), Verdict::Accept].into_iter();
-    let course = drive(ladder, |_| text("s"), |_| verdicts.next().unwrap());
-    assert_eq!(course.shown.len(), 2);
-    assert_eq!(course.installed().report.strategy, "extract");
-    assert_eq!(the_bridge(&applied(&before, course.installed())).user_messages, ["one"]);
 }
 
 /// F169 and F171 on the way to the last rung: each rung's failure leads to the next.

@@ -1,14 +1,18 @@
 //! What the tests of compaction share: conversations, a counter that can be told in the head, and a driver.
 
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses its part")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+mod rungs;
+
+pub use rungs::{Asks, Installs, Says};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul_compaction::{
     Action, Answer, Ask, Budget, Cause, Compacted, Config, Error, Fact, Keep, Ladder, Proposal,
-    Refused, Verdict, View,
+    Refused, Report, Verdict, View,
 };
 use longhaul_history::tokens::{ImageDetail, ImageSize, TokenCounter};
 use longhaul_history::{
@@ -225,4 +229,54 @@ pub fn says(config: &Config, view: View, budget: Budget, answer: &Answer) -> Cou
 
 pub fn summed_up(view: View, budget: Budget) -> Course {
     says(&Config::default(), view, budget, &Answer::Text("So far so good.".into()))
+}
+
+/// The conversation after a compaction by hand with the summary `So far so good.`
+pub fn compacted(items: Vec<Item>, keep: Keep) -> (History, Report) {
+    compacted_in(items, keep, budget(Cause::Manual, None))
+}
+
+pub fn compacted_in(items: Vec<Item>, keep: Keep, budget: Budget) -> (History, Report) {
+    let view = view(items, keep, &budget);
+    let before = view.history().clone();
+    let course = summed_up(view, budget);
+    let compacted = course.installed();
+    (applied(&before, compacted), compacted.report.clone())
+}
+
+/// An answer that is longer than the prose of a bridge.
+pub fn done() -> Item {
+    assistant(&tokens("done", 500))
+}
+
+/// A conversation with context, a pinned item and two messages.
+pub fn talk() -> Vec<Item> {
+    vec![
+        developer("be brief"),
+        assistant("a rule").pinned(),
+        user("one"),
+        assistant(&tokens("done", 3_000)),
+        user("two"),
+        assistant("done too"),
+    ]
+}
+
+/// An answer.
+pub fn text(text: &str) -> Answer {
+    Answer::Text(text.into())
+}
+
+/// The same as it is when somebody asks for a compaction.
+pub fn by_hand() -> (View, Budget) {
+    let budget = budget(Cause::Manual, None);
+    (view(talk(), Keep::default(), &budget), budget)
+}
+
+pub fn ladder_with(config: &Config, has_hook: bool) -> Ladder {
+    let (view, budget) = by_hand();
+    Ladder::new(config, view, budget, has_hook)
+}
+
+pub fn at(second: u64) -> Duration {
+    Duration::from_secs(second)
 }
