@@ -6,24 +6,57 @@ use longhaul_history::{Item, Part};
 
 use crate::{Budget, Cause, Replacement, Step, View};
 
-/// Items that become shorter.
-pub(crate) struct Edited {
-    /// By their indexes.
-    pub(crate) items: BTreeMap<usize, Item>,
-    pub(crate) freed_tokens: u64,
+/// An item that may become shorter.
+pub(crate) struct Old {
+    index: usize,
+    tokens: u64,
 }
 
-/// Installs the changes if they bring the conversation to half of what it may have. Where somebody asked
-/// for a compaction a summary is wanted, and nothing is looked at.
-pub(crate) fn step(view: &View, budget: &Budget, edit: impl FnOnce() -> Edited) -> Step {
-    if budget.cause == Cause::Manual {
+/// Of the items at `indexes`, which are in order, those before the newest `keep_tokens`. Where one does
+/// not fit any more, older ones go too: what stays is in one piece.
+pub(crate) fn before_newest(view: &View, indexes: &[usize], keep_tokens: u64) -> Vec<Old> {
+    let mut left = keep_tokens;
+    let replaceable = indexes.partition_point(|index| *index < view.prefix_len());
+    let measured = indexes[..replaceable].iter().rev().map(|index| {
+        let index = *index;
+        Old { index, tokens: view.item_tokens(index) }
+    });
+    let is_kept = |old: &Old| {
+        let rest = left.checked_sub(old.tokens);
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    measured.skip_while(is_kept).collect()
+}
+
+/// Makes the items shorter, if that brings the conversation to half of what it may have. Where somebody
+/// asked for a compaction a summary is wanted, and nothing is done.
+///
+/// Nothing is made before it is known that all of it together may be worth it.
+pub(crate) fn step(
+    view: &View,
+    budget: &Budget,
+    old: &[Old],
+    shorten: impl Fn(&Item) -> Option<Item>,
+) -> Step {
+    let at_most = old.iter().map(|old| old.tokens).sum();
+    if budget.cause == Cause::Manual || !is_worth_it(view, budget, at_most) {
         return Step::Skip;
     }
-    let edited = edit();
-    if edited.items.is_empty() || !is_worth_it(view, budget, edited.freed_tokens) {
+    let (mut edited, mut freed) = (BTreeMap::new(), 0);
+    let counter = &view.history().config().counter;
+    for Old { index, tokens } in old {
+        let Some(short) = view.history().get(*index).and_then(&shorten) else { continue };
+        if let Some(less) = tokens.checked_sub(counter.count_item(&short)).filter(|less| *less > 0)
+        {
+            freed += less;
+            edited.insert(*index, short);
+        }
+    }
+    if edited.is_empty() || !is_worth_it(view, budget, freed) {
         return Step::Skip;
     }
-    Step::Install(Replacement::from(parts(view, edited.items)))
+    Step::Install(Replacement::from(parts(view, edited)))
 }
 
 fn is_worth_it(view: &View, budget: &Budget, freed: u64) -> bool {

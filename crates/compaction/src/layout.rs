@@ -1,6 +1,6 @@
 //! What is where in a conversation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{History, Item, ItemKind, Role};
@@ -107,16 +107,15 @@ impl Layout {
     fn pin_counterparts(&mut self, history: &History) {
         let mut pinned: BTreeSet<usize> = self.pinned.iter().copied().collect();
         pin_followers(history, &mut pinned);
-        let mut open: Vec<(usize, &Item)> = Vec::new();
+        let mut open: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, item) in history.iter().enumerate() {
+            let Some(call_id) = item.call_id() else { continue };
             if item.kind().call().is_some() {
-                open.push((index, item));
-            } else if item.kind().is_output() {
-                let call = open.iter().rposition(|(_, call)| call.call_id() == item.call_id());
-                let Some((call, _)) = call.map(|position| open.remove(position)) else { continue };
-                if pinned.contains(&call) || pinned.contains(&index) {
-                    pinned.extend([call, index]);
-                }
+                open.entry(call_id).or_default().push(index);
+            } else if let Some(call) = open.get_mut(call_id).and_then(Vec::pop)
+                && (pinned.contains(&call) || pinned.contains(&index))
+            {
+                pinned.extend([call, index]);
             }
         }
         self.pinned = pinned.into_iter().collect();

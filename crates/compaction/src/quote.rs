@@ -1,12 +1,10 @@
 //! What a bridge quotes of the user.
 
 use longhaul_history::tokens::TokenCounter;
-use longhaul_history::truncate::{
-    BYTES_PER_TOKEN, MiddleLimits, Truncated, estimate_tokens, middle_within,
-};
+use longhaul_history::truncate::{MiddleLimits, Truncated, middle_within};
 
 use crate::View;
-use crate::keep::{Images, KeptImage, Share, shares};
+use crate::keep::{Images, KeptImage, Share, cut, need, shares, within};
 
 /// How much a bridge quotes of the user, in tokens.
 #[derive(Clone, Copy)]
@@ -28,30 +26,24 @@ impl Quoted {
     pub(crate) fn of(view: &View, quota: Quota, tail: usize) -> Self {
         let counter = &*view.history().config().counter;
         let Sources { messages, images } = Sources::of(view, tail, counter);
-        let shares = shares(&needs(&messages), quota.messages);
-        let is_last = |position| position + 1 == messages.len();
-        let mut quoted = Self {
-            messages: Vec::new(),
-            images: images.within(quota.images, counter),
-            cut_tokens: 0,
-        };
-        for (position, (message, share)) in messages.iter().zip(shares).enumerate() {
-            let max = match share {
-                Share::Dropped => continue,
-                Share::Whole => u64::MAX,
-                Share::Cut(max) => max,
-            };
-            let text = message.within(max, is_last(position), counter);
-            quoted.cut_tokens = text.cut.map_or(0, |cut| cut.removed_tokens() as u64);
-            if !text.text.is_empty() {
-                quoted.messages.push(text.text.into_owned());
-            }
+        // Else it stands behind the bridge.
+        let has_last = view.layout().users.last().is_none_or(|last| *last < tail);
+        let others = if has_last { messages.len().saturating_sub(1) } else { messages.len() };
+        let (others, last) = messages.split_at(others);
+        let needs: Vec<u64> = others.iter().map(|message| need(&message.text, counter)).collect();
+        let last_tokens = last.first().map(|last| last.tokens);
+        let mut shares = shares(&needs, last_tokens, quota.messages).into_iter();
+        let kept = others.iter().zip(&mut shares);
+        let mut quoted: Vec<_> =
+            kept.filter_map(|(text, share)| text.short(share, counter)).collect();
+        let mut cut_tokens = 0;
+        if let (Some(last), Some(Share::Whole | Share::Cut(_))) = (last.first(), shares.next()) {
+            let text = last_within(&last.text, quota.messages, counter);
+            cut_tokens = text.cut.map_or(0, |cut| cut.removed_tokens() as u64);
+            quoted.push(text.text.into_owned());
         }
-        if view.layout().users.last().is_some_and(|last| *last >= tail) {
-            // What the user said last stands behind the bridge.
-            quoted.cut_tokens = 0;
-        }
-        quoted
+        quoted.retain(|text| !text.is_empty());
+        Self { messages: quoted, images: images.within(quota.images, counter), cut_tokens }
     }
 }
 
@@ -73,17 +65,9 @@ pub(crate) fn last_within<'a>(
     max_tokens: u64,
     counter: &dyn TokenCounter,
 ) -> Truncated<'a> {
-    let count = |text: &str| counter.count_text(text);
-    let whole = middle_within(text, &MiddleLimits::tokens(max_tokens), &count);
-    if whole.cut.is_none() { whole } else { within(text, max_tokens, counter) }
-}
-
-/// Both ends of a text: at most so many tokens, and four bytes for each.
-fn within<'a>(text: &'a str, max_tokens: u64, counter: &dyn TokenCounter) -> Truncated<'a> {
-    let mut limits = MiddleLimits::tokens(max_tokens);
-    let max_bytes = usize::try_from(max_tokens).unwrap_or(usize::MAX);
-    limits.max_bytes = max_bytes.saturating_mul(BYTES_PER_TOKEN);
-    middle_within(text, &limits, &|text| counter.count_text(text))
+    let limits = MiddleLimits::tokens(max_tokens);
+    let whole = middle_within(text, &limits, &|text| counter.count_text(text));
+    if whole.cut.is_none() { whole } else { cut(text, max_tokens, counter) }
 }
 
 /// A message of the user.
@@ -93,25 +77,14 @@ struct Message {
 }
 
 impl Message {
-    fn within(&self, max: u64, is_last: bool, counter: &dyn TokenCounter) -> Truncated<'_> {
-        if is_last {
-            last_within(&self.text, max, counter)
-        } else {
-            within(&self.text, max, counter)
+    /// What stays of it.
+    fn short(&self, share: Share, counter: &dyn TokenCounter) -> Option<String> {
+        match share {
+            Share::Dropped => None,
+            Share::Whole => Some(self.text.clone()),
+            Share::Cut(max) => Some(within(&self.text, max, counter)),
         }
     }
-}
-
-/// What each message needs of the quota: its tokens; of all but the last at least a token for four
-/// bytes, so that what is quoted has a bound in bytes too.
-fn needs(messages: &[Message]) -> Vec<u64> {
-    let by_bytes =
-        |message: &Message| message.tokens.max(estimate_tokens(message.text.len()) as u64);
-    let mut needs: Vec<u64> = messages.iter().map(by_bytes).collect();
-    if let (Some(need), Some(last)) = (needs.last_mut(), messages.last()) {
-        *need = last.tokens;
-    }
-    needs
 }
 
 /// All that the user said before some place, oldest first.
@@ -146,11 +119,8 @@ impl Sources {
         let Some(item) = view.history().get(index) else { return };
         let text = self.images.take(item);
         // What an image takes is none of the text's.
-        let tokens = if item.has_images() {
-            counter.count_text(&text)
-        } else {
-            view.tokens(index..index + 1)
-        };
+        let tokens =
+            if item.has_images() { counter.count_text(&text) } else { view.item_tokens(index) };
         self.messages.push(Message { text, tokens });
     }
 }

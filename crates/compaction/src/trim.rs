@@ -24,7 +24,7 @@ pub(crate) fn whole(view: &View) -> Trimmed {
 /// Tokens of what is never left out: the initial context, pinned items, the last bridge, and the
 /// user's last message.
 pub(crate) fn fixed_tokens(view: &View) -> u64 {
-    fixed(view, view.history().len()).map(|index| view.tokens(index..index + 1)).sum()
+    fixed(view, view.history().len()).map(|index| view.item_tokens(index)).sum()
 }
 
 /// Leaves out the oldest items, so that at most `max_tokens` are left; or all that may be left out, if
@@ -33,7 +33,7 @@ pub(crate) fn trim(view: &View, max_tokens: u64) -> Trimmed {
     let len = view.history().len();
     let end = view.history().tokens_before(len);
     let tokens_from = |cut: usize| {
-        let kept: u64 = fixed(view, cut).map(|index| view.tokens(index..index + 1)).sum();
+        let kept: u64 = fixed(view, cut).map(|index| view.item_tokens(index)).sum();
         kept + (end - view.history().tokens_before(cut))
     };
     let cuts = view.layout().cuts();

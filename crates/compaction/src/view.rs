@@ -106,6 +106,11 @@ impl View {
         &self.layout
     }
 
+    /// Tokens of the item at `index`.
+    pub(crate) fn item_tokens(&self, index: usize) -> u64 {
+        self.history.measured(index..index + 1).map(|(_, tokens)| tokens).sum()
+    }
+
     /// Tokens of the items at `range`.
     pub(crate) fn tokens(&self, range: std::ops::Range<usize>) -> u64 {
         self.history.tokens_before(range.end) - self.history.tokens_before(range.start)
@@ -205,7 +210,7 @@ impl View {
         }
         let item = last.and_then(|index| Some((index, self.history.get(index)?)));
         if let Some((index, _)) = item.filter(|(_, item)| !item.has_images()) {
-            return self.tokens(index..index + 1);
+            return self.item_tokens(index);
         }
         let text = last_text(self).unwrap_or_default();
         self.history.config().counter.count_text(&text)

@@ -3,6 +3,9 @@
 /// Below this a message is not cut any further: the oldest go instead.
 const LEAST_TOKENS: u64 = 128;
 
+/// Nobody types so much: what is longer was pasted, and is cut before anything else.
+const PASTED_TOKENS: u64 = 1_024;
+
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Share {
@@ -14,25 +17,47 @@ pub(crate) enum Share {
     Dropped,
 }
 
-/// The share of each of `messages`, which are given by their tokens, the oldest first, in `budget`.
+/// The share of each of `messages`, which are given by their tokens, the oldest first, in `budget`; the
+/// one of `last`, which is behind them, comes last.
 ///
-/// The last one has whatever it needs. Of the others the longest give way first, and when each has
-/// [`LEAST_TOKENS`] the oldest go.
-pub(crate) fn shares(messages: &[u64], budget: u64) -> Vec<Share> {
-    let Some((last, others)) = messages.split_last() else {
-        return Vec::new();
-    };
-    let left = budget.saturating_sub(*last);
-    let first = first_kept(others, left);
-    let largest = largest_share(&others[first..], left);
-    let share = |(index, tokens): (usize, &u64)| match *tokens {
+/// The last one has whatever it needs. Of the others what was pasted gives way first, then the longest,
+/// and when each has [`LEAST_TOKENS`] the oldest go.
+pub(crate) fn shares(messages: &[u64], last: Option<u64>, budget: u64) -> Vec<Share> {
+    let left = budget.saturating_sub(last.unwrap_or(0));
+    let first = first_kept(messages, left);
+    let caps = Caps::of(&messages[first..], left);
+    let share = |(index, tokens): (usize, &u64)| match caps.of_message(*tokens) {
         _ if index < first => Share::Dropped,
-        tokens if tokens <= largest => Share::Whole,
-        _ => Share::Cut(largest),
+        cap if *tokens <= cap => Share::Whole,
+        cap => Share::Cut(cap),
     };
-    let mut shares: Vec<_> = others.iter().enumerate().map(share).collect();
-    shares.push(if *last <= budget { Share::Whole } else { Share::Cut(budget) });
+    let mut shares: Vec<_> = messages.iter().enumerate().map(share).collect();
+    shares.extend(last.map(|last| if last <= budget { Share::Whole } else { Share::Cut(budget) }));
     shares
+}
+
+/// The most that a message may have.
+struct Caps {
+    pasted: u64,
+    typed: u64,
+}
+
+impl Caps {
+    fn of(messages: &[u64], budget: u64) -> Self {
+        let (pasted, typed): (Vec<u64>, Vec<u64>) =
+            messages.iter().partition(|tokens| **tokens > PASTED_TOKENS);
+        let least = |messages: &[u64]| {
+            messages.iter().map(|tokens| (*tokens).min(LEAST_TOKENS)).fold(0, u64::saturating_add)
+        };
+        let all_typed = typed.iter().copied().fold(0, u64::saturating_add);
+        let for_pasted = budget.saturating_sub(all_typed).max(least(&pasted));
+        let for_typed = budget.saturating_sub(least(&pasted));
+        Self { pasted: largest_share(&pasted, for_pasted), typed: largest_share(&typed, for_typed) }
+    }
+
+    fn of_message(&self, tokens: u64) -> u64 {
+        if tokens > PASTED_TOKENS { self.pasted } else { self.typed }
+    }
 }
 
 /// The oldest message for which there is room if all give way as far as they must.
@@ -47,11 +72,10 @@ fn first_kept(messages: &[u64], budget: u64) -> usize {
     0
 }
 
-/// The largest share that each message may have.
-fn largest_share(messages: &[u64], budget: u64) -> u64 {
-    let taken = |share: u64| {
-        messages.iter().map(|tokens| (*tokens).min(share)).fold(0, u64::saturating_add)
-    };
+/// The largest share that each may have.
+pub(crate) fn largest_share(needs: &[u64], budget: u64) -> u64 {
+    let taken =
+        |share: u64| needs.iter().map(|need| (*need).min(share)).fold(0, u64::saturating_add);
     let (mut fits, mut too_much) = (0, budget.saturating_add(1));
     while too_much - fits > 1 {
         let middle = fits + (too_much - fits) / 2;
@@ -71,8 +95,12 @@ mod tests {
     use super::Share::{Cut, Dropped, Whole};
     use super::*;
 
+    fn split(messages: &[u64]) -> (&[u64], Option<u64>) {
+        messages.split_last().map_or((&[][..], None), |(last, others)| (others, Some(*last)))
+    }
+
     #[test]
-    fn the_last_comes_first_then_the_longest_give_way_then_the_oldest_go() {
+    fn the_last_comes_first_then_pastes_and_the_longest_give_way_then_the_oldest_go() {
         let table: &[(&[u64], u64, &[Share])] = &[
             (&[], 10, &[]),
             (&[5], 10, &[Whole]),
@@ -84,47 +112,58 @@ mod tests {
             (&[900, 900, 900], 1_100, &[Dropped, Cut(200), Whole]),
             (&[40, 900, 900], 1_080, &[Whole, Cut(140), Whole]),
             (&[60, 900, 900], 1_080, &[Dropped, Cut(180), Whole]),
+            (&[5_000, 900, 10], 1_500, &[Cut(590), Whole, Whole]),
+            (&[5_000, 900, 2_000, 10], 1_500, &[Cut(295), Whole, Cut(295), Whole]),
+            (&[5_000, 900, 10], 1_000, &[Cut(128), Cut(862), Whole]),
         ];
         for (messages, budget, expected) in table {
-            assert_eq!(shares(messages, *budget), *expected, "{messages:?} in {budget}");
+            let (others, last) = split(messages);
+            assert_eq!(shares(others, last, *budget), *expected, "{messages:?} in {budget}");
         }
+        assert_eq!(shares(&[900, 900], None, 1_000), [Cut(500), Cut(500)], "none is the last");
     }
 
     proptest! {
-        /// Against the rule itself: one token at a time is taken from the longest.
+        /// Against the rule itself: a token at a time is taken from the longest.
         #[test]
         fn shares_are_those_of_the_plain_rule(
-            messages in proptest::collection::vec(0..600_u64, 0..8),
-            budget in 0..2_000_u64,
+            messages in proptest::collection::vec(prop_oneof![3 => 0..600_u64, 1 => 1_000..1_400_u64], 0..8),
+            budget in 0..2_500_u64,
         ) {
-            prop_assert_eq!(shares(&messages, budget), plain(&messages, budget));
+            let (others, last) = split(&messages);
+            prop_assert_eq!(shares(others, last, budget), plain(others, last, budget));
         }
     }
 
-    fn plain(messages: &[u64], budget: u64) -> Vec<Share> {
-        let Some((last, others)) = messages.split_last() else { return Vec::new() };
-        let left = budget.saturating_sub(*last);
+    fn plain(others: &[u64], last: Option<u64>, budget: u64) -> Vec<Share> {
+        let left = budget.saturating_sub(last.unwrap_or(0));
         let mut kept: Vec<Option<u64>> = others.iter().map(|tokens| Some(*tokens)).collect();
         let at_least = |tokens: &Option<u64>| tokens.unwrap_or(0).min(LEAST_TOKENS);
         while kept.iter().map(at_least).sum::<u64>() > left {
             let oldest = kept.iter().position(Option::is_some).unwrap();
             kept[oldest] = None;
         }
-        let mut cap = u64::MAX;
-        let capped = |cap: u64| kept.iter().flatten().map(|t| (*t).min(cap)).sum::<u64>();
-        while capped(cap) > left {
-            cap = cap.min(600) - 1;
+        let (mut pasted, mut typed) = (1_400, PASTED_TOKENS);
+        let cap = |tokens: u64, pasted: u64, typed: u64| {
+            tokens.min(if tokens > PASTED_TOKENS { pasted } else { typed })
+        };
+        let taken = |pasted: u64, typed: u64| {
+            kept.iter().flatten().map(|tokens| cap(*tokens, pasted, typed)).sum::<u64>()
+        };
+        while taken(pasted, typed) > left {
+            if pasted > LEAST_TOKENS {
+                pasted -= 1;
+            } else {
+                typed -= 1;
+            }
         }
-        let mut shares: Vec<_> = kept
-            .iter()
-            .zip(others)
-            .map(|(kept, tokens)| match kept {
-                None => Dropped,
-                Some(_) if *tokens <= cap => Whole,
-                Some(_) => Cut(cap),
-            })
-            .collect();
-        shares.push(if *last <= budget { Whole } else { Cut(budget) });
+        let share = |(kept, tokens): (&Option<u64>, &u64)| match cap(*tokens, pasted, typed) {
+            _ if kept.is_none() => Dropped,
+            capped if capped == *tokens => Whole,
+            capped => Cut(capped),
+        };
+        let mut shares: Vec<_> = kept.iter().zip(others).map(share).collect();
+        shares.extend(last.map(|last| if last <= budget { Whole } else { Cut(budget) }));
         shares
     }
 }

@@ -1,5 +1,6 @@
 //! What a compaction has to keep, as data that an embedder sets.
 
+mod blocks;
 mod image;
 mod message;
 mod tail;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use crate::Bridge;
 
+pub(crate) use blocks::{cut, need, within};
 pub(crate) use image::{Images, KeptImage};
 pub(crate) use message::{Share, shares};
 pub use tail::Tail;
@@ -27,8 +29,9 @@ pub struct Keep {
     pub tail: Tail,
     /// Tokens for the user's messages in the bridge, all together; never more than a quarter of the
     /// effective window, if that is known. The last message comes first and is cut only if it is
-    /// longer than this by itself. Of the others the longest are cut first, in the middle, and when
-    /// each has little left the oldest go. Default: [`USER_MESSAGE_TOKENS`].
+    /// longer than this by itself. Of the others what was pasted (above 1,024 tokens) is cut first,
+    /// then the longest, each where its longest paragraphs are; and when each has 128 left the oldest
+    /// go. Default: [`USER_MESSAGE_TOKENS`].
     pub user_message_tokens: u64,
     /// Tokens for images of the user's messages, the newest first; never more than a quarter of the
     /// window. Default: 6,000, two to six pictures by the default rule.

@@ -1,12 +1,9 @@
 //! Old outputs of tools make room.
 
-use std::collections::BTreeMap;
-
 use longhaul_history::{CallOutput, Item, ItemKind, ItemView};
 
 use super::{Progress, Step, Strategy};
-use crate::edit::{self, Edited};
-use crate::{Budget, View};
+use crate::{Budget, View, edit};
 
 /// What stands in the place of an output.
 const CLEARED: &str = "[output cleared to save room; call the tool again if it is needed]";
@@ -39,36 +36,11 @@ impl Strategy for ClearOutputs {
     }
 
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
-        edit::step(view, budget, || self.cleared(view, budget))
-    }
-}
-
-impl ClearOutputs {
-    fn cleared(&self, view: &View, budget: &Budget) -> Edited {
-        let history = view.history();
-        let mut left = budget.quarter(self.keep_tokens);
-        let mut edited = Edited { items: BTreeMap::new(), freed_tokens: 0 };
-        let outputs = view.layout().outputs.iter().rev().copied();
-        for index in outputs.filter(|index| *index < view.prefix_len()) {
-            let Some(item) = history.get(index) else { continue };
-            let tokens = view.tokens(index..index + 1);
-            if left >= tokens {
-                left -= tokens;
-                continue;
-            }
-            // Older ones go too, also those that would still fit: what stays is in one piece.
-            left = 0;
-            if self.keep_errors && item.is_failed() {
-                continue;
-            }
-            let Some(short) = cleared(item) else { continue };
-            let short_tokens = history.config().counter.count_item(&short);
-            if short_tokens < tokens {
-                edited.freed_tokens += tokens - short_tokens;
-                edited.items.insert(index, short);
-            }
-        }
-        edited
+        let keep_tokens = budget.quarter(self.keep_tokens);
+        let old = edit::before_newest(view, &view.layout().outputs, keep_tokens);
+        edit::step(view, budget, &old, |output| {
+            cleared(output).filter(|_| !(self.keep_errors && output.is_failed()))
+        })
     }
 }
 

@@ -1,12 +1,9 @@
 //! Old images make room.
 
-use std::collections::BTreeMap;
-
 use longhaul_history::ImageEdit;
 
 use super::{Progress, Step, Strategy};
-use crate::edit::{self, Edited};
-use crate::{Budget, View};
+use crate::{Budget, View, edit};
 
 /// What stands in the place of an image.
 const DROPPED: &str = "[image left out to save room]";
@@ -35,32 +32,11 @@ impl Strategy for DropImages {
     }
 
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
-        edit::step(view, budget, || self.dropped(view, budget))
-    }
-}
-
-impl DropImages {
-    fn dropped(&self, view: &View, budget: &Budget) -> Edited {
-        let history = view.history();
-        let mut left = budget.quarter(self.keep_tokens);
-        let mut edited = Edited { items: BTreeMap::new(), freed_tokens: 0 };
         let last_message = view.layout().users.last();
-        let images = view.layout().images.iter().rev();
-        let images = images.filter(|index| **index < view.prefix_len());
-        for index in images.filter(|index| Some(*index) != last_message).copied() {
-            let Some(item) = history.get(index) else { continue };
-            let tokens = view.tokens(index..index + 1);
-            if left >= tokens {
-                left -= tokens;
-                continue;
-            }
-            // Older ones go too, also those that would still fit: what stays is in one piece.
-            left = 0;
-            let Some((short, _)) = item.edit_images(&ImageEdit::replace(DROPPED)) else { continue };
-            let short_tokens = history.config().counter.count_item(&short);
-            edited.freed_tokens += tokens.saturating_sub(short_tokens);
-            edited.items.insert(index, short);
-        }
-        edited
+        let images = view.layout().images.iter().copied();
+        let images: Vec<_> = images.filter(|index| Some(index) != last_message).collect();
+        let old = edit::before_newest(view, &images, budget.quarter(self.keep_tokens));
+        let edit = ImageEdit::replace(DROPPED);
+        edit::step(view, budget, &old, |item| Some(item.edit_images(&edit)?.0))
     }
 }
