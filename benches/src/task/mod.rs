@@ -25,7 +25,7 @@ pub struct Turn {
     pub answer: String,
 }
 
-/// The conversation. Of the user's messages half have 20 to 50 words, the longest have 400; every
+/// The conversation. Of the user's messages half have 10 to 35 words, the longest have 400; every
 /// sixteenth has a log of 8 to 16 KB behind it. Every other turn has one or two calls, with outputs of 1
 /// to 10 KB.
 pub fn conversation() -> Vec<Turn> {
@@ -64,10 +64,10 @@ impl Turn {
 /// Few messages are long.
 fn message_words(dice: &mut Dice) -> usize {
     match dice.below(20) {
-        0..10 => 20 + dice.below(30),
-        10..16 => 50 + dice.below(70),
-        16..19 => 120 + dice.below(130),
-        _ => 250 + dice.below(150),
+        0..10 => 10 + dice.below(25),
+        10..16 => 35 + dice.below(60),
+        16..19 => 100 + dice.below(100),
+        _ => 200 + dice.below(200),
     }
 }
 

@@ -4,11 +4,14 @@ use longhaul_history::tokens::TokenCounter;
 use longhaul_history::truncate::{MiddleLimits, Truncated, middle_within};
 
 use crate::View;
-use crate::keep::{Images, KeptImage, Share, cut, need, shares, within};
+use crate::keep::{Images, KeptImage, Share, cut, shares, within};
 
 /// How much a bridge quotes of the user, in tokens.
 #[derive(Clone, Copy)]
 pub(crate) struct Quota {
+    /// For what was said last.
+    pub(crate) last: u64,
+    /// For all other messages together, and for what was said last up to an eighth of it.
     pub(crate) messages: u64,
     pub(crate) images: u64,
 }
@@ -30,15 +33,15 @@ impl Quoted {
         let has_last = view.layout().users.last().is_none_or(|last| *last < tail);
         let others = if has_last { messages.len().saturating_sub(1) } else { messages.len() };
         let (others, last) = messages.split_at(others);
-        let needs: Vec<u64> = others.iter().map(|message| need(&message.text, counter)).collect();
-        let last_tokens = last.first().map(|last| last.tokens);
-        let mut shares = shares(&needs, last_tokens, quota.messages).into_iter();
-        let kept = others.iter().zip(&mut shares);
+        let needs: Vec<u64> = others.iter().map(|message| message.tokens).collect();
+        let last_tokens = last.first().map_or(0, |last| last.tokens);
+        let shares = shares(&needs, last_tokens, quota.messages);
+        let kept = others.iter().zip(shares);
         let mut quoted: Vec<_> =
-            kept.filter_map(|(text, share)| text.short(share, counter)).collect();
+            kept.filter_map(|(message, share)| message.short(share, counter)).collect();
         let mut cut_tokens = 0;
-        if let (Some(last), Some(Share::Whole | Share::Cut(_))) = (last.first(), shares.next()) {
-            let text = last_within(&last.text, quota.messages, counter);
+        if let Some(last) = last.first() {
+            let text = last_within(&last.text, quota.last, counter);
             cut_tokens = text.cut.map_or(0, |cut| cut.removed_tokens() as u64);
             quoted.push(text.text.into_owned());
         }

@@ -8,6 +8,9 @@ use crate::layout::Layout;
 use crate::quote::{Quota, last_text};
 use crate::{Budget, Error, Replacement};
 
+/// What the words of a bridge take besides what it quotes, generously.
+const BRIDGE_TOKENS: u64 = 256;
+
 /// A conversation as a compaction sees it: a snapshot, put right, with what must be kept.
 ///
 /// What the user said and no model has answered yet, the *pending* part at the end, is not compacted:
@@ -77,15 +80,29 @@ impl View {
     /// [`Error::Render`]: see there.
     pub fn bridge(&self, summary: &str, budget: &Budget) -> Result<Replacement, Error> {
         let tail = self.tail_start(self.keep.tail, budget);
-        assemble::bridged(self, summary, self.quota(budget), tail)
+        let mut quota = self.quota(budget);
+        if let Some(room) = budget.room() {
+            let summary = self.history.config().counter.count_text(summary);
+            let others = self.fixed_tokens(tail) + summary + BRIDGE_TOKENS;
+            let last = self.last_message_tokens().min(quota.last);
+            quota.messages = quota.messages.min(room.saturating_sub(others + last));
+        }
+        assemble::bridged(self, summary, quota, tail)
+    }
+
+    /// Tokens of what is kept as it is: the context, pinned items, the tail, and what is pending.
+    fn fixed_tokens(&self, tail: usize) -> u64 {
+        let pinned = self.layout.pinned.iter().filter(|index| **index < tail);
+        let pinned: u64 = pinned.map(|index| self.item_tokens(*index)).sum();
+        let context = self.tokens(0..self.layout.context.min(tail));
+        context + pinned + self.tokens(tail..self.history.len())
     }
 
     /// How much a bridge may quote of the user.
     pub(crate) fn quota(&self, budget: &Budget) -> Quota {
-        Quota {
-            messages: budget.quarter(self.keep.user_message_tokens),
-            images: budget.quarter(self.keep.image_tokens),
-        }
+        let messages = budget.quarter(self.keep.user_message_tokens);
+        let images = budget.quarter(self.keep.image_tokens);
+        Quota { last: messages, messages, images }
     }
 
     fn pending_is_too_long(&self, budget: &Budget) -> bool {

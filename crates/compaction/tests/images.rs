@@ -54,7 +54,8 @@ fn images_have_a_number_for_good_and_the_newest_stay() {
 #[test]
 fn the_number_of_an_image_whose_message_is_gone_is_not_given_again() {
     let small = || keep(|keep| keep.user_message_tokens = 10);
-    let talk = vec![picture("first and long", "a"), user("a last message"), assistant("seen")];
+    let long = "first, and longer than ten tokens of four bytes each may be";
+    let talk = vec![picture(long, "a"), user("a last message"), assistant("seen")];
     let (after, _) = compacted(talk, small());
     assert_eq!(the_bridge(&after).user_messages, ["a last message"]);
     assert_eq!(shown(&after), labelled(&[(1, "a")]));

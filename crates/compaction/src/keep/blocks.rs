@@ -11,12 +11,12 @@ const BETWEEN: &str = "\n\n";
 /// Where each block would have less than this, the text is cut as a whole.
 const LEAST_BLOCK_TOKENS: u64 = 32;
 
-/// At most so many tokens of `text`, and four bytes for each.
+/// At most so many tokens of `text`.
 ///
 /// Of a text in blocks (empty lines between them) the longest blocks give way first, each cut in its
 /// middle. A text that is one block, or has very many, is cut in its middle as a whole.
 pub(crate) fn within(text: &str, max_tokens: u64, counter: &dyn TokenCounter) -> String {
-    if need(text, counter) <= max_tokens {
+    if counter.count_text(text) <= max_tokens {
         return text.to_owned();
     }
     let shorter = by_blocks(text, max_tokens, counter);
@@ -27,19 +27,13 @@ pub(crate) fn within(text: &str, max_tokens: u64, counter: &dyn TokenCounter) ->
 fn by_blocks(text: &str, max_tokens: u64, counter: &dyn TokenCounter) -> Option<String> {
     let blocks: Vec<&str> = text.split(BETWEEN).collect();
     // What stands between two blocks is a token of its own.
-    let needs: Vec<u64> = blocks.iter().map(|block| need(block, counter) + 1).collect();
+    let needs: Vec<u64> = blocks.iter().map(|block| counter.count_text(block) + 1).collect();
     let share = largest_share(&needs, max_tokens);
     if blocks.len() == 1 || share < LEAST_BLOCK_TOKENS {
         return None;
     }
     let shorter = blocks.iter().map(|block| cut(block, share - 1, counter).text);
     Some(shorter.collect::<Vec<_>>().join(BETWEEN))
-}
-
-/// Tokens of a text, or a token for four bytes, whichever is more: so that a budget of tokens is one of
-/// bytes too.
-pub(crate) fn need(text: &str, counter: &dyn TokenCounter) -> u64 {
-    counter.count_text(text).max(text.len().div_ceil(BYTES_PER_TOKEN) as u64)
 }
 
 /// Both ends of a text: at most so many tokens, and four bytes for each.
@@ -78,8 +72,7 @@ mod tests {
             let text = blocks.join(BETWEEN);
             let short = within(&text, max, &counter);
             prop_assert!(counter.count_text(&short) <= max);
-            prop_assert!(short.len() as u64 <= max * 4);
-            if need(&text, &counter) <= max {
+            if counter.count_text(&text) <= max {
                 prop_assert_eq!(short, text);
             }
         }

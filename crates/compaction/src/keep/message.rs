@@ -17,13 +17,14 @@ pub(crate) enum Share {
     Dropped,
 }
 
-/// The share of each of `messages`, which are given by their tokens, the oldest first, in `budget`; the
-/// one of `last`, which is behind them, comes last.
+/// The share of each of `messages`, which are given by their tokens, the oldest first, in `budget`.
+/// `last` is what the user said last, which stands behind them, and is whole or has a limit of its own: up
+/// to an eighth of the budget it is part of that, and what is more is on top, so that one long message
+/// does not cost the others.
 ///
-/// The last one has whatever it needs. Of the others what was pasted gives way first, then the longest,
-/// and when each has [`LEAST_TOKENS`] the oldest go.
-pub(crate) fn shares(messages: &[u64], last: Option<u64>, budget: u64) -> Vec<Share> {
-    let left = budget.saturating_sub(last.unwrap_or(0));
+/// What was pasted gives way first, then the longest, and when each has [`LEAST_TOKENS`] the oldest go.
+pub(crate) fn shares(messages: &[u64], last: u64, budget: u64) -> Vec<Share> {
+    let left = budget - last.min(budget / 8);
     let first = first_kept(messages, left);
     let caps = Caps::of(&messages[first..], left);
     let share = |(index, tokens): (usize, &u64)| match caps.of_message(*tokens) {
@@ -31,9 +32,7 @@ pub(crate) fn shares(messages: &[u64], last: Option<u64>, budget: u64) -> Vec<Sh
         cap if *tokens <= cap => Share::Whole,
         cap => Share::Cut(cap),
     };
-    let mut shares: Vec<_> = messages.iter().enumerate().map(share).collect();
-    shares.extend(last.map(|last| if last <= budget { Share::Whole } else { Share::Cut(budget) }));
-    shares
+    messages.iter().enumerate().map(share).collect()
 }
 
 /// The most that a message may have.
@@ -95,32 +94,26 @@ mod tests {
     use super::Share::{Cut, Dropped, Whole};
     use super::*;
 
-    fn split(messages: &[u64]) -> (&[u64], Option<u64>) {
-        messages.split_last().map_or((&[][..], None), |(last, others)| (others, Some(*last)))
-    }
-
     #[test]
-    fn the_last_comes_first_then_pastes_and_the_longest_give_way_then_the_oldest_go() {
-        let table: &[(&[u64], u64, &[Share])] = &[
-            (&[], 10, &[]),
-            (&[5], 10, &[Whole]),
-            (&[11], 10, &[Cut(10)]),
-            (&[7, 11], 10, &[Dropped, Cut(10)]),
-            (&[500, 500, 100], 1_100, &[Whole, Whole, Whole]),
-            (&[900, 300, 100], 1_000, &[Cut(600), Whole, Whole]),
-            (&[900, 900, 100], 1_000, &[Cut(450), Cut(450), Whole]),
-            (&[900, 900, 900], 1_100, &[Dropped, Cut(200), Whole]),
-            (&[40, 900, 900], 1_080, &[Whole, Cut(140), Whole]),
-            (&[60, 900, 900], 1_080, &[Dropped, Cut(180), Whole]),
-            (&[5_000, 900, 10], 1_500, &[Cut(590), Whole, Whole]),
-            (&[5_000, 900, 2_000, 10], 1_500, &[Cut(295), Whole, Cut(295), Whole]),
-            (&[5_000, 900, 10], 1_000, &[Cut(128), Cut(862), Whole]),
+    fn pastes_and_the_longest_give_way_then_the_oldest_go() {
+        let table: &[(&[u64], u64, u64, &[Share])] = &[
+            (&[], 11, 10, &[]),
+            (&[7], 9, 8, &[Whole]),
+            (&[8], 9, 8, &[Dropped]),
+            (&[500, 500], 0, 1_000, &[Whole, Whole]),
+            (&[500, 500], 100, 1_000, &[Cut(450), Cut(450)]),
+            (&[500, 500], 9_000, 1_000, &[Cut(437), Cut(437)]),
+            (&[900, 300], 0, 900, &[Cut(600), Whole]),
+            (&[900, 900], 0, 200, &[Dropped, Cut(200)]),
+            (&[40, 900], 0, 180, &[Whole, Cut(140)]),
+            (&[60, 900], 0, 180, &[Dropped, Cut(180)]),
+            (&[5_000, 900], 0, 1_490, &[Cut(590), Whole]),
+            (&[5_000, 900, 2_000], 0, 1_490, &[Cut(295), Whole, Cut(295)]),
+            (&[5_000, 900], 0, 990, &[Cut(128), Cut(862)]),
         ];
-        for (messages, budget, expected) in table {
-            let (others, last) = split(messages);
-            assert_eq!(shares(others, last, *budget), *expected, "{messages:?} in {budget}");
+        for (messages, last, budget, expected) in table {
+            assert_eq!(shares(messages, *last, *budget), *expected, "{messages:?} in {budget}");
         }
-        assert_eq!(shares(&[900, 900], None, 1_000), [Cut(500), Cut(500)], "none is the last");
     }
 
     proptest! {
@@ -128,15 +121,15 @@ mod tests {
         #[test]
         fn shares_are_those_of_the_plain_rule(
             messages in proptest::collection::vec(prop_oneof![3 => 0..600_u64, 1 => 1_000..1_400_u64], 0..8),
+            last in 0..500_u64,
             budget in 0..2_500_u64,
         ) {
-            let (others, last) = split(&messages);
-            prop_assert_eq!(shares(others, last, budget), plain(others, last, budget));
+            prop_assert_eq!(shares(&messages, last, budget), plain(&messages, last, budget));
         }
     }
 
-    fn plain(others: &[u64], last: Option<u64>, budget: u64) -> Vec<Share> {
-        let left = budget.saturating_sub(last.unwrap_or(0));
+    fn plain(others: &[u64], last: u64, budget: u64) -> Vec<Share> {
+        let left = budget - last.min(budget / 8);
         let mut kept: Vec<Option<u64>> = others.iter().map(|tokens| Some(*tokens)).collect();
         let at_least = |tokens: &Option<u64>| tokens.unwrap_or(0).min(LEAST_TOKENS);
         while kept.iter().map(at_least).sum::<u64>() > left {
@@ -162,8 +155,6 @@ mod tests {
             capped if capped == *tokens => Whole,
             capped => Cut(capped),
         };
-        let mut shares: Vec<_> = kept.iter().zip(others).map(share).collect();
-        shares.extend(last.map(|last| if last <= budget { Whole } else { Cut(budget) }));
-        shares
+        kept.iter().zip(others).map(share).collect()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::Bridge;
 
-pub(crate) use blocks::{cut, need, within};
+pub(crate) use blocks::{cut, within};
 pub(crate) use image::{Images, KeptImage};
 pub(crate) use message::{Share, shares};
 pub use tail::Tail;
@@ -27,9 +27,9 @@ pub type BridgeText = Arc<dyn Fn(&Bridge<'_>) -> String + Send + Sync>;
 pub struct Keep {
     /// How much of the newest part stays as it is. Default: [`Tail::None`].
     pub tail: Tail,
-    /// Tokens for the user's messages in the bridge, all together; never more than a quarter of the
-    /// effective window, if that is known. The last message comes first and is cut only if it is
-    /// longer than this by itself. Of the others what was pasted (above 1,024 tokens) is cut first,
+    /// Tokens for the user's messages in the bridge; never more than a quarter of the effective window,
+    /// if that is known. So much has what was said last, and so much all others together (with what was
+    /// said last, up to an eighth). Of the others what was pasted (above 1,024 tokens) is cut first,
     /// then the longest, each where its longest paragraphs are; and when each has 128 left the oldest
     /// go. Default: [`USER_MESSAGE_TOKENS`].
     pub user_message_tokens: u64,

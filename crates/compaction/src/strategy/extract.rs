@@ -41,7 +41,7 @@ impl Strategy for Extract {
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
         let quota = view.quota(budget);
         let room = budget.room().unwrap_or(u64::MAX);
-        let last = Quota { messages: view.last_message_tokens().min(quota.messages), images: 0 };
+        let last = Quota { messages: 0, images: 0, ..quota };
         let sizes = [
             Size { tail: room / 4, quota, texts: self.text_tokens },
             Size { tail: 0, quota, texts: self.text_tokens },
