@@ -100,7 +100,17 @@ impl TaskScope {
 
     /// Records the inputs that arrived during the turn. Those that were cancelled are not.
     pub(crate) fn take_steers(&self) {
-        for input in self.inner.queue.take_input() {
+        self.take_all(self.inner.queue.take_input());
+    }
+
+    /// The same where the next request is about to be sent: a compaction that was asked for meanwhile
+    /// waits for the next step.
+    pub(super) fn take_messages(&self) {
+        self.take_all(self.inner.queue.take_input_if(|input| input.item().is_some()));
+    }
+
+    fn take_all(&self, inputs: Vec<Submission>) {
+        for input in inputs {
             if input.reply.cancel.is_cancelled() {
                 input.reply.withdraw();
             } else if let Some(joined) = self.join(input) {
