@@ -151,8 +151,13 @@ impl<I> TurnQueue<I> {
 
     /// Input that the running turn's next request is to carry, oldest first.
     pub fn take_input(&self) -> Vec<I> {
+        self.take_input_if(|_| true)
+    }
+
+    /// The same, of the inputs that are wanted now; the others wait.
+    pub fn take_input_if(&self, is_wanted: impl Fn(&I) -> bool) -> Vec<I> {
         match &mut self.lock().active {
-            Some(active) => active.state.pending_input.drain(..).collect(),
+            Some(active) => take_if(&mut active.state.pending_input, is_wanted).into(),
             None => Vec::new(),
         }
     }
@@ -236,11 +241,11 @@ impl<I> TurnQueue<I> {
     }
 }
 
-/// Takes out of `inputs` what `is_unwanted`.
-fn take_if<I>(inputs: &mut VecDeque<I>, is_unwanted: impl Fn(&I) -> bool) -> VecDeque<I> {
-    let (unwanted, wanted) = std::mem::take(inputs).into_iter().partition(is_unwanted);
-    *inputs = wanted;
-    unwanted
+/// Takes the inputs of which `is_meant` says yes.
+fn take_if<I>(inputs: &mut VecDeque<I>, is_meant: impl Fn(&I) -> bool) -> VecDeque<I> {
+    let (taken, left) = std::mem::take(inputs).into_iter().partition(is_meant);
+    *inputs = left;
+    taken
 }
 
 impl<I> Inner<I> {
@@ -320,6 +325,10 @@ mod tests {
         assert_eq!(queue.steer(2), Ok(running.clone()));
         assert_eq!(queue.take_input(), [2]);
         assert_eq!(queue.take_input(), [0; 0]);
+        assert_eq!(queue.steer(5), Ok(running.clone()));
+        assert_eq!(queue.steer(6), Ok(running.clone()));
+        assert_eq!(queue.take_input_if(|input| *input == 6), [6]);
+        assert_eq!(queue.take_input(), [5], "what was not wanted then");
         assert_eq!(queue.steer(3), Ok(running.clone()));
         assert_eq!(queue.steer(4), Ok(running));
         queue.end(false);

@@ -45,8 +45,10 @@ struct Inner {
 struct Exchanged {
     before: History,
     after: History,
-    /// What was told before.
-    told: Option<Settings>,
+    /// The settings that the context messages of the old one speak of, and of the new one.
+    told: (Option<Settings>, Option<Settings>),
+    /// By how many tokens a request became shorter.
+    freed_tokens: u64,
 }
 
 /// What a session met with at a model.
@@ -262,14 +264,14 @@ impl SessionState {
     /// behind it, and says whether there was one. Once for each.
     pub fn undo_compaction(&self) -> bool {
         let mut inner = self.lock();
-        let Some(Exchanged { before, after, told }) = inner.exchanged.take() else {
+        let Some(exchanged) = inner.exchanged.take() else {
             return false;
         };
-        let is_undone = inner.history.starts_with(&after)
-            && inner.history.exchange_prefix(after.len(), &before).is_ok();
+        let Exchanged { before, after, .. } = &exchanged;
+        let is_undone = inner.history.starts_with(after)
+            && inner.history.exchange_prefix(after.len(), before).is_ok();
         if is_undone {
-            inner.used = None;
-            inner.told = told;
+            inner.go_back(exchanged);
         }
         is_undone
     }
@@ -329,16 +331,28 @@ impl Inner {
         }
         let before = self.history.clone();
         self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
+        let told_before = self.told.clone();
+        self.told = told.or(self.told.take());
+        let report = &compacted.report;
         self.exchanged = Some(Exchanged {
             before: before.clone(),
             after: self.history.clone(),
-            told: self.told.clone(),
+            told: (told_before, self.told.clone()),
+            freed_tokens: report.tokens_before.saturating_sub(report.tokens_after),
         });
-        self.told = told.or(self.told.take());
         self.used = None;
         let usage = self.usage.get_or_insert_default();
-        usage.set_context_tokens(compacted.report.tokens_after);
+        usage.set_context_tokens(report.tokens_after);
         Ok(before)
+    }
+
+    /// The old conversation stands again, and what is known of it.
+    fn go_back(&mut self, Exchanged { told: (before, after), freed_tokens, .. }: Exchanged) {
+        // What was told since then speaks of changes to a context that is gone: all is told anew.
+        self.told = before.filter(|_| self.told == after);
+        self.used = None;
+        let usage = self.usage.get_or_insert_default();
+        usage.set_context_tokens(usage.context_tokens().saturating_add(freed_tokens));
     }
 
     /// What is remembered of `model`, to be changed.

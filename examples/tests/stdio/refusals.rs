@@ -206,7 +206,7 @@ async fn a_bad_line_is_answered_and_the_session_goes_on() {
             "unsupported",
             "`approval`",
         ),
-        (op(json!({"type": "compact"})), "1", "unsupported", "`compact`"),
+        (op(json!({"type": "compact", "x": 1})), "1", "invalid_submission", "`x`"),
         (op(json!({"type": "review", "prompt": "x"})), "1", "unsupported", "`review`"),
         (op(json!({"type": "undo"})), "1", "unsupported", "`undo`"),
     ];

@@ -219,6 +219,11 @@ const EVENTS: &[(&str, &str)] = &[
     ("stream_error", "message attempt max_attempts delay_ms"),
     ("stream_recovered", "message attempts"),
     ("background_event", "message"),
+    (
+        "context_compacted",
+        "trigger strategy tokens_before tokens_after kept_items? dropped_items? trimmed_items requests \
+         duration_ms",
+    ),
     ("history_repaired", "repairs"),
     ("error", "message code retryable request_id? phase? reason?"),
     ("shutdown_complete", ""),

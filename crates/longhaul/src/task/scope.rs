@@ -100,7 +100,17 @@ impl TaskScope {
 
     /// Records the inputs that arrived during the turn. Those that were cancelled are not.
     pub(crate) fn take_steers(&self) {
-        for input in self.inner.queue.take_input() {
+        self.take_all(self.inner.queue.take_input());
+    }
+
+    /// The same where the next request is about to be sent: a compaction that was asked for meanwhile
+    /// waits for the next step.
+    pub(super) fn take_messages(&self) {
+        self.take_all(self.inner.queue.take_input_if(|input| input.item().is_some()));
+    }
+
+    fn take_all(&self, inputs: Vec<Submission>) {
+        for input in inputs {
             if input.reply.cancel.is_cancelled() {
                 input.reply.withdraw();
             } else if let Some(joined) = self.join(input) {
@@ -140,18 +150,21 @@ impl TaskScope {
         std::mem::take(&mut self.replies.lock().compactions)
     }
 
-    /// The same turn, which tells what happens under the id of `submission`.
-    pub(super) fn on_behalf_of(&self, submission: &Submission) -> Self {
-        let queue = Arc::clone(&submission.reply.queue);
-        Self {
+    /// The same turn, which tells what happens under the id of the first who waits for a compaction.
+    pub(super) fn on_behalf_of_the_first(&self) -> Option<Self> {
+        let waiting = self.replies.lock();
+        let first = waiting.compactions.front()?;
+        let emitter = self.emitter.of(Arc::clone(&first.id), Arc::clone(&first.reply.queue));
+        drop(waiting);
+        Some(Self {
             inner: Arc::clone(&self.inner),
             context: self.context.clone(),
             tools: self.tools.clone(),
-            emitter: self.emitter.of(Arc::clone(&submission.id), queue),
+            emitter,
             cancel: self.cancel.clone(),
             replies: self.replies.clone(),
             output_schema: Arc::clone(&self.output_schema),
-        }
+        })
     }
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {

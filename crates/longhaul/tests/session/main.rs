@@ -12,6 +12,7 @@
 
 #[cfg(unix)]
 mod command;
+mod compact;
 mod errors;
 mod interrupt;
 mod isolation;

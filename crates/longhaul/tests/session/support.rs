@@ -62,6 +62,12 @@ pub(crate) fn line(event: &Event) -> String {
         Event::StreamRecovered { attempts } => format!("recovered {attempts}"),
         Event::HistoryRepaired(repairs) => format!("repaired {}", repairs.len()),
         Event::Background(message) => format!("background {message}"),
+        Event::CompactionStarted { trigger } => format!("compacting {}", trigger.as_str()),
+        Event::ContextCompacted(report) => {
+            let (trigger, strategy) = (report.trigger.as_str(), &report.strategy);
+            format!("compacted {trigger} {strategy} requests {}", report.requests)
+        }
+        Event::Warning(error) => format!("warning {}", error.code()),
         Event::Error(error) => format!("error {}", error.code()),
         Event::TurnComplete { last_agent_message } => {
             format!("complete {}", last_agent_message.as_deref().unwrap_or("-"))
@@ -77,6 +83,7 @@ fn kind(kind: &TurnItemKind) -> &'static str {
         TurnItemKind::AgentMessage { .. } => "agent",
         TurnItemKind::Reasoning { .. } => "reasoning",
         TurnItemKind::WebSearch { .. } => "search",
+        TurnItemKind::ContextCompaction => "compaction",
         _ => "other",
     }
 }

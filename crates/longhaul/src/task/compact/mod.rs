@@ -7,7 +7,6 @@ mod ask;
 mod due;
 mod scope;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,17 +57,17 @@ pub(super) async fn between_steps(
     cause: Cause,
     deadline: Option<Instant>,
 ) -> CompactionEnd {
-    let waiting = if cause == Cause::Manual { scope.take_compactions() } else { VecDeque::new() };
-    let scope = match waiting.front() {
-        Some(first) => &scope.on_behalf_of(first),
-        None => scope,
-    };
+    // They wait in the turn, so that whatever ends it meanwhile settles them too.
+    let asked = (cause == Cause::Manual).then(|| scope.on_behalf_of_the_first()).flatten();
+    let scope = asked.as_ref().unwrap_or(scope);
     let (end, outcome) = Compacting::new(scope, cause, deadline).run().await;
     if let Err(error) = &outcome {
         scope.emit(Event::Warning(error.clone()));
     }
-    for Submission { reply, .. } in waiting {
-        reply.settle(outcome.clone().map(|()| compaction_result(end)));
+    if asked.is_some() {
+        for Submission { reply, .. } in scope.take_compactions() {
+            reply.settle(outcome.clone().map(|()| compaction_result(end)));
+        }
     }
     end
 }

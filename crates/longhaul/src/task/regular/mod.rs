@@ -94,7 +94,11 @@ impl<'a> Driver<'a> {
                 let compacting = compact::between_steps(self.scope, cause, self.deadline);
                 self.compacting = Some(Box::pin(compacting));
             }
-            Action::Sample => self.sampling = Some(Sampling::start(self.scope, self.deadline)),
+            Action::Sample => {
+                // What came while room was made for the request.
+                self.scope.take_messages();
+                self.sampling = Some(Sampling::start(self.scope, self.deadline));
+            }
             Action::Commit(response) => self.commit(response),
             Action::RunTools(calls) => {
                 for call in calls {
