@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{
-    IMAGE_TOKENS, assistant, bridge, compacted, done, image_url, items, keep, picture, the_bridge,
-    user,
+    IMAGE_TOKENS, Quarters, applied, assistant, bridge, budget, compacted, counted_by, done,
+    image_url, items, keep, picture, summed_up, the_bridge, user,
 };
-use longhaul_compaction::Keep;
-use longhaul_history::{ContentPart, History, ItemView};
+use longhaul_compaction::{Cause, Keep, View};
+use longhaul_history::tokens::{ImageDetail, ImageSize, TokenCounter};
+use longhaul_history::{ContentPart, History, Item, ItemView, ReasoningFilter, Role};
 
 /// The texts and addresses of a bridge's content, its first text aside.
 fn shown(history: &History) -> Vec<String> {
@@ -73,4 +76,52 @@ fn a_number_that_the_user_writes_does_no_harm() {
         assert_eq!(the_bridge(&after).user_messages[0], written);
         assert_eq!(shown(&after).len(), 2);
     }
+}
+
+/// Neither the images nor the texts behind the bridge know the numbers then, only the messages do.
+#[test]
+fn numbers_are_known_from_the_messages_alone() {
+    let none = || keep(|keep| keep.image_tokens = 0);
+    let (after, _) = compacted(vec![picture("see", "a"), picture("and", "b"), done()], none());
+    let talk = [items(&after), vec![picture("third", "c"), assistant("seen")]].concat();
+    let (after, _) = compacted(talk, none());
+    assert_eq!(the_bridge(&after).user_messages[2], "third\n[image 3]");
+}
+
+/// An image takes as many tokens as it is wide.
+struct Wide;
+
+impl TokenCounter for Wide {
+    fn count_text(&self, text: &str) -> u64 {
+        Quarters.count_text(text)
+    }
+
+    fn count_image(&self, _: ImageDetail, size: Option<ImageSize>) -> u64 {
+        size.map_or(0, |size| u64::from(size.width))
+    }
+}
+
+/// 40 and 4,000 pixels wide.
+const SMALL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAACgAAAAoCAYAAAAAAAAA";
+const LARGE: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAD6AAAA+gCAYAAAAAAAAA";
+
+/// An older image does not stay for being smaller, nor a newer one go.
+#[test]
+fn the_newest_images_are_taken_first() {
+    let count = |urls: [&str; 3], max: u64| {
+        let message = |url: &&str| {
+            Item::message(Role::User, &[ContentPart::InputImage { image_url: (*url).to_owned() }])
+        };
+        let talk = [urls.iter().map(message).collect(), vec![done(), done()]].concat();
+        let budget = budget(Cause::Manual, None);
+        let keep = keep(|keep| keep.image_tokens = max);
+        let history = counted_by(Arc::new(Wide), talk);
+        let view = View::new(history, Vec::new(), keep, ReasoningFilter::default(), &budget);
+        let before = view.history().clone();
+        let after = applied(&before, summed_up(view, budget).installed());
+        shown(&after).len() / 2
+    };
+    assert_eq!(count([LARGE, SMALL, SMALL], 200), 2);
+    assert_eq!(count([SMALL, SMALL, LARGE], 200), 0);
+    assert_eq!(count([SMALL, LARGE, SMALL], 200), 1);
 }

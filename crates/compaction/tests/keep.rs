@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{
-    WINDOW, applied, assistant, bridge, budget, call, compacted, compacted_in, developer, done,
-    environment, ghost, history, image_url, items, keep, output, reasoning, summed_up, the_bridge,
-    tokens, user,
+    WINDOW, applied, assistant, bridge, budget, call, compacted, compacted_in, counted_by,
+    developer, done, environment, ghost, history, image_url, items, keep, output, reasoning,
+    summed_up, the_bridge, tokens, user, view,
 };
 use longhaul_compaction::{Cause, Keep, Tail, View};
+use longhaul_history::tokens::TokenCounter;
 use longhaul_history::{ContentPart, Item, ItemView, ReasoningFilter, Role};
 
 #[test]
@@ -247,4 +250,69 @@ fn several_earlier_bridges_become_one() {
     ];
     let (after, _) = compacted(talk, Keep::default());
     assert_eq!(items(&after), [bridge(&["a", "b", "c", "d"], "So far so good.")]);
+}
+
+/// A token of this counter may be any number of bytes.
+struct Dense;
+
+impl TokenCounter for Dense {
+    fn count_text(&self, text: &str) -> u64 {
+        text.len().div_ceil(100) as u64
+    }
+}
+
+/// The last message is held to tokens alone, the others to four bytes for each too.
+#[test]
+fn a_message_of_few_tokens_and_many_bytes_is_whole_if_it_is_the_last() {
+    let (older, last) = (tokens("older", 22_000), tokens("last", 22_000));
+    let budget = budget(Cause::Manual, None);
+    let talk = vec![user(&older), user(&last), assistant(&tokens("x", 9_000))];
+    let history = counted_by(Arc::new(Dense), talk);
+    let view = View::new(history, Vec::new(), Keep::default(), ReasoningFilter::default(), &budget);
+    let before = view.history().clone();
+    let after = applied(&before, summed_up(view, budget).installed());
+    let quoted = the_bridge(&after).user_messages;
+    assert_eq!(quoted.last(), Some(&last));
+    assert!(quoted[0].len() < 80_000, "{} bytes", quoted[0].len());
+}
+
+#[test]
+fn nothing_is_quoted_where_nothing_may_be() {
+    let talk = vec![user("one"), done()];
+    let (after, report) = compacted(talk, keep(|keep| keep.user_message_tokens = 0));
+    assert_eq!(the_bridge(&after).user_messages, [""; 0]);
+    assert!(report.cut_tokens > 0);
+}
+
+#[test]
+fn bridges_alone_become_one() {
+    let (after, _) = compacted(vec![bridge(&["a"], "x"), bridge(&["b"], "y")], Keep::default());
+    assert_eq!(items(&after), [bridge(&["a", "b"], "So far so good.")]);
+}
+
+/// What nobody has answered stays as it is, up to three quarters of the room.
+#[test]
+fn what_is_pending_stays_unless_it_is_too_long() {
+    let budget = budget(Cause::Limit, Some(8_000));
+    let room = 7_200;
+    let of = |pending: usize| {
+        let talk =
+            vec![environment("cwd"), user("one"), assistant("yes"), user(&tokens("p", pending))];
+        view(talk, Keep::default(), &budget)
+    };
+    let context = history([environment("cwd")]).tokens();
+    let most = usize::try_from(room / 4 * 3 - context - 4).unwrap();
+    assert_eq!(of(most).prefix_len(), 3);
+    assert_eq!(of(most + 1).prefix_len(), 4);
+    assert_eq!(of(20_000).prefix_len(), 4);
+}
+
+/// Where nothing but the user's own words can give way, they do.
+#[test]
+fn all_that_is_pending_is_compacted_where_it_cannot_be_sent() {
+    let rule = assistant(&tokens("rule", 4_000)).pinned();
+    let talk = vec![rule.clone(), user(&tokens("pending", 4_000))];
+    let (after, report) = compacted_in(talk, Keep::default(), budget(WINDOW, Some(8_000)));
+    assert_eq!((after.get(0), after.len()), (Some(&rule), 2));
+    assert!(after.tokens() <= 7_200 && report.cut_tokens > 0);
 }

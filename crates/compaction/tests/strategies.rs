@@ -413,3 +413,19 @@ fn images_of_the_last_message_are_bounded() {
     let after = applied(&before, course.installed());
     assert_eq!(after.get(0).unwrap().json().matches("example.org").count(), 1);
 }
+
+/// Images go before most of the earlier summary does.
+#[test]
+fn an_extract_gives_up_images_before_the_summary() {
+    let talk = vec![
+        bridge(&["zero"], &tokens("what a model said", 4_000)),
+        picture("look", "a"),
+        assistant(&tokens("x", 9_000)),
+        assistant("y"),
+    ];
+    let mut budget = budget(WINDOW, Some(8_000));
+    budget.overhead = 7_200 - 1_500;
+    let after = extracted(talk, budget).unwrap();
+    assert!(!after.get(0).unwrap().json().contains("example.org"));
+    assert!(the_bridge(&after).summary.contains("what a model said"));
+}

@@ -261,3 +261,20 @@ proptest! {
         prop_assert!(asked.windows(2).all(|pair| pair[0].tokens > pair[1].tokens));
     }
 }
+
+/// What is left may fill the room to the last token.
+#[test]
+fn no_more_is_left_out_than_must_be() {
+    let budget = budget(Cause::Manual, Some(10_000));
+    let prompt = SUMMARIZATION_PROMPT.len().div_ceil(4);
+    let newest = assistant(&tokens("x", 9_000 - prompt - 4 - 504));
+    let talk = |other: usize| {
+        vec![assistant(&tokens("o", 5_000)), assistant(&tokens("p", other)), newest.clone()]
+    };
+    let ask = |other: usize| {
+        let view = view(talk(other), Keep::default(), &budget);
+        asked(Summarise::default(), view, budget, &Answer::Failed).0[0].clone()
+    };
+    assert_eq!((ask(500).tokens, ask(500).trimmed_items), (9_000, 1));
+    assert_eq!(ask(501).trimmed_items, 2);
+}
