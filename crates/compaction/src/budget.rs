@@ -96,12 +96,13 @@ impl Budget {
     }
 
     /// Tokens that all items may have after a compaction, as far as there is a bound: by the window,
-    /// and by what the server refused.
+    /// and by what the server refused. Of refusals of less than [`MIN_WINDOW_TOKENS`] by the local count
+    /// half of that is taken: such a count says little.
     pub fn room(&self) -> Option<u64> {
         let by_window = self.ceiling().map(|ceiling| self.items_within(ceiling));
         let by_refusal = self.refused().map(|refused| {
             let fitting = refused.fitting().unwrap_or(refused.counted / 2);
-            fitting.saturating_sub(self.overhead)
+            fitting.max(MIN_WINDOW_TOKENS / 2).saturating_sub(self.overhead)
         });
         by_window.into_iter().chain(by_refusal).min()
     }
@@ -110,7 +111,9 @@ impl Budget {
     /// after a refusal that it is smaller than what was refused.
     pub fn quarter(&self, wanted: u64) -> u64 {
         let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS);
-        let refused = self.refused().map(|refused| refused.window.unwrap_or(refused.counted));
+        let refused = self.refused().map(|refused| {
+            refused.window.unwrap_or_else(|| refused.counted.max(MIN_WINDOW_TOKENS))
+        });
         window.into_iter().chain(refused).map(|window| window / 4).fold(wanted, u64::min)
     }
 

@@ -81,7 +81,8 @@ impl View {
     pub fn bridge(&self, summary: &str, budget: &Budget) -> Result<Replacement, Error> {
         let tail = self.tail_start(self.keep.tail, budget);
         let mut quota = self.quota(budget);
-        if let Some(room) = budget.room() {
+        if let Some(ceiling) = budget.ceiling() {
+            let room = budget.items_within(ceiling);
             let summary = self.history.config().counter.count_text(summary);
             let others = self.fixed_tokens(tail) + summary + BRIDGE_TOKENS;
             let last = self.last_message_tokens().min(quota.last);

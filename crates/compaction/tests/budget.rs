@@ -46,6 +46,10 @@ fn a_quarter_of_the_window_or_what_is_wanted() {
     assert_eq!(by(8_000, Some(6_000), None), 1_500);
     assert_eq!(by(8_000, Some(6_000), Some(5_000)), 1_250);
     assert_eq!(by(8_000, Some(6_000), Some(7_000)), 1_500);
+    // So small a count says little; so small a window, if the server names it, is one.
+    assert_eq!(by(100, None, None), 1_024);
+    assert_eq!(by(100, None, Some(100_000)), 1_024);
+    assert_eq!(by(8_000, Some(2_048), None), 512);
 }
 
 #[test]
@@ -62,6 +66,7 @@ fn room_is_by_the_window_and_by_what_was_refused() {
     assert_eq!(with_overhead(budget(refused(8_000), None), 4_001), Some(0));
     assert_eq!(with_overhead(budget(refused(8_000), Some(10_000)), 0), Some(4_000));
     assert_eq!(with_overhead(budget(refused(80_000), Some(10_000)), 0), Some(9_000));
+    assert_eq!(with_overhead(budget(refused(100), None), 100), Some(1_948));
     // What the server's counts say comes before half.
     let cause =
         Cause::Refused(Refused { counted: 8_000, prompt: Some(10_000), window: Some(5_000) });

@@ -261,19 +261,25 @@ impl TokenCounter for Dense {
     }
 }
 
-/// The last message is held to tokens alone, the others to four bytes for each too.
+/// What fits by its tokens is whole; what is cut is held to four bytes for each too.
 #[test]
-fn a_message_of_few_tokens_and_many_bytes_is_whole_if_it_is_the_last() {
-    let (older, last) = (tokens("older", 22_000), tokens("last", 22_000));
-    let budget = budget(Cause::Manual, None);
-    let talk = vec![user(&older), user(&last), assistant(&tokens("x", 9_000))];
-    let history = counted_by(Arc::new(Dense), talk);
-    let view = View::new(history, Vec::new(), Keep::default(), ReasoningFilter::default(), &budget);
-    let before = view.history().clone();
-    let after = applied(&before, summed_up(view, budget).installed());
-    let quoted = the_bridge(&after).user_messages;
-    assert_eq!(quoted.last(), Some(&last));
-    assert!(quoted[0].len() < 80_000, "{} bytes", quoted[0].len());
+fn a_message_of_few_tokens_and_many_bytes_is_whole() {
+    let quoted = |older_tokens, last_tokens| {
+        let (older, last) = (tokens("older", older_tokens), tokens("last", last_tokens));
+        let talk = vec![user(&older), user(&last), assistant(&tokens("x", 9_000))];
+        let history = counted_by(Arc::new(Dense), talk);
+        let (context, budget) = (Vec::new(), budget(Cause::Manual, None));
+        let filter = ReasoningFilter::default();
+        let view = View::new(history, context, Keep::default(), filter, &budget);
+        let before = view.history().clone();
+        let after = applied(&before, summed_up(view, budget).installed());
+        let quoted = the_bridge(&after).user_messages;
+        [quoted[0] == older, quoted[1] == last, quoted.iter().all(|text| text.len() <= 80_000)]
+    };
+    assert_eq!(quoted(22_000, 22_000), [true, true, false]);
+    // 20,800 of their tokens.
+    assert_eq!(quoted(520_000, 1), [false, true, true]);
+    assert_eq!(quoted(1, 520_000), [true, false, true]);
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub(crate) fn with_counterparts(history: &History) -> Vec<&Item> {
 /// A quarter of what the window is at most.
 pub(crate) fn quarter(budget: &Budget) -> u64 {
     let refused = match budget.cause {
-        Cause::Refused(refused) => refused.window.unwrap_or(refused.counted),
+        // A count of less than the smallest window says little.
+        Cause::Refused(refused) => refused.window.unwrap_or(refused.counted.max(4_096)),
         _ => u64::MAX,
     };
     budget.window.unwrap_or(u64::MAX).min(refused) / 4
