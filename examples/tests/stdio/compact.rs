@@ -166,10 +166,11 @@ async fn behind_the_last_step_it_is_a_turn_of_its_own_and_input_waits_for_it() {
     let events = program.until("task_complete").await;
     assert_eq!(shorts(&events).last().unwrap(), "1 task_complete one");
     summary.reached().await;
+    let events = program.until("background_event").await;
+    assert_eq!(shorts(&events)[0], "2 task_started -");
     program.say("3", "meanwhile").await;
     program.line("?").await;
-    let events = program.until("error").await;
-    assert_eq!(shorts(&events)[0], "2 task_started -");
+    program.until("error").await;
     summary.open();
     let events = program.until("task_complete").await;
     assert_eq!(shorts(&events).last().unwrap(), "2 task_complete -");

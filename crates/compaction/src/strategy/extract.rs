@@ -6,7 +6,7 @@ use super::{Progress, Step, Strategy};
 use crate::assemble;
 use crate::keep::Tail;
 use crate::quote::{Quota, last_within};
-use crate::{Budget, Replacement, View};
+use crate::{Budget, Cause, Replacement, View};
 
 /// Takes what can be taken from a conversation as it stands: the initial context, pinned items, the
 /// user's messages, the summary that an earlier bridge holds, the last plan, and the newest items as far
@@ -48,7 +48,10 @@ impl Strategy for Extract {
             Size { tail: 0, quota: Quota { images: 0, ..quota }, texts: self.text_tokens / 8 },
             Size { tail: 0, quota: last, texts: 0 },
         ];
-        let fits = view.sent_tokens() <= room;
+        // What a server refused does not fit, whatever is counted; what was compacted already may.
+        let is_refused = matches!(budget.cause, Cause::Refused(_));
+        let is_compacted = !view.layout().bridges.is_empty();
+        let fits = view.sent_tokens() <= room && (is_compacted || !is_refused);
         let mut smallest = Step::Skip;
         for size in sizes {
             match self.extract(view, budget, &size, fits) {
