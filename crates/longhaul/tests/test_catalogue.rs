@@ -8,8 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the note of a row without a test begins with.
-const REASONS: [&str; 4] = [
-    "Comes with compaction.",
+const REASONS: [&str; 3] = [
     "Comes with state and tasks.",
     "Comes with the session log.",
     "Does not apply: ",
