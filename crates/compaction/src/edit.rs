@@ -14,7 +14,17 @@ pub(crate) struct Old {
 
 /// Of the items at `indexes`, which are in order, those before the newest `keep_tokens`. Where one does
 /// not fit any more, older ones go too: what stays is in one piece.
-pub(crate) fn before_newest(view: &View, indexes: &[usize], keep_tokens: u64) -> Vec<Old> {
+///
+/// None where somebody asked for a compaction: then a summary is wanted.
+pub(crate) fn before_newest(
+    view: &View,
+    budget: &Budget,
+    indexes: &[usize],
+    keep_tokens: u64,
+) -> Vec<Old> {
+    if budget.cause == Cause::Manual {
+        return Vec::new();
+    }
     let mut left = keep_tokens;
     let replaceable = indexes.partition_point(|index| *index < view.prefix_len());
     let measured = indexes[..replaceable].iter().rev().map(|index| {
@@ -29,8 +39,7 @@ pub(crate) fn before_newest(view: &View, indexes: &[usize], keep_tokens: u64) ->
     measured.skip_while(is_kept).collect()
 }
 
-/// Makes the items shorter, if that brings the conversation to half of what it may have. Where somebody
-/// asked for a compaction a summary is wanted, and nothing is done.
+/// Makes the items shorter, if that brings the conversation to half of what it may have.
 ///
 /// Nothing is made before it is known that all of it together may be worth it.
 pub(crate) fn step(
@@ -40,7 +49,7 @@ pub(crate) fn step(
     shorten: impl Fn(&Item) -> Option<Item>,
 ) -> Step {
     let at_most = old.iter().map(|old| old.tokens).sum();
-    if budget.cause == Cause::Manual || !is_worth_it(view, budget, at_most) {
+    if !is_worth_it(view, budget, at_most) {
         return Step::Skip;
     }
     let (mut edited, mut freed) = (BTreeMap::new(), 0);

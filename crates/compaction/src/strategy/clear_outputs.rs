@@ -37,7 +37,7 @@ impl Strategy for ClearOutputs {
 
     fn next(&self, view: &View, budget: &Budget, _: &Progress) -> Step {
         let keep_tokens = budget.quarter(self.keep_tokens);
-        let old = edit::before_newest(view, &view.layout().outputs, keep_tokens);
+        let old = edit::before_newest(view, budget, &view.layout().outputs, keep_tokens);
         edit::step(view, budget, &old, |output| {
             cleared(output).filter(|_| !(self.keep_errors && output.is_failed()))
         })

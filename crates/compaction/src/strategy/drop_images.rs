@@ -35,7 +35,7 @@ impl Strategy for DropImages {
         let last_message = view.layout().users.last();
         let images = view.layout().images.iter().copied();
         let images: Vec<_> = images.filter(|index| Some(index) != last_message).collect();
-        let old = edit::before_newest(view, &images, budget.quarter(self.keep_tokens));
+        let old = edit::before_newest(view, budget, &images, budget.quarter(self.keep_tokens));
         let edit = ImageEdit::replace(DROPPED);
         edit::step(view, budget, &old, |item| Some(item.edit_images(&edit)?.0))
     }

@@ -86,6 +86,17 @@ impl Segments {
         self.closed.iter_range(first..self.closed.len()).chain([&self.open])
     }
 
+    /// The segments that hold the items at `range`.
+    pub(super) fn placed_in(
+        &self,
+        range: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = &Placed> {
+        let first = self.position(range.start);
+        let behind = self.closed.partition_point(|placed| placed.before.len < range.end).max(first);
+        let open = Some(&self.open).filter(move |open| open.before.len < range.end);
+        self.closed.iter_range(first..behind).chain(open)
+    }
+
     /// Which of the closed segments holds the item at `index`; their number if the open one does.
     fn position(&self, index: usize) -> usize {
         if index >= self.open.before.len {
@@ -101,7 +112,7 @@ impl Segments {
 
     /// The items at `range`.
     pub(super) fn entries(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = &Entry> {
-        let placed = self.placed_from(range.start);
+        let placed = self.placed_in(range.clone());
         placed.flat_map(move |placed| placed.entries(&range))
     }
 
@@ -110,7 +121,7 @@ impl Segments {
         &self,
         range: Range<usize>,
     ) -> impl DoubleEndedIterator<Item = (&Entry, u64)> {
-        let placed = self.placed_from(range.start);
+        let placed = self.placed_in(range.clone());
         placed.flat_map(move |placed| placed.segment.measured(placed.part(&range), &self.config))
     }
 
@@ -198,10 +209,7 @@ impl Segments {
         if range.is_empty() {
             return;
         }
-        for placed in from.placed_from(range.start) {
-            if placed.before.len >= range.end {
-                break;
-            }
+        for placed in from.placed_in(range.clone()) {
             let part = placed.part(&range);
             let is_whole = part.len() == placed.segment.len();
             if is_whole && placed.segment.is_large(self.config.format) {

@@ -458,3 +458,14 @@ fn outputs_that_are_recorded_behind_their_calls_lie_as_densely_as_any() {
     let runs = |history: &History| places(&history.prompt(filter)).len();
     assert_eq!(runs(&recorded), runs(&appended));
 }
+
+#[test]
+fn a_range_costs_the_segments_that_it_lies_in() {
+    let mut history = History::default();
+    history.extend((0..5_000).map(|n| Item::user(n.to_string())));
+    let segments = &history.0.segments;
+    let count = |range: std::ops::Range<usize>| segments.placed_in(range).count();
+    assert_eq!(segments.placed().count(), 10, "512 items each");
+    assert_eq!([count(0..1), count(2_000..2_001), count(4_999..5_000)], [1; 3]);
+    assert_eq!([count(0..5_000), count(511..513), count(0..512), count(7..7)], [10, 2, 1, 1]);
+}
