@@ -6,10 +6,11 @@ use longhaul::compaction::{
     Compaction, Config, LastRung, SUMMARIZATION_PROMPT, Summarise, SummaryModel, Tail,
 };
 use longhaul::prelude::*;
+use longhaul::transport::models::{ModelInfo, ModelTable};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::sse::ResponseBuilder;
 
-use super::support::{bridge, end, kinds, open, prompt, say, sent, too_long, words};
+use super::support::{bridge, end, kinds, open, prompt, say, sent, told, too_long, words};
 use crate::support::{Probe, conversation, items, scripted};
 
 #[tokio::test]
@@ -55,7 +56,9 @@ async fn on_takes_a_limit_and_a_tail() {
     let session = open(scripted(&model).compaction(on)).await;
     assert_eq!(session.context_window().auto_compact_tokens, 100);
     say(&session, "first").await;
-    say(&session, "second").await;
+    let events = told(&session, "second").await;
+    let is_told = |event: &String| event.starts_with("background") || event.starts_with("warning");
+    assert!(!events.iter().any(is_told), "nobody asked: {events:?}");
     assert_eq!(kinds(&model), ["standard", "standard"], "the one turn there is, is the tail");
 }
 
@@ -235,4 +238,92 @@ async fn old_outputs_make_room_first() {
     let shown = events.iter().filter(|event| !event.starts_with("end")).collect::<Vec<_>>();
     assert!(cleared.count() >= 1, "{shown:?}");
     assert_eq!(conversation(&session.history())[0], "user go", "what was said stays");
+}
+
+/// That is enough only if half of the limit is left then; if not, a model sums up at once.
+#[tokio::test]
+async fn old_outputs_are_cleared_where_that_makes_room_for_long() {
+    for (limit, strategy) in [(9_000, "summarise requests 1"), (14_000, "clear_outputs requests 0")]
+    {
+        let output = words(4_000);
+        let tool = Probe::new("read", move |_, _| {
+            let output = output.clone();
+            async move { ToolOutput::text(output) }
+        });
+        let mut model = ScriptedModel::new();
+        for n in 0..5 {
+            model = model.call(&format!("c{n}"), "read", n);
+        }
+        let model =
+            model.usage(15_000, 0).call("c9", "read", 9).usage(10, 0).text("x").repeat_last();
+        let agent = scripted(&model).context_window(20_000).auto_compact_token_limit(limit);
+        let session = open(agent.tool(tool)).await;
+        let (events, _) = end(session.prompt("go").await.unwrap()).await;
+        let compacted: Vec<_> =
+            events.iter().filter(|event| event.starts_with("compacted")).collect();
+        assert_eq!(compacted, [&format!("compacted auto {strategy}")], "{limit}");
+    }
+}
+
+/// Another model may take no images.
+#[tokio::test]
+async fn the_summing_model_is_sent_what_it_takes() {
+    let mut blind = ModelInfo::default();
+    blind.images = Some(false);
+    let config = summed_up_by(|summarise| {
+        summarise.model = Some(SummaryModel { slug: "blind".into(), window: None });
+    });
+    let model = ScriptedModel::new().text("one").text("SUMMARY").text("two");
+    let models = ModelTable::builtin().with("blind", blind);
+    let session = open(scripted(&model).models(models).compaction_config(config)).await;
+    let input = Input::from("look").image("https://example.com/a.png");
+    session.prompt(input).await.unwrap().await.unwrap();
+    session.compact().unwrap().await.unwrap();
+    say(&session, "and now?").await;
+    let requests = model.requests();
+    let shows = |n: usize| requests[n].body.to_string().contains("input_image");
+    assert_eq!([0, 1, 2].map(shows), [true, false, true]);
+}
+
+/// Instructions and tools take room too.
+#[tokio::test]
+async fn a_request_for_a_summary_has_room_for_the_instructions() {
+    let model = ScriptedModel::new().usage(0, 0).text("x").repeat_last();
+    let agent = scripted(&model).context_window(20_000).instructions(words(9_000));
+    let session = open(agent).await;
+    let own = session.preview_request("x").await.unwrap().len() as u64;
+    for _ in 0..8 {
+        say(&session, &words(2_000)).await;
+    }
+    let compactions = kinds(&model).iter().filter(|kind| **kind == "compact").count();
+    assert!(compactions >= 1);
+    let bytes = |tokens: u64| tokens * 11 / 2;
+    for request in model.requests() {
+        let size = request.bytes.len() as u64;
+        assert!(
+            size < bytes(20_000),
+            "{size} bytes, {own} of them its own: {}",
+            request.task_kind.as_str()
+        );
+    }
+}
+
+/// Who says more than may be kept is told what was cut.
+#[tokio::test]
+async fn what_is_cut_out_of_a_message_is_told() {
+    let model = ScriptedModel::new().text("SUMMARY").text("answer");
+    let session = open(scripted(&model).context_window(10_000)).await;
+    let text = format!("BEGIN {} END", words(12_000));
+    let events = told(&session, &text).await;
+    let prefix = "background the last message of the user was too long to be kept whole: ";
+    let cut = events.iter().find_map(|event| event.strip_prefix(prefix)).unwrap();
+    let (tokens, rest) = cut.split_once(' ').unwrap();
+    assert_eq!(rest, "tokens of its middle were cut");
+    assert!((8_000..16_500).contains(&tokens.parse::<u64>().unwrap()), "{tokens}");
+    let last = super::support::last_sent(&model);
+    assert_eq!(last.len(), 1);
+    assert!(
+        last[0].contains("BEGIN some words") && last[0].contains("some words  END"),
+        "{last:?}"
+    );
 }

@@ -141,7 +141,8 @@ async fn a_compaction_has_a_deadline_of_its_own() {
     let mut config = Config::default();
     config.bounds.max_time = Duration::from_secs(30);
     let model = ScriptedModel::new().text("one").hang().text("two");
-    let session = open(scripted(&model).compaction_config(config)).await;
+    let agent = scripted(&model).turn_deadline(Duration::from_secs(300));
+    let session = open(agent.compaction_config(config)).await;
     say(&session, "first").await;
     let begun = Instant::now();
     let error = session.compact().unwrap().await.unwrap_err();

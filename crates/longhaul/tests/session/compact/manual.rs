@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longhaul::compaction::Report;
+use longhaul::history::{HistoryConfig, ReasoningFilter};
 use longhaul::prelude::*;
 use longhaul::state::protocol::TurnEnd;
 use longhaul::transport::rate_limits::RateLimitWindow;
@@ -14,7 +15,7 @@ use longhaul_testkit::sse::{ResponseBuilder, Usage};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::support::{bridge, end, kinds, open, prompt, reports, say, sent};
+use super::support::{bridge, end, kinds, open, prompt, reports, say, sent, words};
 use crate::support::{Probe, conversation, lines, scripted};
 
 #[tokio::test]
@@ -113,22 +114,53 @@ async fn where_there_is_nothing_to_leave_out_nothing_is_asked() {
 
 #[tokio::test]
 async fn the_report_says_what_was_done() {
-    let model = ScriptedModel::new().text("one").text("two").text("SUMMARY").text("three");
-    let session = open(scripted(&model)).await;
+    let model = ScriptedModel::new().reasoned_text(&words(50), "one").text("two").text("SUMMARY");
+    let instructions = words(500);
+    let session = open(scripted(&model).instructions(instructions.as_str())).await;
     let events = session.events();
     say(&session, "hello").await;
     say(&session, "again").await;
-    let before = session.history().tokens();
+    // What an earlier turn thought is not sent, and counts nothing.
+    let sent = |session: &Session| session.history().prompt(ReasoningFilter::CurrentTurn).tokens();
+    let before = sent(&session);
+    assert!(before + 50 < session.history().tokens());
     session.compact().unwrap().await.unwrap();
-    let after = session.history().tokens();
+    let after = sent(&session);
+    let counter = HistoryConfig::default().counter;
+    let own = counter.count_json_string(&serde_json::to_string(&instructions).unwrap());
     let (info, _) = session.token_count();
-    assert_eq!(info.unwrap().last_token_usage.total, after, "what the context takes now");
+    assert_eq!(info.unwrap().last_token_usage.total, own + after, "what the context takes now");
     let [report]: [Report; 1] = reports(&session, events).await.try_into().unwrap();
     let json = serde_json::to_value(&report).unwrap();
-    let expected = json!({"trigger": "manual", "strategy": "summarise", "tokens_before": before,
-        "tokens_after": after, "kept_items": 0, "dropped_items": 4, "trimmed_items": 0,
-        "cut_tokens": 0, "requests": 1, "duration_ms": json["duration_ms"]});
+    let expected = json!({"trigger": "manual", "strategy": "summarise",
+        "tokens_before": own + before, "tokens_after": own + after, "kept_items": 0,
+        "dropped_items": 5, "trimmed_items": 0, "cut_tokens": 0, "requests": 1,
+        "duration_ms": json["duration_ms"]});
     assert_eq!(json, expected);
+}
+
+/// Each bridge is shown under an id of its own, which the conversation remembers.
+#[tokio::test]
+async fn a_bridge_is_shown_under_its_id() {
+    let model = ScriptedModel::new().text("one").text("SUMMARY").text("SUMMARY");
+    let session = open(scripted(&model)).await;
+    say(&session, "hello").await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut compact = session.compact().unwrap();
+        let mut shown = Vec::new();
+        while let Some(event) = compact.next().await {
+            if let Event::ItemStarted(item) | Event::ItemCompleted(item) = event {
+                shown.push(item.id);
+            }
+        }
+        let history = session.history();
+        let id = history.get(0).unwrap().shown_id().unwrap();
+        assert_eq!(shown, [&*id, &*id]);
+        ids.push(id.into_owned());
+        assert!(session.undo_compaction());
+    }
+    assert_ne!(ids[0], ids[1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 //! and nothing is lost whatever comes between.
 
 mod bodies;
+mod breaker;
 mod config;
 mod hook;
 mod hostile;

@@ -4,15 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use longhaul::AgentBuilder;
-use longhaul::compaction::LastRung;
+use longhaul::compaction::{Config, LastRung, Summarise, SummaryModel};
 use longhaul::prelude::*;
-use longhaul::transport::models::{ModelInfo, ModelTable};
+use longhaul::transport::models::{DEFAULT_CONTEXT_WINDOW, ModelInfo, ModelTable};
 use longhaul_state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
 
-use super::support::{count, is_compaction, kinds, open, say, told, too_long, words};
+use super::support::{
+    count, is_compaction, kinds, open, reports, say, told, too_long, two_voices, words,
+};
 use crate::support::scripted;
 
 fn info(window: u64) -> ModelInfo {
@@ -172,6 +174,59 @@ async fn local_counts_follow_those_of_the_server() {
     }
 }
 
+/// Reports are in the server's tokens, as far as it has said how it counts.
+#[tokio::test]
+async fn reports_count_as_the_server_does() {
+    let server = Arc::new(Counting {
+        percent: 150,
+        window: u64::MAX,
+        refused: AtomicU64::new(0),
+        taken: Mutex::default(),
+    });
+    let counting = Arc::clone(&server);
+    let model = ScriptedModel::new().respond_with(move |request| counting.answer(request));
+    let session = open(scripted(&model.repeat_last())).await;
+    let events = session.events();
+    for _ in 0..20 {
+        say(&session, &words(400)).await;
+    }
+    let before = session.history().tokens() * 3 / 2;
+    session.compact().unwrap().await.unwrap();
+    let after = session.history().tokens() * 3 / 2;
+    let [report] = <[_; 1]>::try_from(reports(&session, events).await).unwrap();
+    let is_near = |seen: u64, expected: u64| seen.abs_diff(expected) * 50 <= expected;
+    assert!(is_near(report.tokens_before, before), "{report:?}: {before}");
+    assert!(is_near(report.tokens_after, after), "{report:?}: {after}");
+}
+
+/// What another model counts when it sums up says nothing of this one.
+#[tokio::test]
+async fn the_counts_of_the_summing_model_are_its_own() {
+    let model = two_voices(
+        |_| {
+            let mut events = ResponseBuilder::new().text("x").completed();
+            events.last_mut().unwrap()["response"]["usage"] = serde_json::Value::Null;
+            events.into()
+        },
+        |request| ResponseBuilder::new().text("SUMMARY").usage(count(request) * 2, 5).into(),
+    );
+    let mut summarise = Summarise::default();
+    summarise.model = Some(SummaryModel { slug: "small".into(), window: None });
+    let mut config = Config::default();
+    config.rungs = vec![Arc::new(summarise)];
+    let session = open(scripted(&model).compaction_config(config)).await;
+    let events = session.events();
+    let mut counted = Vec::new();
+    for _ in 0..4 {
+        say(&session, &words(800)).await;
+        counted.push(session.history().tokens());
+        session.compact().unwrap().await.unwrap();
+    }
+    let before: Vec<_> =
+        reports(&session, events).await.iter().map(|report| report.tokens_before).collect();
+    assert_eq!(before, counted);
+}
+
 /// The first turns, before anything was reported: a server that counts twice as much refuses once, and
 /// the conversation is compacted once.
 #[tokio::test]
@@ -192,4 +247,42 @@ async fn a_server_that_counts_more_than_was_expected_is_believed() {
     }
     assert_eq!(events.iter().filter(|event| event.starts_with("compacted")).count(), 1);
     assert!(!events.iter().any(|event| event.starts_with("error")), "{events:?}");
+}
+
+/// A window that nobody knows is held against nothing that could do harm: everything is summed up, and
+/// if that fails the request is sent as it is.
+#[tokio::test]
+async fn an_assumed_window_takes_nothing_away() {
+    let model = ScriptedModel::new()
+        .usage(0, 0)
+        .text("one")
+        .respond(ResponseBuilder::new().usage(0, 0))
+        .text("two");
+    let session = open(longhaul::Agent::builder("unheard-of", Arc::new(model.clone()))).await;
+    say(&session, &words(80_000)).await;
+    let events = told(&session, &words(80_000)).await;
+    assert!(events.contains(&"warning compaction_failed".to_owned()), "the model said nothing");
+    assert!(!events.iter().any(|event| event.starts_with("compacted")));
+    assert_eq!(kinds(&model), ["standard", "compact", "standard"]);
+    let requests = model.requests();
+    assert_eq!([1, 2].map(|n: usize| requests[n].input().len()), [4, 3], "all of it, both times");
+    model.assert_complete();
+}
+
+/// What a server says of the window of one model holds for that one.
+#[tokio::test]
+async fn a_window_is_learned_of_the_model_that_was_asked() {
+    for (slug, learned) in [(None, 20_000), (Some("small"), DEFAULT_CONTEXT_WINDOW)] {
+        let stated = too_long().with_tokens(None, Some(20_000));
+        let model = ScriptedModel::new().text("one").fail(stated).text("SUMMARY");
+        let mut summarise = Summarise::default();
+        summarise.model = slug.map(|slug| SummaryModel { slug: slug.into(), window: None });
+        let mut config = Config::default();
+        config.rungs = vec![Arc::new(summarise)];
+        let agent = longhaul::Agent::builder("unheard-of", Arc::new(model.clone()));
+        let session = open(agent.compaction_config(config)).await;
+        say(&session, "first").await;
+        session.compact().unwrap().await.unwrap();
+        assert_eq!(session.context_window().raw_tokens, learned, "{slug:?}");
+    }
 }

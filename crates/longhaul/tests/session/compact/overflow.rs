@@ -1,5 +1,9 @@
 //! A server finds a request too long: the conversation is compacted, once, and the step is repeated.
 
+use std::sync::Arc;
+
+use longhaul::compaction::{Budget, Config, Progress, Step, Strategy, View};
+use longhaul::history::Part;
 use longhaul::prelude::*;
 use longhaul::state::protocol::TurnError;
 use longhaul::transport::{ErrorCode, ModelError};
@@ -85,6 +89,37 @@ async fn if_that_does_not_help_the_window_is_shown_full_and_the_turn_fails() {
     model.assert_complete();
 }
 
+/// A rung that leaves out the oldest item, each time anew.
+struct Shave;
+
+impl Strategy for Shave {
+    fn name(&self) -> &'static str {
+        "shave"
+    }
+
+    fn next(&self, view: &View, _: &Budget, _: &Progress) -> Step {
+        Step::Install(vec![Part::Keep(1..view.prefix_len())].into())
+    }
+}
+
+/// Once, also where more could be left out.
+#[tokio::test]
+async fn a_step_is_repeated_once() {
+    let mut config = Config::default();
+    config.rungs = vec![Arc::new(Shave)];
+    let model = ScriptedModel::new().text("one").text("two").fail(too_long()).fail(too_long());
+    let session = open(scripted(&model).compaction_config(config)).await;
+    say(&session, "first").await;
+    say(&session, "second").await;
+    let (events, result) = end(session.prompt("third").await.unwrap()).await;
+    assert_eq!(result.unwrap_err().code(), "context_window_exceeded");
+    let compacted = events.iter().filter(|event| event.starts_with("compacted auto shave"));
+    assert_eq!(compacted.count(), 1, "{events:?}");
+    let expected = ["assistant one", "user second", "assistant two", "user third"];
+    assert_eq!(conversation(&session.history()), expected);
+    model.assert_complete();
+}
+
 /// An overflow in the middle of a turn, and one more in a later step.
 #[tokio::test]
 async fn each_step_has_its_own_repetition() {
@@ -114,6 +149,7 @@ async fn a_request_for_a_summary_that_is_too_long_is_repeated_over_less() {
     let expected = "background Trimmed 1 older conversation item(s) before compacting so that the \
         request fits the context window";
     assert_eq!(trimmed, [expected], "once, with the total");
+    assert_eq!(events.iter().filter(|event| *event == "compacting manual").count(), 1);
     assert_eq!(events.last().unwrap(), "complete -");
     assert_eq!(result.unwrap().attempts, 2);
     assert_eq!(sent(&model, 1), ["user hello", "assistant FIRST_REPLY", &prompt()]);
@@ -142,11 +178,28 @@ async fn the_sizes_that_the_server_states_are_used() {
     assert_eq!(session.context_window().raw_tokens, crate::support::WINDOW);
 }
 
+/// So they are where the request for the summary is the one that is too long.
+#[tokio::test]
+async fn the_sizes_that_the_server_states_of_a_summary_are_used() {
+    let stated = too_long().with_tokens(Some(40_000), Some(10_000));
+    let model = ScriptedModel::new().repeat(9, ResponseBuilder::new().text("x"));
+    let model = model.fail(stated).text("SUMMARY");
+    let session = open(scripted(&model)).await;
+    for number in 0..9 {
+        say(&session, &format!("{number} {}", words(200))).await;
+    }
+    session.compact().unwrap().await.unwrap();
+    let [first, second] = [9, 10].map(|n: usize| super::support::count(&model.requests()[n]));
+    // 10,000 of 40,000, less a tenth.
+    assert!(second * 1000 <= first * 230, "{second} of {first}");
+    model.assert_complete();
+}
+
 #[tokio::test]
 async fn a_learned_window_holds_from_the_compaction_on() {
     let stated = too_long().with_tokens(Some(40_000), Some(20_000));
     let model = ScriptedModel::new().text("one").fail(stated).text("SUMMARY").text("two");
-    let agent = longhaul::Agent::builder("test-model", std::sync::Arc::new(model.clone()));
+    let agent = longhaul::Agent::builder("test-model", Arc::new(model.clone()));
     let session = open(agent).await;
     say(&session, "first").await;
     say(&session, "second").await;
