@@ -1,6 +1,6 @@
 //! Whether a result may take the place of a conversation.
 
-use longhaul_history::{History, Item, RepairKind};
+use longhaul_history::{ContentPart, History, Item, ItemView, RepairKind};
 
 use crate::quote::{last_text, last_within};
 use crate::{Budget, Error, Replacement, View};
@@ -78,11 +78,22 @@ fn holds_last_message(view: &View, budget: &Budget, after: &History) -> bool {
     if expected.is_empty() {
         return true;
     }
+    // What counts is what a model sees, not what the bridge remembers.
     let holds = |item: &Item| {
         let quoted = item.bridge_parts().unwrap_or_default().user_messages;
-        quoted.iter().rev().any(|message| *message == expected || *message == text)
+        let shown = shown_text(item);
+        let is_quoted = |text: &str| shown.contains(text) && quoted.iter().any(|it| it == text);
+        is_quoted(&expected) || is_quoted(&text)
     };
     after.iter().filter(|item| item.is_bridge()).any(holds)
+}
+
+/// The text of a message as a model sees it.
+fn shown_text(message: &Item) -> String {
+    match message.view() {
+        ItemView::Message { content, .. } => content.iter().filter_map(ContentPart::text).collect(),
+        _ => String::new(),
+    }
 }
 
 /// The text as a bridge has to quote it.

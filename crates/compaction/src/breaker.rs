@@ -12,6 +12,12 @@ use crate::strategy::is_cleared;
 /// What is remembered from one compaction to the next; of more, the newest.
 const MAX_TRACES: usize = 4_096;
 
+/// From so many on, all that is remembered is forgotten: of so long a session nobody knows a circle.
+const MAX_SEEN: usize = 65_536;
+
+/// Room that lasts for so many responses was not worth a summary.
+const BRIEF_RESPONSES: u32 = 2;
+
 /// When compactions that lead nowhere stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,8 +49,9 @@ pub enum Stopped {
 ///
 /// A compaction made no progress if it failed; or if everything that came of the work since is what had
 /// come of it before: no new message of the user, and no result of a tool that is not the same call with
-/// the same output. After some of those in a few turns the breaker is open. So it is at once if the response
-/// right after a compaction says that the limit is still reached: that request held nothing that another
+/// the same output; or if the room that it made lasted for two responses at most, and no message of the
+/// user came. After some of those in a few turns the breaker is open. So it is at once if the response right
+/// after a bridge was made says that the limit is still reached: that request held nothing that another
 /// compaction could take away.
 ///
 /// A pure value: turns are counted, not timed.
@@ -54,8 +61,11 @@ pub struct Breaker {
     turn: u64,
     /// The turns of compactions without progress.
     stalls: VecDeque<u64>,
-    /// What the user had said and tools had given before the last compaction; `None` before the first.
+    /// What the user had said and tools had given before the last compaction, and before that; `None`
+    /// before the first.
     seen: Option<HashSet<u64>>,
+    /// Responses since the last compaction.
+    responses: u32,
     /// The response that shows whether the last compaction helped is still to come.
     is_untested: bool,
     /// Open up to this turn, and why.
@@ -71,6 +81,7 @@ impl Breaker {
             turn: 0,
             stalls: VecDeque::new(),
             seen: None,
+            responses: 0,
             is_untested: false,
             open: None,
             is_told: false,
@@ -89,10 +100,17 @@ impl Breaker {
         }
     }
 
-    /// An automatic compaction of `before` was installed.
-    pub fn compacted(&mut self, before: &History) {
-        self.seen = Some(traces(before).collect());
-        self.is_untested = true;
+    /// An automatic compaction of `before` was installed, and left `after`.
+    pub fn compacted(&mut self, before: &History, after: &History) {
+        let seen = self.seen.get_or_insert_default();
+        if seen.len() > MAX_SEEN {
+            seen.clear();
+        }
+        seen.extend(traces(before).map(|(_, trace)| trace));
+        self.responses = 0;
+        // What only shortened items leaves the rest to the next.
+        let bridge = |history: &History| history.iter().rfind(|item| item.is_bridge()).cloned();
+        self.is_untested = bridge(before) != bridge(after);
     }
 
     /// An automatic compaction failed.
@@ -102,6 +120,7 @@ impl Breaker {
 
     /// A response says that the conversation took `used` tokens, of which `limit` may be.
     pub fn measured(&mut self, used: Option<u64>, limit: u64) {
+        self.responses = self.responses.saturating_add(1);
         let is_above = used.is_some_and(|used| used > 0 && used >= limit);
         if std::mem::take(&mut self.is_untested) && is_above {
             self.open(Stopped::Circle);
@@ -111,7 +130,13 @@ impl Breaker {
     /// The conversation is to be compacted: whether it may be. If nothing new came of the work since
     /// the last compaction, that counts.
     pub fn allows(&mut self, history: &History) -> bool {
-        if !self.is_open() && self.seen.as_ref().is_some_and(|seen| !has_news(history, seen)) {
+        let is_brief = self.responses <= BRIEF_RESPONSES;
+        let stalls = |seen: &HashSet<u64>| match news(history, seen) {
+            News::None => true,
+            News::Results => is_brief,
+            News::Message => false,
+        };
+        if !self.is_open() && self.seen.as_ref().is_some_and(stalls) {
             self.stall(Stopped::Circle);
         }
         !self.is_open()
@@ -146,19 +171,35 @@ impl Breaker {
     }
 }
 
-/// Whether the conversation holds something since its last bridge that was not there before.
-fn has_news(history: &History, seen: &HashSet<u64>) -> bool {
-    traces(history).any(|trace| !seen.contains(&trace))
+/// What came that was not there before.
+enum News {
+    None,
+    /// Of tools.
+    Results,
+    /// Of the user.
+    Message,
+}
+
+/// What the conversation holds since its last bridge that was not there before.
+fn news(history: &History, seen: &HashSet<u64>) -> News {
+    let new = traces(history).filter(|(_, trace)| !seen.contains(trace));
+    new.fold(News::None, |news, (is_message, _)| match news {
+        News::Message => News::Message,
+        _ if is_message => News::Message,
+        _ => News::Results,
+    })
 }
 
 /// What was said by the user and given by tools since the last bridge, each as a hash: the same for
 /// the same message (not for one that says the same again), and for the same call with the same output,
-/// whatever their ids. Of outputs that were cleared nothing is known.
-fn traces(history: &History) -> impl Iterator<Item = u64> {
+/// whatever their ids. Of outputs that were cleared nothing is known. `true` with those of the user.
+fn traces(history: &History) -> impl Iterator<Item = (bool, u64)> {
     let since = history.iter().rev().take_while(|item| !item.is_bridge());
     let mut outputs: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
     let traces = since.filter_map(move |item| match (item.kind(), item.call_id()) {
-        (ItemKind::Message(Role::User), _) if !is_context(item) => Some(hash_of(item.json())),
+        (ItemKind::Message(Role::User), _) if !is_context(item) => {
+            Some((true, hash_of(item.json())))
+        }
         (kind, Some(call_id)) if kind.is_output() => {
             outputs.entry(call_id).or_default().push(item);
             None
@@ -167,7 +208,7 @@ fn traces(history: &History) -> impl Iterator<Item = u64> {
             let output = outputs.get_mut(call_id)?.pop()?;
             // The views have everything but the ids.
             let views = || format!("{:?}{:?}", item.view(), output.view());
-            (!is_cleared(output)).then(|| hash_of(&views()))
+            (!is_cleared(output)).then(|| (false, hash_of(&views())))
         }
         _ => None,
     });

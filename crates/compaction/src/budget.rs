@@ -29,6 +29,8 @@ pub struct Budget {
     pub used: Option<u64>,
     /// Why the conversation is compacted.
     pub cause: Cause,
+    /// The shortest request that was found too long on the way.
+    pub(crate) refused: Option<Refused>,
 }
 
 /// Why a conversation is compacted.
@@ -70,7 +72,16 @@ impl Budget {
             calibration: Calibration::default(),
             used: None,
             cause,
+            refused: None,
         }
+    }
+
+    /// A request was found too long: from now on there is less room.
+    pub(crate) fn tighten(&mut self, refused: Refused) {
+        let shortest = self.refused().filter(|known| known.counted <= refused.counted);
+        let window = self.refused().and_then(|known| known.window);
+        let refused = shortest.unwrap_or(refused);
+        self.refused = Some(Refused { window: refused.window.or(window), ..refused });
     }
 
     /// Whether an ordinary request cannot be sent as the conversation is.
@@ -111,16 +122,21 @@ impl Budget {
     /// after a refusal that it is smaller than what was refused.
     pub fn quarter(&self, wanted: u64) -> u64 {
         let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS);
-        let refused = self.refused().map(|refused| {
-            refused.window.unwrap_or_else(|| refused.counted.max(MIN_WINDOW_TOKENS))
+        let refused = match self.cause {
+            Cause::Refused(refused) => Some(refused),
+            _ => None,
+        };
+        let refused = refused.and_then(|refused| {
+            let counted = refused.counted.max(MIN_WINDOW_TOKENS);
+            refused.window.or(Some(counted).filter(|_| window.is_none()))
         });
         window.into_iter().chain(refused).map(|window| window / 4).fold(wanted, u64::min)
     }
 
     fn refused(&self) -> Option<Refused> {
         match self.cause {
-            Cause::Refused(refused) => Some(refused),
-            _ => None,
+            Cause::Refused(refused) => self.refused.or(Some(refused)),
+            _ => self.refused,
         }
     }
 }

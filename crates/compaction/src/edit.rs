@@ -12,7 +12,8 @@ pub(crate) struct Old {
     tokens: u64,
 }
 
-/// Of the items at `indexes`, which are in order, those before the newest `keep_tokens`. Where one does
+/// Of the items at `indexes`, which are in order and before the tail, those before the newest
+/// `keep_tokens`. Where one does
 /// not fit any more, older ones go too: what stays is in one piece.
 ///
 /// None where somebody asked for a compaction: then a summary is wanted.
@@ -26,7 +27,8 @@ pub(crate) fn before_newest(
         return Vec::new();
     }
     let mut left = keep_tokens;
-    let replaceable = indexes.partition_point(|index| *index < view.prefix_len());
+    let tail = view.tail_start(view.keep().tail, budget);
+    let replaceable = indexes.partition_point(|index| *index < tail);
     let measured = indexes[..replaceable].iter().rev().map(|index| {
         let index = *index;
         Old { index, tokens: view.item_tokens(index) }
@@ -70,7 +72,10 @@ pub(crate) fn step(
 
 fn is_worth_it(view: &View, budget: &Budget, freed: u64) -> bool {
     let counted = match budget.cause {
-        Cause::Manual | Cause::Limit => budget.used.unwrap_or(0),
+        // The server does not know yet what came since.
+        Cause::Manual | Cause::Limit => {
+            budget.used.unwrap_or(0).max(budget.request(view.sent_tokens()))
+        }
         Cause::Window { .. } => budget.request(view.sent_tokens()),
         Cause::Refused(refused) => {
             refused.prompt.unwrap_or(budget.calibration.apply(refused.counted))

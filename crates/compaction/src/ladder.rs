@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longhaul_history::{History, Item, Part};
+use longhaul_history::{History, Item, ItemKind, Part};
 
 use crate::accept::{Accepted, accept};
 use crate::{
-    Answer, Ask, Budget, Compacted, Config, Error, Progress, Replacement, Report, Step, Strategy,
-    Trigger, View,
+    Answer, Ask, Budget, Compacted, Config, Error, Progress, Refused, Replacement, Report, Step,
+    Strategy, Trigger, View,
 };
 
 /// One compaction: it climbs the rungs of a configuration until one has a result that passes.
@@ -138,6 +138,10 @@ impl Ladder {
     fn take(&mut self, fact: Fact) -> Action {
         match (fact, self.asked.take(), self.proposal.take()) {
             (Fact::Answered(answer), Some(ask), _) => {
+                if let (Answer::TooLong { prompt, window }, None) = (&answer, &ask.model) {
+                    let (prompt, window) = (*prompt, *window);
+                    self.budget.tighten(Refused { counted: ask.tokens, prompt, window });
+                }
                 self.progress.answers.push((ask, answer));
                 self.climb()
             }
@@ -216,7 +220,10 @@ impl Ladder {
 
     fn compacted(&self, name: &str, accepted: &Accepted) -> Compacted {
         let Replacement { parts, cut_tokens } = accepted.replacement.clone();
-        let kept = accepted.replacement.kept_items();
+        // Ghost snapshots stay, behind the bridge.
+        let is_ghost = |item: &&Item| item.kind() == ItemKind::GhostSnapshot;
+        let ghosts = accepted.replacement.new_items().filter(is_ghost).count();
+        let kept = accepted.replacement.kept_items() + ghosts;
         let replaced = self.view.prefix_len();
         let report = Report {
             trigger: Trigger::from(self.budget.cause),
@@ -235,14 +242,17 @@ impl Ladder {
 
     /// The host has looked at a result.
     fn judged(&mut self, verdict: Verdict, proposal: Proposal) -> Action {
-        let Compacted { mut parts, report, replaced } = proposal.compacted;
+        let Compacted { mut parts, mut report, replaced } = proposal.compacted;
         let (name, parts) = match verdict {
             Verdict::Accept => {
                 let report = Report { duration: self.elapsed, ..report };
                 return Action::Install(Compacted { replaced, parts, report });
             }
             Verdict::Veto(reason) => return Action::Fail(Error::Vetoed(reason)),
-            Verdict::Replace(parts) => ("hook".to_owned(), parts),
+            Verdict::Replace(parts) => {
+                report.cut_tokens = 0;
+                ("hook".to_owned(), parts)
+            }
             Verdict::Amend(items) => {
                 parts.extend(items.into_iter().map(Part::New));
                 (report.strategy, parts)

@@ -1,5 +1,7 @@
 //! What a bridge quotes of the user.
 
+use std::collections::BTreeSet;
+
 use longhaul_history::tokens::TokenCounter;
 use longhaul_history::truncate::{MiddleLimits, Truncated, middle_within};
 
@@ -113,7 +115,11 @@ impl Sources {
         let Some(bridge) = view.history().get(index) else { return };
         let carried = bridge.bridge_parts().unwrap_or_default().user_messages;
         self.images.take_bridge(bridge, &carried);
-        let messages = carried.into_iter();
+        // Imported conversations may hold several bridges that quote the same.
+        let known: BTreeSet<&str> = self.messages.iter().map(|known| &*known.text).collect();
+        let new: Vec<String> =
+            carried.iter().filter(|text| !known.contains(&***text)).cloned().collect();
+        let messages = new.into_iter();
         self.messages
             .extend(messages.map(|text| Message { tokens: counter.count_text(&text), text }));
     }

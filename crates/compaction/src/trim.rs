@@ -31,10 +31,10 @@ pub(crate) fn fixed_tokens(view: &View) -> u64 {
 /// there are more in what may not. No call loses its output.
 pub(crate) fn trim(view: &View, max_tokens: u64) -> Trimmed {
     let len = view.history().len();
-    let end = view.history().tokens_before(len);
+    let end = view.tokens_before(len);
     let tokens_from = |cut: usize| {
         let kept: u64 = fixed(view, cut).map(|index| view.item_tokens(index)).sum();
-        kept + (end - view.history().tokens_before(cut))
+        kept + (end - view.tokens_before(cut))
     };
     let cuts = view.layout().cuts();
     let first = cuts.partition_point(|cut| tokens_from(*cut) > max_tokens);

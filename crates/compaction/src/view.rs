@@ -108,7 +108,9 @@ impl View {
 
     fn pending_is_too_long(&self, budget: &Budget) -> bool {
         let pending = self.tokens(self.pending..self.history.len());
-        let fixed = self.tokens(0..self.layout.context) + pending;
+        let pinned = self.layout.pinned.iter().filter(|index| **index < self.pending);
+        let pinned: u64 = pinned.map(|index| self.item_tokens(*index)).sum();
+        let fixed = self.tokens(0..self.layout.context) + pinned + pending;
         budget.room().is_some_and(|room| fixed > room / 4 * 3)
     }
 
@@ -124,14 +126,27 @@ impl View {
         &self.layout
     }
 
-    /// Tokens of the item at `index`.
+    /// Tokens of the item at `index`, if it is sent.
     pub(crate) fn item_tokens(&self, index: usize) -> u64 {
-        self.history.measured(index..index + 1).map(|(_, tokens)| tokens).sum()
+        let item = self.history.measured(index..index + 1).next();
+        let (item, tokens) = item.unzip();
+        let is_reasoning = item.is_some_and(|item| item.kind() == ItemKind::Reasoning);
+        let is_sent = match self.filter {
+            ReasoningFilter::KeepAll => true,
+            ReasoningFilter::CurrentTurn => index >= self.history.turn_start().unwrap_or(0),
+            _ => false,
+        };
+        tokens.filter(|_| is_sent || !is_reasoning).unwrap_or(0)
     }
 
-    /// Tokens of the items at `range`.
+    /// Tokens of what is sent of the items before `index`.
+    pub(crate) fn tokens_before(&self, index: usize) -> u64 {
+        self.history.sent_tokens_before(index, self.filter)
+    }
+
+    /// Tokens of what is sent of the items at `range`.
     pub(crate) fn tokens(&self, range: std::ops::Range<usize>) -> u64 {
-        self.history.tokens_before(range.end) - self.history.tokens_before(range.start)
+        self.tokens_before(range.end) - self.tokens_before(range.start)
     }
 
     /// The conversation with `parts` in the place of what may be replaced.
@@ -152,7 +167,7 @@ impl View {
 
     /// Where the tail begins, within half of the room.
     pub(crate) fn tail_start(&self, tail: Tail, budget: &Budget) -> usize {
-        let most = budget.room().map_or(u64::MAX, |room| room / 2);
+        let most = budget.room().unwrap_or(u64::MAX).min(budget.items_within(budget.limit)) / 2;
         match tail {
             Tail::None => self.pending,
             Tail::Turns(turns) => self.clean_cut(self.turn_start(turns), most),
@@ -165,8 +180,8 @@ impl View {
     fn clean_cut(&self, from: usize, most: u64) -> usize {
         let after_bridge = self.layout.bridges.last().map_or(0, |bridge| bridge + 1);
         let from = from.max(self.layout.context).max(after_bridge);
-        let end = self.history.tokens_before(self.pending);
-        let tokens = |index: usize| end.saturating_sub(self.history.tokens_before(index));
+        let end = self.tokens_before(self.pending);
+        let tokens = |index: usize| end.saturating_sub(self.tokens_before(index));
         let fits = |index: &usize| tokens(*index) <= most;
         let cuts = self.layout.cuts();
         let first = cuts.partition_point(|index| *index < from);
@@ -191,10 +206,15 @@ impl View {
     /// The initial context: as it is to be written, and from which of the old items it is kept.
     pub(crate) fn context_parts(&self) -> Vec<Part> {
         let old = 0..self.layout.context;
-        // What the developer or the system says stays, and what is pinned.
+        // What the developer or the system says stays, unless that is how context is written; and what
+        // is pinned.
+        let told_as = |kind| {
+            kind == ItemKind::Message(Role::User)
+                || self.context.iter().any(|new| new.kind() == kind)
+        };
         let is_told = |index: &usize| {
             let item = self.history.get(*index).filter(|item| !item.is_pinned());
-            item.is_some_and(|item| item.kind() == ItemKind::Message(Role::User))
+            item.is_some_and(|item| told_as(item.kind()))
         };
         let told = old.clone().filter(is_told).filter_map(|index| self.history.get(index));
         if self.context.is_empty() || told.eq(&self.context) {

@@ -36,9 +36,16 @@ fn before() -> History {
 /// A breaker behind a compaction that has been tested.
 fn compacted() -> Breaker {
     let mut breaker = breaker(1, 3);
-    breaker.compacted(&before());
-    breaker.measured(Some(1), 100);
+    breaker.compacted(&before(), &since([]));
+    respond(&mut breaker, 3);
     breaker
+}
+
+/// So many responses that reach no limit.
+fn respond(breaker: &mut Breaker, count: usize) {
+    for _ in 0..count {
+        breaker.measured(Some(1), 100);
+    }
 }
 
 /// Every sequence of failures over turns, against the rule: so many in a window of turns.
@@ -100,8 +107,8 @@ fn what_a_tail_keeps_is_not_new() {
     let kept = [vec![user("two")], read("3", "c", "C").to_vec()].concat();
     let before = history([items(&before()), kept.clone()].concat());
     let mut breaker = breaker(1, 3);
-    breaker.compacted(&before);
-    breaker.measured(Some(1), 100);
+    breaker.compacted(&before, &since([]));
+    respond(&mut breaker, 3);
     assert!(!breaker.clone().allows(&since([kept.clone(), read("4", "a", "A").to_vec()].concat())));
     assert!(breaker.clone().allows(&since([kept.clone(), vec![user("three")]].concat())));
     assert!(breaker.allows(&since([kept, read("4", "d", "D").to_vec()].concat())));
@@ -114,12 +121,52 @@ fn what_was_edited_is_not_new() {
         [user("one")].into_iter().chain(read("1", "a", CLEARED)).chain(read("2", "b", "B")),
     );
     let mut breaker = breaker(1, 3);
-    breaker.compacted(&before());
-    breaker.measured(Some(1), 100);
+    breaker.compacted(&before(), &cleared);
+    respond(&mut breaker, 3);
     let with = |work: &[Item]| history([items(&cleared), work.to_vec()].concat());
     assert!(!breaker.clone().allows(&with(&read("5", "a", "A"))));
     assert!(breaker.clone().allows(&with(&read("5", "a", "A, changed"))));
     assert!(breaker.allows(&with(&[user("two")])));
+}
+
+/// A circle may be longer than one compaction.
+#[test]
+fn what_was_seen_stays_seen() {
+    let mut breaker = breaker(2, 3);
+    let mut allowed = Vec::new();
+    for file in ["a", "b", "c", "a", "b", "c"] {
+        let work = since(read(file, file, file));
+        allowed.push(breaker.allows(&work));
+        breaker.compacted(&work, &since([]));
+        respond(&mut breaker, 3);
+    }
+    assert_eq!(allowed, [true, true, true, true, false, false], "two of what was seen before");
+}
+
+/// New results do not excuse room that is gone at once; a message of the user does.
+#[test]
+fn room_that_does_not_last_is_no_progress() {
+    for (responses, work, is_allowed) in [
+        (2, read("7", "x", "X").to_vec(), false),
+        (3, read("7", "x", "X").to_vec(), true),
+        (1, vec![user("two")], true),
+    ] {
+        let mut breaker = breaker(1, 3);
+        breaker.compacted(&before(), &since([]));
+        respond(&mut breaker, responses);
+        assert_eq!(breaker.allows(&since(work)), is_allowed, "{responses}");
+    }
+}
+
+/// What only shortened items leaves the rest to the next rung.
+#[test]
+fn a_limit_that_is_still_reached_says_nothing_where_no_bridge_was_made() {
+    for (after, is_open) in [(since([]), true), (before(), false)] {
+        let mut breaker = breaker(2, 3);
+        breaker.compacted(&before(), &after);
+        breaker.measured(Some(200), 100);
+        assert_eq!(breaker.is_open(), is_open);
+    }
 }
 
 fn items(history: &History) -> Vec<Item> {
@@ -129,9 +176,9 @@ fn items(history: &History) -> Vec<Item> {
 #[test]
 fn it_takes_as_many_as_the_limits_say() {
     let mut breaker = breaker(2, 3);
-    breaker.compacted(&before());
+    breaker.compacted(&before(), &since([]));
     assert!(breaker.allows(&since([])), "one without progress");
-    breaker.compacted(&since([]));
+    breaker.compacted(&since([]), &since([]));
     assert!(!breaker.allows(&since([])), "two");
     breaker.begin_turn();
     breaker.begin_turn();
@@ -157,7 +204,7 @@ fn stalls_are_forgotten_after_some_turns() {
 fn the_response_behind_a_compaction_opens_it_at_once() {
     let after = |reports: &[(Option<u64>, u64)]| {
         let mut breaker = breaker(2, 3);
-        breaker.compacted(&before());
+        breaker.compacted(&before(), &since([]));
         for (used, limit) in reports {
             breaker.measured(*used, *limit);
         }

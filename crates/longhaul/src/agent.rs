@@ -222,7 +222,8 @@ impl AgentBuilder {
         config.automatic = compaction != Compaction::Off;
         if let Compaction::On { limit, keep_tail } = compaction {
             config.keep.tail = keep_tail;
-            self.defaults.window.auto_compact_token_limit = limit;
+            let window = &mut self.defaults.window;
+            window.auto_compact_token_limit = limit.or(window.auto_compact_token_limit);
         }
         self
     }
@@ -240,8 +241,9 @@ impl AgentBuilder {
         self
     }
 
-    /// Everything about compaction, in place of what [`compaction`](Self::compaction) and
-    /// [`last_rung`](Self::last_rung) set: what is kept, what is tried and in which order, bounds.
+    /// Everything about compaction but its limit and its hook, in place of what
+    /// [`compaction`](Self::compaction) and [`last_rung`](Self::last_rung) set: what is kept, what is
+    /// tried and in which order, bounds.
     pub fn compaction_config(mut self, config: compaction::Config) -> Self {
         self.defaults.compaction.config = config;
         self

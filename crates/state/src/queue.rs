@@ -162,16 +162,20 @@ impl<I> TurnQueue<I> {
         }
     }
 
-    /// Ends the running turn. Input that it did not take starts the next turn, together; after an
-    /// interrupt it is kept for whatever turn comes next instead.
-    pub fn end(&self, interrupted: bool) {
+    /// Ends the running turn. What it did not take starts the next turn, together; after an interrupt
+    /// what `is_input` is kept for whatever turn takes input next instead, and the rest waits for turns
+    /// of its own.
+    pub fn end(&self, interrupted: bool, is_input: impl Fn(&I) -> bool) {
         let mut inner = self.lock();
         let Some(active) = inner.active.take() else {
             return;
         };
         let mut left = active.state.pending_input;
         if interrupted {
-            inner.kept.extend(left);
+            inner.kept.extend(take_if(&mut left, is_input));
+            for rest in left.into_iter().rev() {
+                inner.waiting.push_front(rest);
+            }
         } else if let Some(first) = left.pop_front() {
             inner.waiting.push_front(first);
             inner.following = left;
@@ -293,9 +297,9 @@ mod tests {
         queue.submit(2).unwrap();
         assert_eq!(begin(&queue), Some((vec![], 1)));
         assert_eq!(begin(&queue), None, "one runs");
-        queue.end(false);
+        queue.end(false, |_| true);
         assert_eq!(begin(&queue), Some((vec![], 2)));
-        queue.end(false);
+        queue.end(false, |_| true);
         assert_eq!(begin(&queue), None);
     }
 
@@ -305,14 +309,32 @@ mod tests {
         queue.submit(1).unwrap();
         begin(&queue).unwrap();
         queue.steer(2).unwrap();
-        queue.end(true);
+        queue.end(true, |_| true);
         queue.submit(3).unwrap();
         let compaction = |input: &u32| Start { takes_input: false, ..start(input.to_string()) };
         let begun = queue.begin(compaction).unwrap();
         assert_eq!((begun.kept, begun.input), (vec![], 3));
         queue.steer(4).unwrap();
-        queue.end(false);
+        queue.end(false, |_| true);
         assert_eq!(begin(&queue), Some((vec![2], 4)));
+    }
+
+    #[test]
+    fn what_is_no_input_is_not_kept_after_an_interrupt() {
+        let queue = TurnQueue::default();
+        for input in [1, 9] {
+            queue.submit(input).unwrap();
+        }
+        begin(&queue).unwrap();
+        for steer in [2, 30, 4, 50] {
+            queue.steer(steer).unwrap();
+        }
+        queue.end(true, |input| *input < 10);
+        assert_eq!(begin(&queue), Some((vec![2, 4], 30)));
+        queue.end(false, |_| true);
+        assert_eq!(begin(&queue), Some((vec![], 50)));
+        queue.end(false, |_| true);
+        assert_eq!(begin(&queue), Some((vec![], 9)));
     }
 
     #[test]
@@ -331,10 +353,10 @@ mod tests {
         assert_eq!(queue.take_input(), [5], "what was not wanted then");
         assert_eq!(queue.steer(3), Ok(running.clone()));
         assert_eq!(queue.steer(4), Ok(running));
-        queue.end(false);
+        queue.end(false, |_| true);
         assert_eq!(begin(&queue), Some((vec![], 3)), "before what waited for its own turn");
         assert_eq!(queue.take_input(), [4], "one turn takes all that came too late");
-        queue.end(false);
+        queue.end(false, |_| true);
         assert_eq!(begin(&queue), Some((vec![], 9)));
     }
 
@@ -360,7 +382,7 @@ mod tests {
         queue.steer(2).unwrap();
         assert!(queue.interrupt());
         assert!(cancel.is_cancelled());
-        queue.end(true);
+        queue.end(true, |_| true);
         assert_eq!(begin(&queue), None, "an interrupt starts nothing");
         queue.submit(3).unwrap();
         assert_eq!(begin(&queue), Some((vec![2], 3)));
@@ -376,7 +398,7 @@ mod tests {
             let cancel = CancellationToken::new();
             queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
             assert_eq!(cancel.is_cancelled(), is_cancelled);
-            queue.end(is_cancelled);
+            queue.end(is_cancelled, |_| true);
         }
     }
 
@@ -389,7 +411,7 @@ mod tests {
             queue.steer(i).unwrap();
         }
         assert_eq!(queue.steer(65), Err(QueueError::Full));
-        queue.end(true);
+        queue.end(true, |_| true);
         assert_eq!(queue.kept(|i| (i % 32 == 0).then_some(*i)), [32, 64]);
         queue.submit(65).unwrap();
         assert_eq!(queue.submit(66), Err(QueueError::Full));
@@ -403,7 +425,7 @@ mod tests {
         begin(&queue).unwrap();
         queue.steer(1).unwrap();
         queue.steer(2).unwrap();
-        queue.end(true);
+        queue.end(true, |_| true);
         queue.submit(3).unwrap();
         queue.submit(4).unwrap();
         assert_eq!(queue.withdraw(|i| i % 2 == 1), [1, 3]);
@@ -420,7 +442,7 @@ mod tests {
         queue.submit(3).unwrap();
         assert_eq!(queue.stop(), [3]);
         assert!(cancel.is_cancelled());
-        queue.end(false);
+        queue.end(false, |_| true);
         assert_eq!(begin(&queue), None);
         assert_eq!(queue.drain(), [2]);
         assert_eq!(queue.submit(4), Err(QueueError::Closed));

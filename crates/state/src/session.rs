@@ -231,7 +231,7 @@ impl SessionState {
     }
 
     /// Changes the breaker. Not under the lock: it may look at the whole conversation. Only the turn
-    /// that runs compacts, so that nobody else changes it meanwhile.
+    /// that runs compacts; a change of model meanwhile is seen by the next turn.
     fn change_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.lock().breaker.clone();
         let changed = change(&mut breaker);
@@ -252,10 +252,10 @@ impl SessionState {
         compacted: &Compacted,
         told: Option<Settings>,
     ) -> Result<(), Error> {
-        let before = self.lock().install(base, compacted, told)?;
+        let (before, after) = self.lock().install(base, compacted, told)?;
         self.change_breaker(|breaker| match compacted.report.trigger {
             Trigger::Manual => breaker.reset(),
-            _ => breaker.compacted(&before),
+            _ => breaker.compacted(&before, &after),
         });
         Ok(())
     }
@@ -319,13 +319,13 @@ impl SessionState {
 }
 
 impl Inner {
-    /// Gives the conversation as it was.
+    /// Gives the conversation as it was, and as it is.
     fn install(
         &mut self,
         base: &History,
         compacted: &Compacted,
         told: Option<Settings>,
-    ) -> Result<History, Error> {
+    ) -> Result<(History, History), Error> {
         if !self.history.starts_with(base) {
             return Err(Error::Changed);
         }
@@ -343,11 +343,12 @@ impl Inner {
         self.used = None;
         let usage = self.usage.get_or_insert_default();
         usage.set_context_tokens(report.tokens_after);
-        Ok(before)
+        Ok((before, self.history.clone()))
     }
 
     /// The old conversation stands again, and what is known of it.
     fn go_back(&mut self, Exchanged { told: (before, after), freed_tokens, .. }: Exchanged) {
+        self.breaker.reset();
         // What was told since then speaks of changes to a context that is gone: all is told anew.
         self.told = before.filter(|_| self.told == after);
         self.used = None;

@@ -14,7 +14,8 @@ pub(crate) use image::{Images, KeptImage};
 pub(crate) use message::{Share, shares};
 pub use tail::Tail;
 
-/// Tokens of what the user said that a bridge quotes, all messages together.
+/// Tokens of what the user said that a bridge quotes: so much of what was said last, and so much of all
+/// else together.
 pub const USER_MESSAGE_TOKENS: u64 = 20_000;
 
 /// Writes the bridge in place of the template.
@@ -36,7 +37,8 @@ pub struct Keep {
     /// Tokens for images of the user's messages, the newest first; never more than a quarter of the
     /// window. Default: 6,000, two to six pictures by the default rule.
     pub image_tokens: u64,
-    /// Writes the bridge. What it does not quote word for word the bridge still remembers, for later
+    /// Writes the bridge. It has to quote the last of the user's messages word for word, else the result
+    /// is refused; what it does not quote of the others the bridge still remembers, for later
     /// compactions. Default: the template.
     pub bridge_text: Option<BridgeText>,
 }

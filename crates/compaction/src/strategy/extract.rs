@@ -48,10 +48,9 @@ impl Strategy for Extract {
             Size { tail: 0, quota: Quota { images: 0, ..quota }, texts: self.text_tokens / 8 },
             Size { tail: 0, quota: last, texts: 0 },
         ];
-        // What a server refused does not fit, whatever is counted; what was compacted already may.
+        // What a server refused does not fit, whatever is counted; unless that was an extract.
         let is_refused = matches!(budget.cause, Cause::Refused(_));
-        let is_compacted = !view.layout().bridges.is_empty();
-        let fits = view.sent_tokens() <= room && (is_compacted || !is_refused);
+        let fits = view.sent_tokens() <= room && (!is_refused || is_extract(view));
         let mut smallest = Step::Skip;
         for size in sizes {
             match self.extract(view, budget, &size, fits) {
@@ -119,6 +118,13 @@ impl Extract {
             }
         })
     }
+}
+
+/// Whether the last bridge is an extract.
+fn is_extract(view: &View) -> bool {
+    let bridge = view.layout().bridges.last().and_then(|index| view.history().get(*index));
+    let parts = bridge.and_then(Item::bridge_parts);
+    parts.is_some_and(|parts| parts.summary.starts_with(HEADING))
 }
 
 /// What an extract begins with, so that the next one knows it.

@@ -74,7 +74,10 @@ impl Summarise {
             budget.items_within(fitting).saturating_sub(own - budget.overhead)
         });
         let by_refusal = match budget.cause {
-            Cause::Refused(refused) => Some(fitting_items(view, input.tokens, own, refused)),
+            // Another model may take what the one in use refused.
+            Cause::Refused(refused) if self.model.is_none() => {
+                Some(fitting_items(view, input.tokens, own, refused))
+            }
             _ => None,
         };
         let most = by_window.into_iter().chain(by_refusal).min();

@@ -32,6 +32,7 @@ pub(crate) fn with_counterparts(history: &History) -> Vec<&Item> {
 /// A quarter of what the window is at most.
 pub(crate) fn quarter(budget: &Budget) -> u64 {
     let refused = match budget.cause {
+        Cause::Refused(refused) if budget.window.is_some() => refused.window.unwrap_or(u64::MAX),
         // A count of less than the smallest window says little.
         Cause::Refused(refused) => refused.window.unwrap_or(refused.counted.max(4_096)),
         _ => u64::MAX,

@@ -183,6 +183,20 @@ impl History {
         self.0.segments.measured(range).map(|(entry, tokens)| (&entry.item, tokens))
     }
 
+    /// Tokens of the items before `index` that a prompt with this filter has.
+    pub fn sent_tokens_before(&self, index: usize, filter: ReasoningFilter) -> u64 {
+        let before = self.0.segments.totals_before(index);
+        let (all, without_reasoning) = (before.all.tokens, before.without_reasoning.tokens);
+        match (filter, self.0.turn) {
+            (ReasoningFilter::DropAll, _) => without_reasoning,
+            (ReasoningFilter::CurrentTurn, Some(turn)) if index <= turn.index => without_reasoning,
+            (ReasoningFilter::CurrentTurn, Some(turn)) => {
+                turn.before.without_reasoning.tokens + (all - turn.before.all.tokens)
+            }
+            _ => all,
+        }
+    }
+
     /// Whether the conversation begins with the items of `prefix`. Segments that both share are
     /// known to be equal and not looked at, so that for a fork it costs a pointer for each.
     pub fn starts_with(&self, prefix: &Self) -> bool {

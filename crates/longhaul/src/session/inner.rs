@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use longhaul_history::{Prompt, Repair};
+use longhaul_history::{Item, Prompt, Repair};
 use longhaul_state::protocol::{SettingsUpdate, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{
@@ -63,6 +63,24 @@ impl Inner {
         let message = input.into_message(&item_id).await;
         let work = Work::input(message, item_id, schema);
         Ok(Submission::new(id, work, settings, task, Arc::clone(&self.wake)))
+    }
+
+    /// Records an item that every compaction keeps, if there is room for it.
+    pub(super) fn pin(&self, item: &Item) -> Result<(), TurnError> {
+        let history = self.state.history();
+        let measured = history.measured(0..history.len());
+        let pinned: u64 =
+            measured.filter(|(item, _)| item.is_pinned()).map(|(_, tokens)| tokens).sum();
+        let tokens = history.config().counter.count_item(item);
+        let most = self.window(&self.state.settings().model).effective_tokens / 4;
+        if pinned.saturating_add(tokens) > most {
+            return Err(TurnError::InvalidInput(format!(
+                "the item takes {tokens} tokens and what is pinned already {pinned}: all together may \
+                 have {most}, a quarter of the context window; pin less"
+            )));
+        }
+        self.state.record([item.pinned()]);
+        Ok(())
     }
 
     /// Accepts a compaction.

@@ -117,9 +117,14 @@ impl Session {
     }
 
     /// Adds an item to the conversation that every compaction keeps as it is. Of a call and its output
-    /// both are kept if one is pinned. Pins take room for ever: one that fills the window leaves none.
-    pub fn pin(&self, item: &Item) {
-        self.inner.state.record([item.pinned()]);
+    /// both are kept if one is pinned. Pins take room for ever, so that all together may have a quarter of
+    /// the effective context window, by the local count.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::InvalidInput`] if there is no room for it; nothing is recorded then.
+    pub fn pin(&self, item: &Item) -> Result<(), TurnError> {
+        self.inner.pin(item)
     }
 
     /// Ends the running turn, or the one that is about to begin, and says whether there is one.

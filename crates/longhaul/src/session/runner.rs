@@ -86,7 +86,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
 
     let interrupted = result.as_ref().is_ok_and(TurnResult::is_interrupted);
     // An interrupt that met the end of the turn still means quiet.
-    inner.queue.end(interrupted || cancel.is_cancelled());
+    inner.queue.end(interrupted || cancel.is_cancelled(), |it| it.item().is_some());
     tell_end(&emitter, &result);
     for reply in replies.take() {
         reply.settle(result.clone());

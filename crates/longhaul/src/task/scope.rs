@@ -122,8 +122,8 @@ impl TaskScope {
     /// The turn takes `submission`: from now on it settles its handle. Gives its message, if it has
     /// one; a compaction waits for the next step.
     fn join(&self, submission: Submission) -> Option<Joined> {
-        submission.reply.cancel.join(&self.cancel);
         match submission.work {
+            // Who takes it back takes back the compaction alone.
             Work::Compaction => {
                 self.replies.lock().compactions.push_back(submission);
                 None
@@ -133,6 +133,7 @@ impl TaskScope {
                     *self.schema() = Some(schema);
                 }
                 let Submission { id, reply, .. } = submission;
+                reply.cancel.join(&self.cancel);
                 let emitter = self.emitter.of(id, Arc::clone(&reply.queue));
                 self.replies.lock().results.push(reply);
                 Some(Joined { item, shown, emitter })
@@ -140,9 +141,26 @@ impl TaskScope {
         }
     }
 
-    /// Whether somebody waits for a compaction.
+    /// Whether somebody waits for a compaction. Those who do no longer are told so.
     pub(super) fn awaits_compaction(&self) -> bool {
-        !self.replies.lock().compactions.is_empty()
+        let is_unwanted = |waiting: &Submission| waiting.reply.cancel.is_cancelled();
+        let (unwanted, wanted): (VecDeque<_>, VecDeque<_>) =
+            self.take_compactions().into_iter().partition(is_unwanted);
+        for submission in unwanted {
+            submission.reply.withdraw();
+        }
+        let is_awaited = !wanted.is_empty();
+        self.replies.lock().compactions = wanted;
+        is_awaited
+    }
+
+    /// Completes when the first who waits for a compaction no longer does; never, if nobody waits.
+    pub(super) async fn compaction_unwanted(&self) {
+        let first = self.replies.lock().compactions.front().map(|first| first.reply.cancel.token());
+        match first {
+            Some(token) => token.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Those who wait for a compaction.

@@ -37,8 +37,9 @@ enum Phase {
     New,
     /// The next request is being prepared.
     Preparing,
-    /// The conversation is being compacted, before a request or after it was refused.
-    Compacting(Option<TurnError>),
+    /// The conversation is being compacted, for this reason; and what the server said of the request,
+    /// if it was refused.
+    Compacting(Cause, Option<TurnError>),
     /// A request is on its way, or its response is coming.
     Sampling,
     /// An attempt failed; the next one waits.
@@ -86,12 +87,12 @@ impl Turn {
             (Phase::New, Fact::Started) => Ok(self.prepare()),
             (Phase::Preparing, Fact::Ready) => Ok(self.sample()),
             (Phase::Preparing, Fact::CompactionDue(cause)) => {
-                self.phase = Phase::Compacting(None);
+                self.phase = Phase::Compacting(cause, None);
                 Ok(vec![Action::Compact(cause)])
             }
-            (Phase::Compacting(refusal), Fact::CompactionEnded(end)) => {
-                let refusal = refusal.take();
-                Ok(self.compacted(end, refusal))
+            (Phase::Compacting(cause, refusal), Fact::CompactionEnded(end)) => {
+                let (cause, refusal) = (*cause, refusal.take());
+                Ok(self.compacted(cause, end, refusal))
             }
             (Phase::Sampling | Phase::BackingOff, Fact::TooLong { error, refused }) => {
                 self.shrink(error, refused)
@@ -157,12 +158,20 @@ impl Turn {
         if std::mem::replace(&mut self.has_shrunk, true) {
             return self.fail(error);
         }
-        self.phase = Phase::Compacting(Some(error));
-        Ok(vec![Action::Compact(Cause::Refused(refused))])
+        let cause = Cause::Refused(refused);
+        self.phase = Phase::Compacting(cause, Some(error));
+        Ok(vec![Action::Compact(cause)])
     }
 
-    /// A compaction is over. Without one the request may still be sent, unless the server refused it.
-    fn compacted(&mut self, end: CompactionEnd, refusal: Option<TurnError>) -> Vec<Action> {
+    /// A compaction is over. Without one the request may still be sent, unless the server refused it: a
+    /// local count may be wrong. If it is not, nothing is tried again.
+    fn compacted(
+        &mut self,
+        cause: Cause,
+        end: CompactionEnd,
+        refusal: Option<TurnError>,
+    ) -> Vec<Action> {
+        self.has_shrunk |= !end.is_installed && matches!(cause, Cause::Window { .. });
         self.usage.add(&end.usage);
         self.attempts += end.attempts;
         match refusal {
@@ -244,7 +253,7 @@ impl Phase {
         match self {
             Self::New => "new",
             Self::Preparing => "preparing",
-            Self::Compacting(_) => "compacting",
+            Self::Compacting(..) => "compacting",
             Self::Sampling => "sampling",
             Self::BackingOff => "backing off",
             Self::RunningTools(_) => "running tools",

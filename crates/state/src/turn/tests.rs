@@ -248,6 +248,19 @@ fn a_request_that_is_too_long_is_sent_once_more_over_less() {
 }
 
 #[test]
+fn what_could_not_be_made_shorter_before_the_request_is_not_tried_again_after_it() {
+    let due = |turn: &mut Turn, cause| {
+        raw(turn, Fact::Started);
+        raw(turn, Fact::CompactionDue(cause));
+        raw(turn, compacted(false));
+        raw(turn, too_long())
+    };
+    let window = Cause::Window { is_certain: true };
+    assert_eq!(due(&mut turn(), window), ["fail context_window_exceeded"]);
+    assert_eq!(due(&mut turn(), Cause::Limit), ["compact Auto"], "that was no matter of length");
+}
+
+#[test]
 fn a_request_that_is_too_long_fails_if_the_conversation_stays() {
     let mut turn = turn();
     apply(&mut turn, Fact::Started);

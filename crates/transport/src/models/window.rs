@@ -13,7 +13,8 @@ pub const DEFAULT_CONTEXT_WINDOW: u64 = 128_000;
 pub struct WindowConfig {
     /// The raw context window in tokens.
     pub context_window: Option<u64>,
-    /// From how many tokens on a conversation is to be compacted. Larger than the window: never.
+    /// From how many tokens on a conversation is to be compacted. Larger than the window: only where
+    /// the window leaves no choice.
     pub auto_compact_token_limit: Option<u64>,
 }
 

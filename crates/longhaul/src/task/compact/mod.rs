@@ -59,17 +59,34 @@ pub(super) async fn between_steps(
 ) -> CompactionEnd {
     // They wait in the turn, so that whatever ends it meanwhile settles them too.
     let asked = (cause == Cause::Manual).then(|| scope.on_behalf_of_the_first()).flatten();
-    let scope = asked.as_ref().unwrap_or(scope);
-    let (end, outcome) = Compacting::new(scope, cause, deadline).run().await;
-    if let Err(error) = &outcome {
-        scope.emit(Event::Warning(error.clone()));
-    }
-    if asked.is_some() {
-        for Submission { reply, .. } in scope.take_compactions() {
-            reply.settle(outcome.clone().map(|()| compaction_result(end)));
+    let Some(scope) = asked else {
+        return tell(scope, Compacting::new(scope, cause, deadline).run().await).0;
+    };
+    tokio::select! {
+        biased;
+        () = scope.compaction_unwanted() => {
+            // Whoever else waits does so for the next step.
+            scope.awaits_compaction();
+            CompactionEnd::default()
+        }
+        ended = Compacting::new(&scope, cause, deadline).run() => {
+            let (end, outcome) = tell(&scope, ended);
+            for Submission { reply, .. } in scope.take_compactions() {
+                reply.settle(outcome.clone().map(|()| compaction_result(end)));
+            }
+            end
         }
     }
-    end
+}
+
+type Ended = (CompactionEnd, Result<(), TurnError>);
+
+/// Tells why a compaction failed, if it did.
+fn tell(scope: &TaskScope, ended: Ended) -> Ended {
+    if let Err(error) = &ended.1 {
+        scope.emit(Event::Warning(error.clone()));
+    }
+    ended
 }
 
 /// One compaction on its way.
@@ -100,11 +117,12 @@ impl<'a> Compacting<'a> {
     }
 
     /// Performs the compaction and says how it ended. Where there is nothing to do, all is well.
-    async fn run(mut self) -> (CompactionEnd, Result<(), TurnError>) {
+    async fn run(mut self) -> Ended {
         let outcome = self.climb().await;
         self.end.is_installed = outcome.is_ok();
         let is_automatic = Trigger::from(self.cause) == Trigger::Auto;
-        if outcome.is_err() && is_automatic {
+        let has_failed = !matches!(outcome, Ok(()) | Err(Error::NothingToDo));
+        if has_failed && is_automatic {
             self.scope.state().note_failed_compaction();
         }
         let outcome = match outcome {

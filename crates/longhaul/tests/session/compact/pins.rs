@@ -12,9 +12,9 @@ async fn pinned_items_stay_through_every_compaction() {
     let model = ScriptedModel::new().text("x").repeat_last();
     let session = open(scripted(&model)).await;
     say(&session, "first").await;
-    session.pin(&Item::user("the rule"));
-    session.pin(&Item::function_call("p1", "plan", "{}"));
-    session.pin(&Item::function_call_output("p1", CallOutput::text("step by step")));
+    session.pin(&Item::user("the rule")).unwrap();
+    session.pin(&Item::function_call("p1", "plan", "{}")).unwrap();
+    session.pin(&Item::function_call_output("p1", CallOutput::text("step by step"))).unwrap();
     say(&session, "second").await;
     let pinned = ["user the rule", "call p1 plan {}", "output p1 step by step"];
     for round in ["third", "fourth"] {
@@ -40,7 +40,7 @@ async fn a_pin_during_a_compaction_stays_behind_its_result() {
     say(&session, "first").await;
     let compact = session.compact().unwrap();
     gate.reached().await;
-    session.pin(&Item::user("the rule"));
+    session.pin(&Item::user("the rule")).unwrap();
     gate.open();
     compact.await.unwrap();
     let bridge = bridge(&["first"], "SUMMARY");
@@ -67,7 +67,7 @@ async fn a_pin_during_a_compaction_of_a_turn_is_in_its_next_request() {
     let session = open(agent).await;
     let turn = session.prompt("go").await.unwrap();
     gate.reached().await;
-    session.pin(&Item::user("the rule"));
+    session.pin(&Item::user("the rule")).unwrap();
     gate.open();
     turn.await.unwrap();
     assert_eq!(sent(&model, 1).last().unwrap(), &prompt());
@@ -111,7 +111,7 @@ async fn a_pin_before_the_first_turn_stays_and_the_context_is_there_once() {
     let model = ScriptedModel::new().text("x").repeat_last();
     let context = longhaul::coding::CodingContext::new(None);
     let session = open(scripted(&model).context(context).cwd("/work")).await;
-    session.pin(&Item::user("the rule"));
+    session.pin(&Item::user("the rule")).unwrap();
     say(&session, "first").await;
     for turn in ["second", "third"] {
         session.compact().unwrap().await.unwrap();
