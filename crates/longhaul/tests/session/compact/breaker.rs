@@ -92,8 +92,8 @@ async fn work_in_circles_is_not_summed_up_for_ever() {
     let model = (0..20).fold(model, |model, n| {
         let id = format!("c{n}");
         let summary = ResponseBuilder::new().text("SUMMARY").usage(9, 0);
-        let under = ResponseBuilder::new().call(&format!("d{n}"), "echo", "same").usage(90, 0);
-        model.respond(under).respond(calls(&id, "same")).respond(summary)
+        let under = ResponseBuilder::new().call(&format!("d{n}"), "echo", "0").usage(90, 0);
+        model.respond(under).respond(calls(&id, "0")).respond(summary)
     });
     let session =
         open(scripted(&model).auto_compact_token_limit(200).tool(Probe::echo("echo"))).await;
@@ -111,7 +111,8 @@ async fn a_server_that_refuses_in_circles_is_asked_for_no_more_summaries() {
     let summaries = ["FIRST", "SECOND"].map(Some).into_iter().chain([None]);
     for (n, summary) in summaries.enumerate() {
         let id = format!("c{n}");
-        model = model.respond(ResponseBuilder::new().call(&id, "echo", "same")).fail(too_long());
+        let long = ResponseBuilder::new().text(words(6_000)).call(&id, "echo", "0");
+        model = model.respond(long).fail(too_long());
         if let Some(summary) = summary {
             model = model.text(summary);
         }
