@@ -11,7 +11,7 @@ use common::{
     says, talk, text, tokens, user, view,
 };
 use longhaul_compaction::{Answer, Cause, Config, Error, Keep};
-use longhaul_history::Part;
+use longhaul_history::{BridgeParts, ContentPart, Item, Part};
 
 /// F169.
 #[test]
@@ -117,6 +117,24 @@ fn what_must_be_kept_is_looked_for_whoever_made_the_result() {
         let config = config(|config| config.rungs = vec![Arc::new(Installs(parts.clone()))]);
         let course = says(&config, view, budget, &Answer::Failed);
         assert!(matches!(course.end, Err(Error::Edit(_))), "{parts:?}");
+    }
+}
+
+/// What a bridge remembers is not what a model sees.
+#[test]
+fn a_bridge_has_to_show_what_it_quotes() {
+    let budget = budget(Cause::Manual, None);
+    let quoted = |text: &str| {
+        let parts = BridgeParts { user_messages: vec!["the task".into()], summary: "s".into() };
+        let content = [ContentPart::InputText { text: text.into() }];
+        vec![Part::New(Item::bridge(&content, &parts))]
+    };
+    for (text, is_shown) in [("do the task now: s", true), ("nonsense", false)] {
+        let talk = vec![user("the task"), assistant("done")];
+        let config = config(|config| config.rungs = vec![Arc::new(Installs(quoted(text)))]);
+        let view = view(talk, Keep::default(), &budget);
+        let course = says(&config, view, budget, &Answer::Failed);
+        assert_eq!(course.end.is_ok(), is_shown, "{text}");
     }
 }
 

@@ -41,7 +41,7 @@ fn context_pinned_bridge_ghosts_tail_and_what_is_pending_in_this_order() {
         user("three"),
     ];
     assert_eq!(items(&after), expected);
-    assert_eq!((report.kept_items, report.dropped_items, report.cut_tokens), (6, 3, 0));
+    assert_eq!((report.kept_items, report.dropped_items, report.cut_tokens), (7, 2, 0));
 }
 
 #[test]

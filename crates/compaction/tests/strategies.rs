@@ -105,7 +105,7 @@ fn errors_and_pinned_outputs_and_short_ones_stay() {
 
 #[test]
 fn what_is_kept_is_a_quarter_of_the_window_at_most() {
-    let budget = at_limit(4_096, 1_000);
+    let budget = at_limit(4_096, 3_600);
     let mut talk = calls();
     talk.splice(1..1, [call("z", "x"), output("z", &tokens("out", 4_000))]);
     let after = next(&clears(40_000), &talk, &budget).unwrap();

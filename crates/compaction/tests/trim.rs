@@ -142,6 +142,29 @@ fn a_refused_turn_is_not_sent_as_it_was() {
     assert!(asked_first[0].tokens <= counted * 81 / 100 + 1);
 }
 
+/// What was refused on the way holds for the last rung too.
+#[test]
+fn an_extract_is_shorter_than_all_that_was_refused() {
+    let talk: Vec<Item> = (0..400)
+        .flat_map(|n| [user(&format!("message {n}")), assistant(&tokens(&format!("{n}"), 500))])
+        .collect();
+    let counted = common::history(talk.clone()).tokens();
+    for answer in [never(None, None), never(None, Some(32_000))] {
+        let mut budget = budget(refused(counted), None);
+        budget.overhead = 10;
+        let view = common::view(talk.clone(), Keep::default(), &budget);
+        let course = common::says(&Config::default(), view, budget, &answer);
+        let least = course.asked.iter().map(|ask| ask.tokens).min().unwrap();
+        let compacted = course.end.unwrap();
+        assert_eq!((&*compacted.report.strategy, compacted.report.requests), ("extract", 3));
+        assert!(
+            compacted.report.tokens_after < least,
+            "{} of {least}",
+            compacted.report.tokens_after
+        );
+    }
+}
+
 /// The window of the model that is asked is held, not that of the conversation's own.
 #[test]
 fn the_plan_fits_the_window_of_the_model_that_is_asked() {

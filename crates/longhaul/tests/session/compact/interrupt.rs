@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longhaul::history::Item;
 use longhaul::prelude::*;
 use longhaul::state::protocol::TurnEnd;
 use longhaul_testkit::ScriptedModel;
@@ -215,6 +216,32 @@ async fn a_compaction_can_be_cancelled_while_it_waits_and_while_it_runs() {
     assert!(compact.await.unwrap().is_interrupted());
     assert_eq!(session.history(), before);
     say(&session, "next").await;
+    model.assert_complete();
+}
+
+/// Who takes a compaction back takes back nothing else: the turn goes on.
+#[tokio::test]
+async fn a_compaction_between_steps_is_cancelled_alone() {
+    let (tool, summary) = (Gate::new("tool"), Gate::new("summary"));
+    let model = ScriptedModel::new()
+        .text("one")
+        .hold(&tool)
+        .call("c1", "echo", "{}")
+        .hold(&summary)
+        .text("SUMMARY")
+        .text("two");
+    let session = open(scripted(&model).tool(Probe::echo("echo"))).await;
+    say(&session, "first").await;
+    let turn = session.prompt("second").await.unwrap();
+    tool.reached().await;
+    let compact = session.compact().unwrap();
+    tool.open();
+    summary.reached().await;
+    compact.cancel();
+    assert!(compact.await.unwrap().is_interrupted());
+    let result = turn.await.unwrap();
+    assert_eq!(result.last_message.as_deref(), Some("two"));
+    assert!(!session.history().iter().any(Item::is_bridge));
     model.assert_complete();
 }
 

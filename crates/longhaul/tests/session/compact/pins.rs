@@ -31,6 +31,21 @@ async fn pinned_items_stay_through_every_compaction() {
     assert!(!wire.contains("longhaul_"), "no model sees the mark: {wire}");
 }
 
+/// A quarter of the window is for pins, all together.
+#[tokio::test]
+async fn a_pin_that_has_no_room_is_refused() {
+    let model = ScriptedModel::new();
+    let session = open(scripted(&model)).await;
+    let words = "word ".repeat(12_000);
+    session.pin(&Item::user(&*words)).unwrap();
+    let before = session.history();
+    let error = session.pin(&Item::user(&*words)).unwrap_err();
+    assert_eq!(error.code(), "invalid_submission");
+    assert!(error.to_string().contains("23750, a quarter"), "{error}");
+    assert_eq!(session.history(), before);
+    session.pin(&Item::user("short")).unwrap();
+}
+
 #[tokio::test]
 async fn a_pin_during_a_compaction_stays_behind_its_result() {
     let gate = Gate::new("summary");
