@@ -192,6 +192,44 @@ fn small_texts_one_and_all() {
     }
 }
 
+/// Where a counted number is wider than the estimate, there is room for it, to the byte and the token.
+#[test]
+fn a_counted_number_always_fits() {
+    for (width, lines) in (0..8).flat_map(|width| (1..30).map(move |lines| (width, lines))) {
+        let text = ("x".repeat(width) + "\n").repeat(lines);
+        for max in 0..60 {
+            let mut limits = MiddleLimits::bytes(max);
+            limits.max_counted_bytes = text.len();
+            check_usual(&text, &limits, by_chars).unwrap();
+            limits.max_bytes = usize::MAX;
+            limits.max_tokens = Some(max as u64);
+            check_usual(&text, &limits, by_chars).unwrap();
+        }
+    }
+}
+
+#[test]
+fn more_than_16_bytes_a_token_are_too_long() {
+    let text = "x".repeat(1_601);
+    let limits = MiddleLimits::tokens(100);
+    assert_eq!(middle_within(&text[1..], &limits, &by_words).cut, None);
+    let short = check(&text, &limits, by_words).unwrap().text;
+    assert!((1_570..=1_600).contains(&short.len()), "{}", short.len());
+}
+
+/// A marker that counts more than one with a greater number leaves the beginning alone.
+#[test]
+fn a_marker_that_does_not_fit_after_all_is_left_out() {
+    let count: Counter = |text| match text {
+        "…400 tokens truncated…\n" => 20,
+        _ => text.len() as u64,
+    };
+    let text = "x".repeat(400);
+    let mut limits = MiddleLimits::tokens(25);
+    limits.max_counted_bytes = 400;
+    assert_eq!(check(&text, &limits, count).unwrap().text, "x".repeat(25));
+}
+
 /// Counters of more than a token a byte: what is counted is held to what they say.
 #[test]
 fn greedy_counters_leave_nothing() {
