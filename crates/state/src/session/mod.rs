@@ -1,14 +1,19 @@
 //! What a session knows, for as long as it lives.
 
+mod compaction;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use longhaul_compaction::{Breaker, BreakerLimits, Compacted, Error, Stopped, Trigger};
+use longhaul_compaction::{Breaker, BreakerLimits};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
 use longhaul_transport::{RateLimits, Request};
 
+use self::compaction::Exchanged;
 use crate::ContextMessages;
 use crate::protocol::{Settings, SettingsUpdate};
 
@@ -38,17 +43,6 @@ struct Inner {
     breaker: Breaker,
     /// The last compaction, for who wants the old conversation back.
     exchanged: Option<Exchanged>,
-}
-
-/// A conversation before and after it was compacted.
-#[derive(Clone)]
-struct Exchanged {
-    before: History,
-    after: History,
-    /// The settings that the context messages of the old one speak of, and of the new one.
-    told: (Option<Settings>, Option<Settings>),
-    /// By how many tokens a request became shorter.
-    freed_tokens: u64,
 }
 
 /// What a session met with at a model.
@@ -207,75 +201,6 @@ impl SessionState {
         self.lock().used
     }
 
-    /// Whether the conversation may be compacted by itself: whether what was compacted before led
-    /// anywhere.
-    pub fn may_compact(&self) -> bool {
-        let history = self.history();
-        self.change_breaker(|breaker| breaker.allows(&history))
-    }
-
-    /// Whether automatic compactions have stopped, because they led nowhere.
-    pub fn has_stopped_compacting(&self) -> bool {
-        self.lock().breaker.is_open()
-    }
-
-    /// Why automatic compactions have stopped, if they have and nobody was told yet. Only the first
-    /// answer says so.
-    pub fn take_breaker_warning(&self) -> Option<Stopped> {
-        self.change_breaker(Breaker::take_untold)
-    }
-
-    /// Takes note of an automatic compaction that failed.
-    pub fn note_failed_compaction(&self) {
-        self.change_breaker(Breaker::failed);
-    }
-
-    /// Changes the breaker. Not under the lock: it may look at the whole conversation. Only the turn
-    /// that runs compacts; a change of model meanwhile is seen by the next turn.
-    fn change_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
-        let mut breaker = self.lock().breaker.clone();
-        let changed = change(&mut breaker);
-        self.lock().breaker = breaker;
-        changed
-    }
-
-    /// Puts the result of a compaction in the place of the conversation `base`, in one step. What was
-    /// recorded since stays behind it. `told` are the settings that its context messages speak of, if
-    /// it has such.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Changed`] if the conversation no longer begins with `base`; nothing has changed then.
-    pub fn install(
-        &self,
-        base: &History,
-        compacted: &Compacted,
-        told: Option<Settings>,
-    ) -> Result<(), Error> {
-        let (before, after) = self.lock().install(base, compacted, told)?;
-        self.change_breaker(|breaker| match compacted.report.trigger {
-            Trigger::Manual => breaker.reset(),
-            _ => breaker.compacted(&before, &after),
-        });
-        Ok(())
-    }
-
-    /// Brings back the conversation as it was before the last compaction, with what was recorded since
-    /// behind it, and says whether there was one. Once for each.
-    pub fn undo_compaction(&self) -> bool {
-        let mut inner = self.lock();
-        let Some(exchanged) = inner.exchanged.take() else {
-            return false;
-        };
-        let Exchanged { before, after, .. } = &exchanged;
-        let is_undone = inner.history.starts_with(after)
-            && inner.history.exchange_prefix(after.len(), before).is_ok();
-        if is_undone {
-            inner.go_back(exchanged);
-        }
-        is_undone
-    }
-
     /// The server says that the conversation fills the context window of `tokens`. What the session
     /// has used so far stays as it is.
     pub fn mark_window_full(&self, tokens: u64) {
@@ -319,106 +244,11 @@ impl SessionState {
 }
 
 impl Inner {
-    /// Gives the conversation as it was, and as it is.
-    fn install(
-        &mut self,
-        base: &History,
-        compacted: &Compacted,
-        told: Option<Settings>,
-    ) -> Result<(History, History), Error> {
-        if !self.history.starts_with(base) {
-            return Err(Error::Changed);
-        }
-        let before = self.history.clone();
-        self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
-        let told_before = self.told.clone();
-        self.told = told.or(self.told.take());
-        let report = &compacted.report;
-        self.exchanged = Some(Exchanged {
-            before: before.clone(),
-            after: self.history.clone(),
-            told: (told_before, self.told.clone()),
-            freed_tokens: report.tokens_before.saturating_sub(report.tokens_after),
-        });
-        self.used = None;
-        let usage = self.usage.get_or_insert_default();
-        usage.set_context_tokens(report.tokens_after);
-        Ok((before, self.history.clone()))
-    }
-
-    /// The old conversation stands again, and what is known of it.
-    fn go_back(&mut self, Exchanged { told: (before, after), freed_tokens, .. }: Exchanged) {
-        self.breaker.reset();
-        // What was told since then speaks of changes to a context that is gone: all is told anew.
-        self.told = before.filter(|_| self.told == after);
-        self.used = None;
-        let usage = self.usage.get_or_insert_default();
-        usage.set_context_tokens(usage.context_tokens().saturating_add(freed_tokens));
-    }
-
     /// What is remembered of `model`, to be changed.
     fn remember(&mut self, model: &str) -> Option<&mut Remembered> {
         if !self.models.contains_key(model) && self.models.len() >= MAX_REMEMBERED_MODELS {
             return None;
         }
         Some(self.models.entry(model.to_owned()).or_default())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_are_learned_per_model_and_warnings_come_once() {
-        let state = SessionState::new(History::default(), Settings::new("a"));
-        state.learn_window("a", 5);
-        assert!(state.take_window_warning("b"));
-        let fork = state.fork();
-        state.learn_window("b", 6);
-        state.learn_window("b", 0);
-        state.learn_window("a", 7);
-        let learned = |state: &SessionState| ["a", "b", "c"].map(|m| state.learned_window(m));
-        assert_eq!(learned(&state), [Some(7), Some(6), None]);
-        assert_eq!(learned(&fork), [Some(5), None, None]);
-        let warnings = ["a", "b", "c", "c"].map(|model| state.take_window_warning(model));
-        assert_eq!(warnings, [true, false, true, false]);
-    }
-
-    #[test]
-    fn the_counts_of_a_model_follow_what_its_server_reports() {
-        let state = SessionState::new(History::default(), Settings::new("a"));
-        state.record([Item::user("some words ".repeat(1_000))]);
-        let (filter, format) = (ReasoningFilter::default(), WireFormat::default());
-        let counted = state.context_tokens("a");
-        for _ in 0..16 {
-            let mut request = Request::new("a", state.prompt(filter, format).0);
-            request.instructions = Some("be brief ".repeat(500).into());
-            let tokens = request.estimate_tokens(&*state.history().config().counter);
-            assert!(tokens > counted + 500, "instructions count: {tokens} of {counted}");
-            state.note_request(&request);
-            let usage = TokenUsage { input: tokens * 3 / 2, ..TokenUsage::default() };
-            state.record_usage(usage, None);
-            // Nothing was asked: nothing is learned.
-            state.record_usage(TokenUsage { input: 1, ..TokenUsage::default() }, None);
-        }
-        let expected = counted * 3 / 2;
-        assert!(state.context_tokens("a").abs_diff(expected) <= expected / 100);
-        assert_eq!(state.context_tokens("b"), counted);
-        assert_eq!(state.calibration("a").observations(), 16);
-    }
-
-    #[test]
-    fn models_without_end_take_no_memory_without_end() {
-        let state = SessionState::new(History::default(), Settings::new("a"));
-        for number in 0..MAX_REMEMBERED_MODELS + 10 {
-            let model = number.to_string();
-            let is_new = number < MAX_REMEMBERED_MODELS;
-            assert_eq!(state.take_window_warning(&model), is_new);
-            state.learn_window(&model, 1);
-            assert_eq!(state.learned_window(&model).is_some(), is_new);
-        }
-        state.learn_window("0", 2);
-        assert_eq!(state.learned_window("0"), Some(2), "known ones still change");
     }
 }

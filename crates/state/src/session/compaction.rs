@@ -1,0 +1,128 @@
+//! Putting a compacted conversation in the place of the old one, and taking it back.
+
+use longhaul_compaction::{Breaker, Compacted, Error, Stopped, Trigger};
+use longhaul_history::History;
+
+use super::{Inner, SessionState};
+use crate::protocol::Settings;
+
+/// A conversation before and after it was compacted.
+#[derive(Clone)]
+pub(super) struct Exchanged {
+    before: History,
+    after: History,
+    /// The settings that the context messages of the old one speak of, and of the new one.
+    told: (Option<Settings>, Option<Settings>),
+    /// By how many tokens a request became shorter.
+    freed_tokens: u64,
+}
+
+impl SessionState {
+    /// Whether the conversation may be compacted by itself: whether what was compacted before led
+    /// anywhere.
+    pub fn may_compact(&self) -> bool {
+        let history = self.history();
+        self.change_breaker(|breaker| breaker.allows(&history))
+    }
+
+    /// Whether automatic compactions have stopped, because they led nowhere.
+    pub fn has_stopped_compacting(&self) -> bool {
+        self.lock().breaker.is_open()
+    }
+
+    /// Why automatic compactions have stopped, if they have and nobody was told yet. Only the first
+    /// answer says so.
+    pub fn take_breaker_warning(&self) -> Option<Stopped> {
+        self.change_breaker(Breaker::take_untold)
+    }
+
+    /// Takes note of an automatic compaction that failed.
+    pub fn note_failed_compaction(&self) {
+        self.change_breaker(Breaker::failed);
+    }
+
+    /// Changes the breaker. Not under the lock: it may look at the whole conversation. Only the turn
+    /// that runs compacts; a change of model meanwhile is seen by the next turn.
+    fn change_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.lock().breaker.clone();
+        let changed = change(&mut breaker);
+        self.lock().breaker = breaker;
+        changed
+    }
+
+    /// Puts the result of a compaction in the place of the conversation `base`, in one step. What was
+    /// recorded since stays behind it. `told` are the settings that its context messages speak of, if
+    /// it has such.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if the conversation no longer begins with `base`; nothing has changed then.
+    pub fn install(
+        &self,
+        base: &History,
+        compacted: &Compacted,
+        told: Option<Settings>,
+    ) -> Result<(), Error> {
+        let (before, after) = self.lock().install(base, compacted, told)?;
+        self.change_breaker(|breaker| match compacted.report.trigger {
+            Trigger::Manual => breaker.reset(),
+            _ => breaker.compacted(&before, &after),
+        });
+        Ok(())
+    }
+
+    /// Brings back the conversation as it was before the last compaction, with what was recorded since
+    /// behind it, and says whether there was one. Once for each.
+    pub fn undo_compaction(&self) -> bool {
+        let mut inner = self.lock();
+        let Some(exchanged) = inner.exchanged.take() else {
+            return false;
+        };
+        let Exchanged { before, after, .. } = &exchanged;
+        let is_undone = inner.history.starts_with(after)
+            && inner.history.exchange_prefix(after.len(), before).is_ok();
+        if is_undone {
+            inner.go_back(exchanged);
+        }
+        is_undone
+    }
+}
+
+impl Inner {
+    /// Gives the conversation as it was, and as it is.
+    fn install(
+        &mut self,
+        base: &History,
+        compacted: &Compacted,
+        told: Option<Settings>,
+    ) -> Result<(History, History), Error> {
+        if !self.history.starts_with(base) {
+            return Err(Error::Changed);
+        }
+        let before = self.history.clone();
+        self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
+        let told_before = self.told.clone();
+        self.told = told.or(self.told.take());
+        let report = &compacted.report;
+        self.exchanged = Some(Exchanged {
+            before: before.clone(),
+            after: self.history.clone(),
+            told: (told_before, self.told.clone()),
+            freed_tokens: report.tokens_before.saturating_sub(report.tokens_after),
+        });
+        self.used = None;
+        let usage = self.usage.get_or_insert_default();
+        usage.set_context_tokens(report.tokens_after);
+        Ok((before, self.history.clone()))
+    }
+
+    /// The old conversation stands again, and what is known of it.
+    fn go_back(&mut self, Exchanged { told: (before, after), freed_tokens, .. }: Exchanged) {
+        self.breaker.reset();
+        // What was told since then speaks of changes to a context that is gone: all is told anew.
+        self.told = before.filter(|_| self.told == after);
+        self.used = None;
+        let usage = self.usage.get_or_insert_default();
+        usage.set_context_tokens(usage.context_tokens().saturating_add(freed_tokens));
+    }
+}

@@ -1,0 +1,56 @@
+//! Windows, counts and warnings, model by model.
+
+use super::*;
+
+#[test]
+fn windows_are_learned_per_model_and_warnings_come_once() {
+    let state = SessionState::new(History::default(), Settings::new("a"));
+    state.learn_window("a", 5);
+    assert!(state.take_window_warning("b"));
+    let fork = state.fork();
+    state.learn_window("b", 6);
+    state.learn_window("b", 0);
+    state.learn_window("a", 7);
+    let learned = |state: &SessionState| ["a", "b", "c"].map(|m| state.learned_window(m));
+    assert_eq!(learned(&state), [Some(7), Some(6), None]);
+    assert_eq!(learned(&fork), [Some(5), None, None]);
+    let warnings = ["a", "b", "c", "c"].map(|model| state.take_window_warning(model));
+    assert_eq!(warnings, [true, false, true, false]);
+}
+
+#[test]
+fn the_counts_of_a_model_follow_what_its_server_reports() {
+    let state = SessionState::new(History::default(), Settings::new("a"));
+    state.record([Item::user("some words ".repeat(1_000))]);
+    let (filter, format) = (ReasoningFilter::default(), WireFormat::default());
+    let counted = state.context_tokens("a");
+    for _ in 0..16 {
+        let mut request = Request::new("a", state.prompt(filter, format).0);
+        request.instructions = Some("be brief ".repeat(500).into());
+        let tokens = request.estimate_tokens(&*state.history().config().counter);
+        assert!(tokens > counted + 500, "instructions count: {tokens} of {counted}");
+        state.note_request(&request);
+        let usage = TokenUsage { input: tokens * 3 / 2, ..TokenUsage::default() };
+        state.record_usage(usage, None);
+        // Nothing was asked: nothing is learned.
+        state.record_usage(TokenUsage { input: 1, ..TokenUsage::default() }, None);
+    }
+    let expected = counted * 3 / 2;
+    assert!(state.context_tokens("a").abs_diff(expected) <= expected / 100);
+    assert_eq!(state.context_tokens("b"), counted);
+    assert_eq!(state.calibration("a").observations(), 16);
+}
+
+#[test]
+fn models_without_end_take_no_memory_without_end() {
+    let state = SessionState::new(History::default(), Settings::new("a"));
+    for number in 0..MAX_REMEMBERED_MODELS + 10 {
+        let model = number.to_string();
+        let is_new = number < MAX_REMEMBERED_MODELS;
+        assert_eq!(state.take_window_warning(&model), is_new);
+        state.learn_window(&model, 1);
+        assert_eq!(state.learned_window(&model).is_some(), is_new);
+    }
+    state.learn_window("0", 2);
+    assert_eq!(state.learned_window("0"), Some(2), "known ones still change");
+}
