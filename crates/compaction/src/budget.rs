@@ -27,6 +27,9 @@ pub struct Budget {
     pub calibration: Calibration,
     /// What the last response says that the conversation took, if it says so.
     pub used: Option<u64>,
+    /// So many items of the conversation were in a request; `None` if nobody knows. What came since is
+    /// not shortened before a model has seen it.
+    pub seen_items: Option<usize>,
     /// Why the conversation is compacted.
     pub cause: Cause,
     /// The shortest request that was found too long on the way.
@@ -71,6 +74,7 @@ impl Budget {
             overhead: 0,
             calibration: Calibration::default(),
             used: None,
+            seen_items: None,
             cause,
             refused: None,
         }

@@ -12,8 +12,8 @@ pub(crate) struct Old {
     tokens: u64,
 }
 
-/// Of the items at `indexes`, which are in order and before the tail, those before the newest
-/// `keep_tokens`. Where one does
+/// Of the items at `indexes`, which are in order, those before the newest `keep_tokens`, before the tail,
+/// and before what no model has seen. Where one does
 /// not fit any more, older ones go too: what stays is in one piece.
 ///
 /// None where somebody asked for a compaction: then a summary is wanted.
@@ -28,6 +28,7 @@ pub(crate) fn before_newest(
     }
     let mut left = keep_tokens;
     let tail = view.tail_start(view.keep().tail, budget);
+    let seen = budget.seen_items.unwrap_or(usize::MAX);
     let replaceable = indexes.partition_point(|index| *index < tail);
     let measured = indexes[..replaceable].iter().rev().map(|index| {
         let index = *index;
@@ -36,7 +37,7 @@ pub(crate) fn before_newest(
     let is_kept = |old: &Old| {
         let rest = left.checked_sub(old.tokens);
         left = rest.unwrap_or(0);
-        rest.is_some()
+        rest.is_some() || old.index >= seen
     };
     measured.skip_while(is_kept).collect()
 }

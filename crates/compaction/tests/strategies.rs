@@ -112,6 +112,17 @@ fn what_is_kept_is_a_quarter_of_the_window_at_most() {
     assert_eq!(left(&after), (1..11).collect::<Vec<_>>(), "1,024 tokens");
 }
 
+/// What no model has seen is not taken from it.
+#[test]
+fn outputs_that_nobody_has_seen_stay() {
+    let mut budget = generous();
+    budget.seen_items = Some(6);
+    let after = next(&clears(0), &calls(), &budget).unwrap();
+    let talk = calls();
+    let cleared = (0..talk.len()).filter(|index| items(&after)[*index] != talk[*index]);
+    assert!(cleared.clone().count() > 0 && cleared.clone().all(|index| index < 6));
+}
+
 #[test]
 fn clearing_twice_clears_once() {
     for keep in [0, 250] {

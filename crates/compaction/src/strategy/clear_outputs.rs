@@ -11,7 +11,7 @@ const CLEARED: &str = "[output cleared to save room; call the tool again if it i
 /// Replaces old outputs of tools by a short text. Costs no request, and leaves everything that was
 /// said; but what the outputs held is gone.
 ///
-/// It does nothing unless that brings the conversation to half of its limit, so that it is not needed
+/// Outputs that no model has seen yet are left alone. It does nothing unless that brings the conversation to half of its limit, so that it is not needed
 /// again soon, and nothing where somebody asked for a compaction: then a summary is wanted.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -110,7 +110,7 @@ impl Inner {
             told: (told_before, self.told.clone()),
             freed_tokens: report.tokens_before.saturating_sub(report.tokens_after),
         });
-        self.used = None;
+        (self.used, self.sent_items) = (None, None);
         let usage = self.usage.get_or_insert_default();
         usage.set_context_tokens(report.tokens_after);
         Ok((before, self.history.clone()))
@@ -121,7 +121,7 @@ impl Inner {
         self.breaker.reset();
         // What was told since then speaks of changes to a context that is gone: all is told anew.
         self.told = before.filter(|_| self.told == after);
-        self.used = None;
+        (self.used, self.sent_items) = (None, None);
         let usage = self.usage.get_or_insert_default();
         usage.set_context_tokens(usage.context_tokens().saturating_add(freed_tokens));
     }

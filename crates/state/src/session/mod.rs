@@ -11,6 +11,7 @@ use longhaul_compaction::{Breaker, BreakerLimits};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
+use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
 use self::compaction::Exchanged;
@@ -37,6 +38,8 @@ struct Inner {
     models: BTreeMap<String, Remembered>,
     /// The model that was asked last, and the tokens that its request was counted for.
     asked: Option<(String, u64)>,
+    /// So many items of the conversation were in the last request of a turn.
+    sent_items: Option<usize>,
     /// What the last response says that the conversation takes, in tokens, if it says so and it is
     /// the same conversation.
     used: Option<u64>,
@@ -67,6 +70,7 @@ impl SessionState {
             rate_limits: None,
             models: BTreeMap::new(),
             asked: None,
+            sent_items: None,
             used: None,
             breaker: Breaker::new(BreakerLimits::default()),
             exchanged: None,
@@ -151,8 +155,18 @@ impl SessionState {
     pub fn note_request(&self, request: &Request) -> u64 {
         let counter = Arc::clone(&self.lock().history.config().counter);
         let tokens = request.estimate_tokens(&*counter);
-        self.lock().asked = Some((request.model.clone(), tokens));
+        let mut inner = self.lock();
+        inner.asked = Some((request.model.clone(), tokens));
+        if request.task_kind != TaskKind::Compact {
+            inner.sent_items = Some(inner.history.len());
+        }
         tokens
+    }
+
+    /// So many items of the conversation were in the last request of a turn; `None` before the first,
+    /// and where the conversation was replaced since.
+    pub fn sent_items(&self) -> Option<usize> {
+        self.lock().sent_items
     }
 
     /// How far counts of tokens are off for `model`, as far as its server has reported its own.

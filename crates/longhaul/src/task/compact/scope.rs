@@ -40,6 +40,7 @@ impl TaskScope {
         budget.overhead = self.counted(&request).saturating_sub(request.input.tokens());
         budget.calibration = self.calibration();
         budget.used = self.state().used_tokens();
+        budget.seen_items = self.state().sent_items();
         (self.state().history(), budget)
     }
 
