@@ -252,6 +252,16 @@ fn several_earlier_bridges_become_one() {
     assert_eq!(items(&after), [bridge(&["a", "b", "c", "d"], "So far so good.")]);
 }
 
+/// An imported conversation may hold several.
+#[test]
+fn bridges_that_quote_the_same_quote_it_once() {
+    let talk = vec![bridge(&["a"], "1"), user("b"), bridge(&["a", "b"], "2"), user("c"), done()];
+    let (after, _) = compacted(talk, Keep::default());
+    let quoted = the_bridge(&after).user_messages;
+    assert_eq!(quoted.iter().filter(|text| *text == "a").count(), 1, "{quoted:?}");
+    assert_eq!(quoted.last().map(String::as_str), Some("c"));
+}
+
 /// A token of this counter may be any number of bytes.
 struct Dense;
 

@@ -142,6 +142,23 @@ fn a_refused_turn_is_not_sent_as_it_was() {
     assert!(asked_first[0].tokens <= counted * 81 / 100 + 1);
 }
 
+/// Reasoning of earlier turns is not sent: it costs the request nothing.
+#[test]
+fn only_what_is_sent_is_counted() {
+    let mut talk = Vec::new();
+    for n in 0..20 {
+        let thought = Item::reasoning(&[], Some(&"A".repeat(20_000)));
+        talk.extend([user(&format!("{n}")), thought, assistant(&tokens(&format!("{n}"), 300))]);
+    }
+    talk.extend([user("now"), assistant("yes")]);
+    let budget = budget(Cause::Manual, Some(7_000));
+    let view = view(talk, Keep::default(), &budget);
+    assert!(view.sent_tokens() < 6_500, "{}", view.sent_tokens());
+    let (asked, _) = asked(Summarise::default(), view, budget, &Answer::Failed);
+    let least = asked[0].tokens;
+    assert!(asked[0].trimmed_items < 20 && least > 5_000, "{} {least}", asked[0].trimmed_items);
+}
+
 /// What was refused on the way holds for the last rung too.
 #[test]
 fn an_extract_is_shorter_than_all_that_was_refused() {
