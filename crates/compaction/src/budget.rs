@@ -2,9 +2,9 @@
 
 use longhaul_history::tokens::Calibration;
 
-/// Windows below this are too small for local counts to say anything: most of such a request is
-/// framing. Only its server judges what fits them.
-pub const MIN_WINDOW_TOKENS: u64 = 4_096;
+/// Effective windows below this, that of a raw window of 4,096 tokens, are too small for local counts to
+/// say anything: most of such a request is framing. Only its server judges what fits them.
+pub const MIN_WINDOW_TOKENS: u64 = 4_096 * 95 / 100;
 
 /// The most that is kept free in a window after a compaction, for the next answers.
 pub const MAX_RESERVE_TOKENS: u64 = 8_192;

@@ -12,8 +12,8 @@ fn the_ceiling_is_the_window_less_the_smaller_of_8192_and_a_tenth() {
     let table = [
         (None, None),
         (Some(0), None),
-        (Some(4_095), None),
-        (Some(4_096), Some(4_096 - 409)),
+        (Some(3_890), None),
+        (Some(3_891), Some(3_891 - 389)),
         (Some(81_919), Some(81_919 - 8_191)),
         (Some(81_920), Some(81_920 - 8_192)),
         (Some(400_000), Some(400_000 - 8_192)),
@@ -28,8 +28,8 @@ fn the_ceiling_is_the_window_less_the_smaller_of_8192_and_a_tenth() {
 fn a_quarter_of_the_window_or_what_is_wanted() {
     let table = [
         (None, 20_000, 20_000),
-        (Some(4_095), 20_000, 20_000),
-        (Some(4_096), 20_000, 1_024),
+        (Some(3_890), 20_000, 20_000),
+        (Some(3_891), 20_000, 972),
         (Some(79_999), 20_000, 19_999),
         (Some(80_001), 20_000, 20_000),
         (Some(100_000), 7, 7),
@@ -47,7 +47,7 @@ fn a_quarter_of_the_window_or_what_is_wanted() {
     assert_eq!(by(8_000, Some(6_000), Some(5_000)), 1_250);
     assert_eq!(by(8_000, Some(6_000), Some(7_000)), 1_500);
     // So small a count says little; so small a window, if the server names it, is one.
-    assert_eq!(by(100, None, None), 1_024);
+    assert_eq!(by(100, None, None), 972);
     assert_eq!(by(100, None, Some(100_000)), 20_000, "a window that is known counts");
     assert_eq!(by(8_000, Some(2_048), None), 512);
 }
@@ -59,14 +59,14 @@ fn room_is_by_the_window_and_by_what_was_refused() {
         budget.room()
     };
     assert_eq!(with_overhead(budget(Cause::Manual, None), 100), None);
-    assert_eq!(with_overhead(budget(Cause::Limit, Some(4_095)), 100), None);
+    assert_eq!(with_overhead(budget(Cause::Limit, Some(3_890)), 100), None);
     assert_eq!(with_overhead(budget(WINDOW, Some(10_000)), 100), Some(8_900));
     assert_eq!(with_overhead(budget(WINDOW, Some(10_000)), 9_001), Some(0));
     assert_eq!(with_overhead(budget(refused(8_000), None), 100), Some(3_900));
     assert_eq!(with_overhead(budget(refused(8_000), None), 4_001), Some(0));
     assert_eq!(with_overhead(budget(refused(8_000), Some(10_000)), 0), Some(4_000));
     assert_eq!(with_overhead(budget(refused(80_000), Some(10_000)), 0), Some(9_000));
-    assert_eq!(with_overhead(budget(refused(100), None), 100), Some(1_948));
+    assert_eq!(with_overhead(budget(refused(100), None), 100), Some(1_845));
     // What the server's counts say comes before half.
     let cause =
         Cause::Refused(Refused { counted: 8_000, prompt: Some(10_000), window: Some(5_000) });

@@ -23,7 +23,7 @@ fn the_window_comes_first_then_the_limit_and_nothing_else_counts() {
 }
 
 fn expected(now: &Situation) -> Option<Cause> {
-    let judges_window = now.window >= 4_096;
+    let judges_window = now.window >= 3_891;
     match now.used.unwrap_or(0) {
         _ if judges_window && now.request > now.window => {
             Some(Cause::Window { is_certain: now.is_window_known })

@@ -195,7 +195,7 @@ fn the_plan_fits_the_window_of_the_model_that_is_asked() {
     };
     let whole = ask_of(None, None);
     assert!(whole > 20_000);
-    assert_eq!(ask_of(Some(4_000), None), whole, "too small to be judged");
+    assert_eq!(ask_of(Some(3_800), None), whole, "too small to be judged");
     assert_eq!(ask_of(Some(10_000), Some(None)), whole, "nobody knows the other's");
     assert_eq!(ask_of(Some(10_000), Some(Some(100_000))), whole);
     for ask in [ask_of(Some(10_000), None), ask_of(None, Some(Some(10_000)))] {

@@ -102,7 +102,7 @@ fn host() -> impl Strategy<Value = Host> {
 }
 
 pub(crate) fn case() -> impl Strategy<Value = Case> {
-    let window = option::of(select(vec![4_096, 4_500, 6_000, 8_000, 12_000, 20_000, 60_000]));
+    let window = option::of(select(vec![3_891, 4_500, 6_000, 8_000, 12_000, 20_000, 60_000]));
     let context = prop_oneof![2 => Just(vec![]), 1 => (1..400_usize).prop_map(|size| vec![environment(&tokens("today", size))])];
     let tail = prop_oneof![
         2 => Just(Tail::None),

@@ -34,7 +34,7 @@ pub(crate) fn quarter(budget: &Budget) -> u64 {
     let refused = match budget.cause {
         Cause::Refused(refused) if budget.window.is_some() => refused.window.unwrap_or(u64::MAX),
         // A count of less than the smallest window says little.
-        Cause::Refused(refused) => refused.window.unwrap_or(refused.counted.max(4_096)),
+        Cause::Refused(refused) => refused.window.unwrap_or(refused.counted.max(3_891)),
         _ => u64::MAX,
     };
     budget.window.unwrap_or(u64::MAX).min(refused) / 4
@@ -42,7 +42,7 @@ pub(crate) fn quarter(budget: &Budget) -> u64 {
 
 pub(crate) fn ceiling(budget: &Budget) -> Option<u64> {
     let window = budget.window?;
-    (window >= 4_096).then(|| window - (window / 10).min(8_192))
+    (window >= 3_891).then(|| window - (window / 10).min(8_192))
 }
 
 pub(crate) fn prompt_tokens() -> u64 {
