@@ -22,6 +22,8 @@ pub(crate) struct Layout {
     pub(crate) pinned: Vec<usize>,
     /// Ghost snapshots.
     pub(crate) ghosts: Vec<usize>,
+    /// Reasoning that is not pinned.
+    pub(crate) reasoning: Vec<usize>,
     /// Outputs of calls that are not pinned.
     pub(crate) outputs: Vec<usize>,
     /// Items with images that are not pinned.
@@ -96,6 +98,9 @@ impl Layout {
             }
             if kind.is_output() {
                 self.outputs.push(index);
+            }
+            if kind == ItemKind::Reasoning {
+                self.reasoning.push(index);
             }
             if item.has_images() {
                 self.images.push(index);

@@ -52,7 +52,9 @@ pub(crate) fn trim(view: &View, max_tokens: u64) -> Trimmed {
         input.push(Part::Keep(cut..len));
     }
     let ghosts = view.layout().ghosts.partition_point(|index| *index < cut);
-    Trimmed { input, tokens: tokens_from(cut), items: cut - kept - ghosts }
+    let unsent = cut.min(view.reasoning_from());
+    let unsent = view.layout().reasoning.partition_point(|index| *index < unsent);
+    Trimmed { input, tokens: tokens_from(cut), items: (cut - kept - ghosts).saturating_sub(unsent) }
 }
 
 /// What stands before `cut` and is not left out, in order.

@@ -131,12 +131,16 @@ impl View {
         let item = self.history.measured(index..index + 1).next();
         let (item, tokens) = item.unzip();
         let is_reasoning = item.is_some_and(|item| item.kind() == ItemKind::Reasoning);
-        let is_sent = match self.filter {
-            ReasoningFilter::KeepAll => true,
-            ReasoningFilter::CurrentTurn => index >= self.history.turn_start().unwrap_or(0),
-            _ => false,
-        };
-        tokens.filter(|_| is_sent || !is_reasoning).unwrap_or(0)
+        tokens.filter(|_| index >= self.reasoning_from() || !is_reasoning).unwrap_or(0)
+    }
+
+    /// Reasoning before this item is not sent.
+    pub(crate) fn reasoning_from(&self) -> usize {
+        match self.filter {
+            ReasoningFilter::KeepAll => 0,
+            ReasoningFilter::CurrentTurn => self.history.turn_start().unwrap_or(0),
+            _ => self.history.len(),
+        }
     }
 
     /// Tokens of what is sent of the items before `index`.

@@ -49,9 +49,7 @@ impl Case {
     fn check_request(&self, before: &History, input: &History, budget: &Budget, trimmed: usize) {
         assert_eq!(pairing(&sent(input, self.filter)), Ok(()));
         assert_eq!(input.clone().normalise(), vec![]);
-        let seen = |history: &History| {
-            history.iter().filter(|item| item.kind() != ItemKind::GhostSnapshot).count()
-        };
+        let seen = |history: &History| history.prompt(self.filter).item_count();
         assert_eq!(trimmed, seen(before) - seen(input));
         let stays: Vec<&Item> = before.iter().take(context_len(before)).collect();
         assert!(input.iter().take(stays.len()).eq(stays));
