@@ -107,10 +107,7 @@ impl View {
     }
 
     fn pending_is_too_long(&self, budget: &Budget) -> bool {
-        let pending = self.tokens(self.pending..self.history.len());
-        let pinned = self.layout.pinned.iter().filter(|index| **index < self.pending);
-        let pinned: u64 = pinned.map(|index| self.item_tokens(*index)).sum();
-        let fixed = self.tokens(0..self.layout.context) + pinned + pending;
+        let fixed = self.fixed_tokens(self.pending);
         budget.room().is_some_and(|room| fixed > room / 4 * 3)
     }
 
