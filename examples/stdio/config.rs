@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use longhaul::approval::Approvals;
 use longhaul::coding::{CodingContext, INSTRUCTIONS, default_reasoning};
+use longhaul::events::EventBuffer;
 use longhaul::state::protocol::Config;
 use longhaul::{Agent, AgentBuilder};
 
@@ -12,6 +14,10 @@ use crate::json::repeated_key;
 use crate::model;
 
 const USAGE: &str = "usage: stdio --config FILE";
+
+/// Events that are kept while whoever reads stdout does not. Pieces of a text are joined meanwhile, so
+/// that this is hours of silence; only then would events be left out.
+const EVENTS: (usize, usize) = (100_000, 256 * 1024 * 1024);
 
 /// The agent that the command line asks for.
 pub(crate) struct Setup {
@@ -86,6 +92,8 @@ fn set_up(config: Config) -> Result<Setup, String> {
         .default_reasoning(default_reasoning)
         .cwd(cwd)
         .approval_policy(config.approval_policy)
+        .approvals(Approvals::answered())
+        .event_buffer(EventBuffer::new(EVENTS.0, EVENTS.1))
         .request_options(config.request)
         .max_model_calls(config.max_model_calls)
         .max_tool_output_bytes(config.max_tool_output_bytes);

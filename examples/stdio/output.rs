@@ -92,12 +92,16 @@ fn message(event: &Event) -> Option<Value> {
             json!({"type": "task_complete", "last_agent_message": last_agent_message})
         }
         Event::TurnAborted { reason } => json!({"type": "turn_aborted", "reason": reason}),
-        event => return tool_compaction_or_retry(event),
+        event => return tool(event).or_else(|| compaction_or_retry(event)),
     })
 }
 
-fn tool_compaction_or_retry(event: &Event) -> Option<Value> {
+fn tool(event: &Event) -> Option<Value> {
     Some(match event {
+        Event::ApprovalRequest { call_id, name, arguments, .. } => {
+            json!({"type": "approval_request", "call_id": call_id, "name": name,
+            "arguments": arguments})
+        }
         Event::ToolCallBegin { call_id, name, arguments } => {
             json!({"type": "tool_call_begin", "call_id": call_id, "name": name,
             "arguments": arguments})
@@ -109,6 +113,12 @@ fn tool_compaction_or_retry(event: &Event) -> Option<Value> {
             json!({"type": "tool_call_end", "call_id": call_id, "success": success,
             "output": output, "duration_ms": millis(*duration)})
         }
+        _ => return None,
+    })
+}
+
+fn compaction_or_retry(event: &Event) -> Option<Value> {
+    Some(match event {
         Event::CompactionStarted { .. } => {
             json!({"type": "background_event", "message": "Compacting the conversation"})
         }
@@ -116,6 +126,18 @@ fn tool_compaction_or_retry(event: &Event) -> Option<Value> {
         Event::StreamError { attempt, max_attempts, delay, .. } => json!({"type": "stream_error",
             "message": format!("Reconnecting... {attempt}/{max_attempts}"),
             "attempt": attempt, "max_attempts": max_attempts, "delay_ms": millis(*delay)}),
+        Event::EnteredReviewMode { prompt } => {
+            json!({"type": "entered_review_mode", "prompt": prompt})
+        }
+        Event::ExitedReviewMode { output } => {
+            json!({"type": "exited_review_mode", "review_output": output})
+        }
+        Event::UndoStarted { message } => json!({"type": "undo_started", "message": message}),
+        Event::UndoCompleted { success, message } => {
+            json!({"type": "undo_completed", "success": success, "message": message})
+        }
+        Event::Missed { first, last } => json!({"type": "background_event",
+            "message": format!("events {first} to {last} were left out: nobody read them")}),
         _ => return None,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul_compaction::{self as compaction, Compaction, LastRung};
 use longhaul_history::HistoryConfig;
+use longhaul_state::budget::{Budget, PriceTable};
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
 use longhaul_state::{ContextMessages, DefaultReasoning};
 use longhaul_transport::Model;
@@ -15,7 +16,10 @@ use longhaul_transport::request::{
 use serde_json::Value;
 
 use crate::SessionBuilder;
+use crate::approval::{Approvals, Gatekeeping, Policy};
+use crate::events::EventBuffer;
 use crate::hook::{CompactionHook, CompactionSetup};
+use crate::task::{Regular, SessionTask};
 use crate::tool::{Tool, ToolSet};
 
 /// The default bound on one tool's output, in bytes.
@@ -47,6 +51,22 @@ pub(crate) struct Defaults {
     pub(crate) history: HistoryConfig,
     pub(crate) compaction: CompactionSetup,
     pub(crate) bounds: Bounds,
+    pub(crate) prices: PriceTable,
+    pub(crate) gatekeeping: Gatekeeping,
+    pub(crate) task: Arc<dyn SessionTask>,
+    pub(crate) while_running: WhileRunning,
+    pub(crate) event_buffer: EventBuffer,
+}
+
+/// What becomes of a [`prompt`](crate::Session::prompt) while a turn runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhileRunning {
+    /// It waits for a turn of its own.
+    #[default]
+    Queue,
+    /// It is refused, as [`TurnError::Busy`](longhaul_state::protocol::TurnError::Busy).
+    Refuse,
 }
 
 /// The bounds of a session's turns.
@@ -55,6 +75,7 @@ pub(crate) struct Bounds {
     pub(crate) max_model_calls: u32,
     pub(crate) max_tool_output_bytes: usize,
     pub(crate) turn_deadline: Option<Duration>,
+    pub(crate) budget: Budget,
 }
 
 impl Agent {
@@ -78,7 +99,13 @@ impl Agent {
                     max_model_calls: DEFAULT_MAX_MODEL_CALLS,
                     max_tool_output_bytes: DEFAULT_MAX_TOOL_OUTPUT_BYTES,
                     turn_deadline: None,
+                    budget: Budget::default(),
                 },
+                prices: PriceTable::default(),
+                gatekeeping: Gatekeeping::default(),
+                task: Arc::new(Regular),
+                while_running: WhileRunning::default(),
+                event_buffer: EventBuffer::default(),
             },
         }
     }
@@ -276,6 +303,50 @@ impl AgentBuilder {
         self
     }
 
+    /// What one turn may use before it is stopped. Default: no bound.
+    pub fn turn_budget(mut self, budget: Budget) -> Self {
+        self.defaults.bounds.budget = budget;
+        self
+    }
+
+    /// What models cost: for the cost of turns, and for a budget of money. Default: nothing is known.
+    pub fn prices(mut self, prices: PriceTable) -> Self {
+        self.defaults.prices = prices;
+        self
+    }
+
+    /// Who decides about each call before it runs, in place of the session's
+    /// [`ApprovalPolicy`]. Default: nobody.
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.defaults.gatekeeping.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Whether anybody answers approval requests. Default: nobody; then no tool may ask.
+    pub fn approvals(mut self, approvals: Approvals) -> Self {
+        self.defaults.gatekeeping.approvals = approvals;
+        self
+    }
+
+    /// What a turn does that input starts, unless the [input](crate::Input::task) says otherwise.
+    /// Default: it asks the model and runs its tools, until it answers.
+    pub fn task(mut self, task: impl SessionTask + 'static) -> Self {
+        self.defaults.task = Arc::new(task);
+        self
+    }
+
+    /// What becomes of a [`prompt`](crate::Session::prompt) while a turn runs. Default: it waits.
+    pub fn prompt_while_running(mut self, what: WhileRunning) -> Self {
+        self.defaults.while_running = what;
+        self
+    }
+
+    /// How many of a session's events are kept for readers. Default: [`EventBuffer::default`].
+    pub fn event_buffer(mut self, buffer: EventBuffer) -> Self {
+        self.defaults.event_buffer = buffer;
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -299,9 +370,9 @@ impl Defaults {
             return Err(BuildError::RelativeCwd(cwd.clone()));
         }
         self.options.check()?;
-        let tools = ToolSet::new(&self.tools, self.settings.approval_policy)?;
-        let tools = tools.with_hosted(&self.hosted_tools)?;
+        let tools = ToolSet::new(&self.tools)?.with_hosted(&self.hosted_tools)?;
         tools.check_features(model.features())?;
+        self.gatekeeping.check(&tools, self.settings.approval_policy)?;
         Ok(tools)
     }
 }
@@ -345,10 +416,16 @@ pub enum BuildError {
     CustomTool(String),
     /// A tool may ask for approval, and nobody answers.
     #[error(
-        "tool `{0}` may ask for approval, which this version cannot answer: \
-         set the approval policy to `never`"
+        "tool `{0}` may ask for approval, and nobody answers: say that somebody does \
+         (`approvals`), or set the approval policy to `never`"
     )]
     NobodyApproves(String),
+    /// The policy may ask for approval, and nobody answers.
+    #[error(
+        "the policy may ask for approval, and nobody answers: say that somebody does \
+         (`approvals`), or that it never asks (`Policy::may_ask`)"
+    )]
+    NobodyAnswersPolicy,
     /// HTTP cannot be set up.
     #[error("HTTP client: {0}")]
     Http(String),

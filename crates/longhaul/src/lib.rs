@@ -56,6 +56,7 @@
 //! `coding` (default): the preset.
 
 mod agent;
+pub mod approval;
 #[cfg(feature = "coding")]
 pub mod coding;
 pub mod events;
@@ -66,11 +67,11 @@ pub mod task;
 pub mod tool;
 mod turn_handle;
 
-pub use agent::{Agent, AgentBuilder, BuildError, ModelSource};
+pub use agent::{Agent, AgentBuilder, BuildError, ModelSource, WhileRunning};
 pub use hook::CompactionHook;
 pub use input::{Input, MAX_IMAGE_BYTES};
 pub use session::{Accepted, Session, SessionBuilder};
-pub use turn_handle::TurnHandle;
+pub use turn_handle::{TurnControl, TurnHandle};
 
 pub use longhaul_compaction as compaction;
 pub use longhaul_history as history;

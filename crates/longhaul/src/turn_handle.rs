@@ -8,39 +8,53 @@ use longhaul_state::protocol::{Event, TurnError, TurnResult};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::events::Queue;
+use crate::Input;
+use crate::events::CourseEvents;
+use crate::session::Inner;
 
 /// An accepted input on its way: its events, and what became of its turn.
 ///
 /// Read events with [`next`](Self::next), or not at all: the turn runs to its end either way.
 /// Awaiting the handle gives the result. Dropping it does not cancel the turn.
 pub struct TurnHandle {
-    pub(crate) id: Arc<str>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) control: TurnControl,
+    pub(crate) events: CourseEvents,
     pub(crate) result: oneshot::Receiver<Result<TurnResult, TurnError>>,
-    pub(crate) cancel: Cancel,
     pub(crate) cancel_on_drop: bool,
+    pub(crate) steers: Option<String>,
 }
 
 impl TurnHandle {
     /// The id of the input.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.control.id
     }
 
-    /// The next event; `None` after the last.
+    /// The turn that was running when the input was accepted, if it was to steer one: that turn takes
+    /// it, unless it ends first. `None`: the input starts a turn of its own.
+    pub fn steers(&self) -> Option<&str> {
+        self.steers.as_deref()
+    }
+
+    /// What steers and ends the turn. It can be cloned, and given to whoever is to.
+    pub fn control(&self) -> TurnControl {
+        self.control.clone()
+    }
+
+    /// The next event; `None` after the last. Whoever reads more slowly than the session lets events
+    /// go gets an [`Event::Missed`] in their place.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
-        Some(self.queue.next().await?.event)
+        Some(self.events.next().await?.event)
     }
 
     /// Ends the turn: the connection is closed and tools are stopped. Input that still waits is
     /// taken back, and reaches no model. The result says that it was interrupted.
     pub fn cancel(&self) {
-        self.cancel.cancel();
+        self.control.cancel();
     }
 
     /// From now on, dropping the handle (before its result is there) cancels the turn.
@@ -63,7 +77,6 @@ impl IntoFuture for TurnHandle {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let mut handle = self;
-            handle.queue.abandon();
             let result = (&mut handle.result).await;
             handle.cancel_on_drop = false;
             result.unwrap_or(Err(TurnError::Closed))
@@ -73,10 +86,44 @@ impl IntoFuture for TurnHandle {
 
 impl Drop for TurnHandle {
     fn drop(&mut self) {
-        self.queue.abandon();
         if self.cancel_on_drop {
             self.cancel();
         }
+    }
+}
+
+/// Steers and ends the turn of an accepted input. Cloning gives another of the same.
+#[derive(Clone)]
+pub struct TurnControl {
+    pub(crate) id: Arc<str>,
+    pub(crate) cancel: Cancel,
+    pub(crate) session: Arc<Inner>,
+}
+
+impl TurnControl {
+    /// The id of the input.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Gives the turn further input, as [`Session::steer`](crate::Session::steer) does: the next
+    /// request of the turn that runs carries it; [`TurnHandle::steers`] says which turn that is. If
+    /// this turn is over, that is another one, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::prompt`](crate::Session::prompt).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready accepts nothing.
+    pub async fn steer(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
+        self.session.steer(input.into()).await
+    }
+
+    /// As [`TurnHandle::cancel`].
+    pub fn cancel(&self) {
+        self.cancel.cancel();
     }
 }
 
@@ -122,6 +169,12 @@ impl Cancel {
 
 impl std::fmt::Debug for TurnHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TurnHandle").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("TurnHandle").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for TurnControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnControl").field("id", &self.id).finish_non_exhaustive()
     }
 }

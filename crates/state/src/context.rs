@@ -46,6 +46,8 @@ pub struct TurnContext {
     pub options: RequestOptions,
     /// Its bounds.
     pub limits: TurnLimits,
+    /// What kind of task a server that asks is told.
+    pub task_kind: TaskKind,
 }
 
 impl TurnContext {
@@ -60,7 +62,7 @@ impl TurnContext {
         request.output_schema.clone_from(&self.output_schema);
         request.options = self.options.clone();
         request.session_id = self.session_id.to_string();
-        request.task_kind = TaskKind::Standard;
+        request.task_kind = self.task_kind;
         request.auth.clone_from(&services.auth);
         request
     }

@@ -33,6 +33,7 @@
 //! [`protocol`] (operations, events, settings, errors), [`turn`] (the machine), `queue`,
 //! `session`, `context`, `services`.
 
+pub mod budget;
 mod context;
 pub mod protocol;
 mod queue;
@@ -43,5 +44,5 @@ pub mod turn;
 pub use context::{ContextMessages, TurnContext};
 pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState};
 pub use services::{DefaultReasoning, SessionServices};
-pub use session::{MAX_REMEMBERED_MODELS, SessionState};
+pub use session::{MAX_GRANTS, MAX_REMEMBERED_MODELS, SessionState};
 pub use turn::Turn;

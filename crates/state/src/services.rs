@@ -8,6 +8,7 @@ use longhaul_transport::auth::Auth;
 use longhaul_transport::models::{ContextWindow, ModelInfo, ModelTable, WindowConfig};
 use longhaul_transport::request::Reasoning;
 
+use crate::budget::PriceTable;
 use crate::protocol::Settings;
 use crate::{ContextMessages, SessionState};
 
@@ -30,6 +31,8 @@ pub struct SessionServices {
     pub models: ModelTable,
     /// What is configured of context windows, for whatever model.
     pub window: WindowConfig,
+    /// What models cost.
+    pub prices: PriceTable,
 }
 
 impl SessionServices {

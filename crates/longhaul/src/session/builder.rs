@@ -10,11 +10,12 @@ use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::request::Instructions;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, Session, runner};
 use crate::agent::Defaults;
-use crate::events::Subscribers;
+use crate::events::EventLog;
 use crate::tool::Tool;
 use crate::{Agent, BuildError};
 
@@ -101,8 +102,10 @@ impl SessionBuilder {
         history.set_format(self.model.wire_format());
         let inner = Arc::new(Inner {
             id: uuid::Uuid::now_v7().to_string().into(),
-            state: SessionState::new(history, self.begin.settings)
-                .with_breaker(self.begin.compaction.config.breaker),
+            state: Arc::new(
+                SessionState::new(history, self.begin.settings)
+                    .with_breaker(self.begin.compaction.config.breaker),
+            ),
             queue: TurnQueue::default(),
             services: SessionServices {
                 model: self.model,
@@ -111,6 +114,7 @@ impl SessionBuilder {
                 default_reasoning: self.begin.default_reasoning,
                 models: self.begin.models,
                 window: self.begin.window,
+                prices: self.begin.prices,
             },
             tools: Mutex::new(tools),
             hosted_tools: self.begin.hosted_tools,
@@ -118,9 +122,13 @@ impl SessionBuilder {
             options: self.begin.options,
             bounds: self.begin.bounds,
             compaction: self.begin.compaction,
+            gatekeeping: self.begin.gatekeeping,
+            task: self.begin.task,
+            while_running: self.begin.while_running,
             data: self.data,
-            subscribers: Arc::new(Subscribers::default()),
+            events: Arc::new(EventLog::new(self.begin.event_buffer)),
             wake: Arc::default(),
+            answered: Notify::new(),
             ended: CancellationToken::new(),
         });
         tokio::spawn(runner::run(Arc::clone(&inner)));

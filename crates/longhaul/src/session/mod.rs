@@ -1,21 +1,25 @@
 //! A conversation that takes input and runs turns.
 
+mod accept;
 mod builder;
 mod inner;
 mod runner;
 mod submission;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item};
-use longhaul_state::Steered;
-use longhaul_state::protocol::{Op, SettingsUpdate, TurnError};
+use longhaul_state::protocol::{
+    ApprovalDecision, CallDigest, Op, PendingApproval, SettingsUpdate, TurnError,
+};
 use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
 
 use crate::events::SessionEvents;
+use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
 
@@ -53,7 +57,9 @@ impl Session {
         &self.inner.id
     }
 
-    /// Accepts input for a turn of its own, which begins when the turns before it have ended.
+    /// Accepts input for a turn of its own, which begins when the turns before it have ended. Whether it
+    /// waits for them or is refused while one runs says
+    /// [`AgentBuilder::prompt_while_running`](crate::AgentBuilder::prompt_while_running).
     ///
     /// # Errors
     ///
@@ -64,10 +70,7 @@ impl Session {
     ///
     /// Dropping the future before it is ready accepts nothing.
     pub async fn prompt(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
-        let (submission, handle) = self.inner.accept(input.into()).await?;
-        self.inner.queue.submit(submission).map_err(inner::refusal)?;
-        self.inner.wake.notify_one();
-        Ok(handle)
+        self.inner.prompt(input.into()).await
     }
 
     /// Accepts input for the running turn: its next request carries it, exactly once. A request that
@@ -86,13 +89,52 @@ impl Session {
     ///
     /// Dropping the future before it is ready accepts nothing.
     pub async fn steer(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
-        let (submission, handle) = self.inner.accept(input.into()).await?;
-        let settings = submission.settings.clone();
-        match self.inner.queue.steer(submission).map_err(inner::refusal)? {
-            Steered::Running { .. } => self.inner.state.update_settings(settings),
-            Steered::Queued => self.inner.wake.notify_one(),
-        }
-        Ok(handle)
+        self.inner.steer(input.into()).await
+    }
+
+    /// Takes an accepted input back, by its id: it reaches no model, and its handle says
+    /// [`TurnEnd::Withdrawn`](longhaul_state::protocol::TurnEnd::Withdrawn). That is possible until the
+    /// conversation has it, which is right before the request that carries it.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::UnknownInput`] if no such input waits.
+    pub fn withdraw(&self, input_id: &str) -> Result<(), TurnError> {
+        self.inner.withdraw(input_id)
+    }
+
+    /// Runs a task in the place of the turn that runs, which ends with the reason `replaced`. Inputs
+    /// that wait do so until the task is over. Of two tasks given while a turn ends, the second
+    /// replaces the first.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Busy`] or [`TurnError::Closed`]; the turn runs on then.
+    pub fn replace(&self, task: impl SessionTask + 'static) -> Result<TurnHandle, TurnError> {
+        self.inner.replace(None, Arc::new(task))
+    }
+
+    /// The calls of the running turn that wait for somebody's approval, oldest first. Each is told by
+    /// an [`Event::ApprovalRequest`](longhaul_state::protocol::Event::ApprovalRequest) too; this is for
+    /// who was not there then.
+    pub fn pending_approvals(&self) -> Vec<PendingApproval> {
+        self.inner.queue.pending_approvals()
+    }
+
+    /// Answers an approval request. Each call is answered by itself, and the first answer counts. Where
+    /// two calls with one id wait, the older one is meant; with `digest`, the one that it is of.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::UnknownApproval`] if no such call waits: it was answered, its turn is over or being
+    /// ended, or it asks for something else than `digest` says. Nothing has changed then.
+    pub fn answer(
+        &self,
+        call_id: &str,
+        digest: Option<CallDigest>,
+        decision: ApprovalDecision,
+    ) -> Result<(), TurnError> {
+        self.inner.answer(call_id, digest, decision)
     }
 
     /// Accepts a compaction of the conversation: at the next step of the running turn, as part of it;
@@ -156,7 +198,16 @@ impl Session {
 
     /// All events of the session from now on.
     pub fn events(&self) -> SessionEvents {
-        self.inner.subscribers.subscribe()
+        SessionEvents::from_now(Arc::clone(&self.inner.events))
+    }
+
+    /// The events of the session from the number `from` on: those that are kept, then those that come,
+    /// without a gap between the two. Any number of readers may read; none holds a turn up.
+    ///
+    /// If events from that number on are no longer kept, the first is an
+    /// [`Event::Missed`](longhaul_state::protocol::Event::Missed) that says which.
+    pub fn subscribe(&self, from: u64) -> SessionEvents {
+        SessionEvents::from(Arc::clone(&self.inner.events), from)
     }
 
     /// The conversation so far; a snapshot.
@@ -167,6 +218,12 @@ impl Session {
     /// What the session has used, and the newest limits that the server stated.
     pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
         self.inner.state.token_count()
+    }
+
+    /// What the session has cost by the agent's [prices](crate::AgentBuilder::prices); 0 where those
+    /// know none.
+    pub fn cost(&self) -> f64 {
+        self.inner.state.cost()
     }
 
     /// The context window of the model that the next turn uses, and on whose word it is that large.
@@ -213,6 +270,10 @@ impl Session {
                 self.interrupt();
                 Ok(Accepted::Done)
             }
+            Op::Withdraw { input_id } => self.withdraw(&input_id).map(|()| Accepted::Done),
+            Op::Approval { call_id, decision } => {
+                self.answer(&call_id, None, decision).map(|()| Accepted::Done)
+            }
             Op::Compact => self.inner.compact(Some(id)).map(Accepted::Turn),
             Op::Shutdown => self.shutdown().await.map(|()| Accepted::Done),
             op => Err(TurnError::Unsupported(op.name())),
@@ -233,6 +294,23 @@ impl Session {
         self.inner.stop();
         self.inner.ended.cancelled().await;
         Ok(())
+    }
+
+    /// Ends the session, but lets it finish what it has accepted, for `limit` at most: accepts nothing
+    /// more, and after that time does what [`shutdown`](Self::shutdown) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`shutdown`](Self::shutdown).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the session closed: it ends when what it accepted is done.
+    pub async fn drain(&self, limit: Duration) -> Result<(), TurnError> {
+        self.inner.close();
+        // Who is not done in time is stopped.
+        let _ = tokio::time::timeout(limit, self.inner.ended.cancelled()).await;
+        self.shutdown().await
     }
 }
 

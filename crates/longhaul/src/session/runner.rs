@@ -29,7 +29,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         }
     }
     inner.settle_waiting();
-    inner.subscribers.close();
+    inner.tell_shutdown();
     inner.ended.cancel();
 }
 
@@ -71,7 +71,7 @@ async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
 
 async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>) {
     let turn_id = Arc::clone(&input.id);
-    let emitter = input.emitter(&inner.subscribers, &turn_id);
+    let emitter = input.reply.emitter.clone();
     let cancel = input.reply.cancel.token();
     let task = input.task.clone();
     let tools = inner.tools();
@@ -84,6 +84,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let replies = scope.replies();
     let result = run_task(task, scope, inputs, &cancel).await;
 
+    let result = result.map(|result| with_reason(inner, result));
     let interrupted = result.as_ref().is_ok_and(TurnResult::is_interrupted);
     // An interrupt that met the end of the turn still means quiet.
     inner.queue.end(interrupted || cancel.is_cancelled(), |it| it.item().is_some());
@@ -91,6 +92,14 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     for reply in replies.take() {
         reply.settle(result.clone());
     }
+}
+
+/// The result of a turn that was cut off says why.
+fn with_reason(inner: &Inner, mut result: TurnResult) -> TurnResult {
+    if let TurnEnd::Aborted(reason) = &mut result.end {
+        *reason = inner.queue.abort_reason();
+    }
+    result
 }
 
 /// Tells that a turn begins, and once per model that its context window is assumed.

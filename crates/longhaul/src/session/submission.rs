@@ -6,13 +6,14 @@ use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::protocol::{Event, SettingsUpdate, TurnEnd, TurnError, TurnResult};
 use serde_json::Value;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tracing::Span;
 
-use crate::events::{Emitter, Queue, Subscribers};
+use super::Inner;
+use crate::events::{CourseEvents, Emitter};
 use crate::input::Message;
 use crate::task::SessionTask;
-use crate::turn_handle::{Cancel, TurnHandle};
+use crate::turn_handle::{Cancel, TurnControl, TurnHandle};
 
 /// Something accepted that a turn is to do. It settles its handle exactly once.
 pub(crate) struct Submission {
@@ -32,6 +33,8 @@ pub(crate) enum Work {
     Input { item: Item, shown: TurnItem, output_schema: Option<Arc<Value>> },
     /// A compaction.
     Compaction,
+    /// What its task does, without anything that the user says.
+    Task,
 }
 
 impl Work {
@@ -45,59 +48,42 @@ impl Work {
 
 /// Where the events and the result of an input go.
 pub(crate) struct Reply {
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) emitter: Emitter,
     pub(crate) cancel: Cancel,
     result: Option<oneshot::Sender<Result<TurnResult, TurnError>>>,
 }
 
 impl Submission {
     pub(crate) fn new(
+        session: &Arc<Inner>,
         id: Arc<str>,
         work: Work,
         settings: SettingsUpdate,
         task: Arc<dyn SessionTask>,
-        wake: Arc<Notify>,
     ) -> (Self, TurnHandle) {
         let (sender, receiver) = oneshot::channel();
-        let reply = Reply {
-            queue: Arc::new(Queue::default()),
-            cancel: Cancel::new(wake),
-            result: Some(sender),
-        };
-        let handle = TurnHandle {
-            id: Arc::clone(&id),
-            queue: Arc::clone(&reply.queue),
-            result: receiver,
-            cancel: reply.cancel.clone(),
-            cancel_on_drop: false,
-        };
+        let emitter = Emitter::new(Arc::clone(&session.events), Arc::clone(&id));
+        let cancel = Cancel::new(Arc::clone(&session.wake));
+        let events = CourseEvents::of(&emitter);
+        let reply = Reply { emitter, cancel: cancel.clone(), result: Some(sender) };
+        let control = TurnControl { id: Arc::clone(&id), cancel, session: Arc::clone(session) };
+        let handle =
+            TurnHandle { control, events, result: receiver, cancel_on_drop: false, steers: None };
         let span = Span::current();
-        let submission = Self { id, work, settings, task, reply, span };
-        (submission, handle)
+        (Self { id, work, settings, task, reply, span }, handle)
     }
 
     /// What the user says, if that is what it brings.
     pub(crate) fn item(&self) -> Option<&Item> {
         match &self.work {
             Work::Input { item, .. } => Some(item),
-            Work::Compaction => None,
+            Work::Compaction | Work::Task => None,
         }
     }
 
-    /// Sends events of the submission in the turn `turn_id`.
-    pub(crate) fn emitter(&self, subscribers: &Arc<Subscribers>, turn_id: &Arc<str>) -> Emitter {
-        Emitter::new(
-            Arc::clone(subscribers),
-            Arc::clone(&self.reply.queue),
-            Arc::clone(&self.id),
-            Arc::clone(turn_id),
-        )
-    }
-
     /// The session ends, and no turn will take the input: all who wait for it are told.
-    pub(crate) fn refuse(self, subscribers: &Arc<Subscribers>) {
-        let emitter = self.emitter(subscribers, &self.id);
-        emitter.emit_last(Event::Error(TurnError::Closed));
+    pub(crate) fn refuse(self) {
+        self.reply.emitter.emit_last(Event::Error(TurnError::Closed));
         self.reply.settle(Err(TurnError::Closed));
     }
 }
@@ -113,13 +99,13 @@ impl Reply {
 
     /// The input was taken back before a turn took it.
     pub(crate) fn withdraw(self) {
-        self.settle(Ok(TurnResult::empty(TurnEnd::INTERRUPTED)));
+        self.settle(Ok(TurnResult::empty(TurnEnd::Withdrawn)));
     }
 }
 
 /// A task that fails before it takes an input still ends the wait of those who read its events.
 impl Drop for Reply {
     fn drop(&mut self) {
-        self.queue.close();
+        self.emitter.end();
     }
 }

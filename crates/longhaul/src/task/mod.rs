@@ -1,5 +1,6 @@
 //! What a turn does: the seam for tasks of other kinds.
 
+mod beside;
 mod compact;
 mod regular;
 mod retrying;
@@ -8,9 +9,10 @@ mod scope;
 use async_trait::async_trait;
 use longhaul_state::protocol::{TurnError, TurnResult};
 
+pub use beside::Aside;
 pub(crate) use compact::Compact;
-pub(crate) use regular::Regular;
-pub use scope::TaskScope;
+pub use regular::Regular;
+pub use scope::{TaskScope, ToolHold};
 
 /// What a turn does, from its recorded input to its result.
 ///

@@ -4,22 +4,27 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use longhaul_history::Item;
 use longhaul_history::turn_item::TurnItem;
-use longhaul_state::TurnContext;
-use longhaul_state::protocol::Event;
+use longhaul_history::{History, Item};
+use longhaul_state::protocol::{CallDigest, Event};
+use longhaul_state::{ContextMessages, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
 use longhaul_transport::{Model, Request};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::beside::Beside;
+use crate::approval::Gatekeeping;
 use crate::events::Emitter;
 use crate::session::{Inner, Reply, Submission, Work};
-use crate::tool::{ToolContext, ToolSet};
+use crate::tool::{SessionData, ToolContext, ToolSet};
 
 /// One turn of one session, for the task that runs it.
 pub struct TaskScope {
     pub(super) inner: Arc<Inner>,
+    /// The conversation that the turn is about.
+    state: Arc<SessionState>,
     context: TurnContext,
     tools: ToolSet,
     emitter: Emitter,
@@ -27,6 +32,10 @@ pub struct TaskScope {
     replies: Replies,
     /// The schema of the newest input that brought one.
     output_schema: Arc<Mutex<Option<Arc<Value>>>>,
+    /// How many want no tool to run yet.
+    holds: Arc<watch::Sender<usize>>,
+    /// For a conversation beside the session's.
+    beside: Option<Arc<Beside>>,
 }
 
 /// An input of the turn, on its way into the conversation.
@@ -70,6 +79,7 @@ impl TaskScope {
         cancel: CancellationToken,
     ) -> Self {
         Self {
+            state: Arc::clone(&inner.state),
             inner,
             context,
             tools,
@@ -77,6 +87,8 @@ impl TaskScope {
             cancel,
             replies: Replies::default(),
             output_schema: Arc::default(),
+            holds: Arc::new(watch::Sender::new(0)),
+            beside: None,
         }
     }
 
@@ -92,7 +104,7 @@ impl TaskScope {
         if joined.is_empty() {
             return;
         }
-        self.inner.state.begin_turn(&*self.inner.services.context);
+        self.state.begin_turn(&*self.inner.services.context);
         for input in joined {
             self.record_input(input);
         }
@@ -100,13 +112,17 @@ impl TaskScope {
 
     /// Records the inputs that arrived during the turn. Those that were cancelled are not.
     pub(crate) fn take_steers(&self) {
-        self.take_all(self.inner.queue.take_input());
+        if self.beside.is_none() {
+            self.take_all(self.inner.queue.take_input());
+        }
     }
 
     /// The same where the next request is about to be sent: a compaction that was asked for meanwhile
     /// waits for the next step.
     pub(super) fn take_messages(&self) {
-        self.take_all(self.inner.queue.take_input_if(|input| input.item().is_some()));
+        if self.beside.is_none() {
+            self.take_all(self.inner.queue.take_input_if(|input| input.item().is_some()));
+        }
     }
 
     fn take_all(&self, inputs: Vec<Submission>) {
@@ -128,13 +144,18 @@ impl TaskScope {
                 self.replies.lock().compactions.push_back(submission);
                 None
             }
+            Work::Task => {
+                submission.reply.cancel.join(&self.cancel);
+                self.replies.lock().results.push(submission.reply);
+                None
+            }
             Work::Input { item, shown, output_schema } => {
                 if let Some(schema) = output_schema {
                     *self.schema() = Some(schema);
                 }
-                let Submission { id, reply, .. } = submission;
+                let reply = submission.reply;
                 reply.cancel.join(&self.cancel);
-                let emitter = self.emitter.of(id, Arc::clone(&reply.queue));
+                let emitter = self.emitter.joined(&reply.emitter);
                 self.replies.lock().results.push(reply);
                 Some(Joined { item, shown, emitter })
             }
@@ -172,17 +193,35 @@ impl TaskScope {
     pub(super) fn on_behalf_of_the_first(&self) -> Option<Self> {
         let waiting = self.replies.lock();
         let first = waiting.compactions.front()?;
-        let emitter = self.emitter.of(Arc::clone(&first.id), Arc::clone(&first.reply.queue));
+        let emitter = self.emitter.joined(&first.reply.emitter);
         drop(waiting);
-        Some(Self {
+        Some(self.with_emitter(emitter))
+    }
+
+    /// The same turn over the conversation in `state`.
+    pub(super) fn over(
+        &self,
+        state: Arc<SessionState>,
+        context: TurnContext,
+        beside: Arc<Beside>,
+    ) -> Self {
+        let scope = self.with_emitter(self.emitter.clone());
+        Self { state, context, output_schema: Arc::default(), beside: Some(beside), ..scope }
+    }
+
+    fn with_emitter(&self, emitter: Emitter) -> Self {
+        Self {
             inner: Arc::clone(&self.inner),
+            state: Arc::clone(&self.state),
             context: self.context.clone(),
             tools: self.tools.clone(),
             emitter,
             cancel: self.cancel.clone(),
             replies: self.replies.clone(),
             output_schema: Arc::clone(&self.output_schema),
-        })
+            holds: Arc::clone(&self.holds),
+            beside: self.beside.clone(),
+        }
     }
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
@@ -204,7 +243,7 @@ impl TaskScope {
     /// The context window of the turn's model as far as it is known now: a server may name it in an
     /// error.
     pub fn context_window(&self) -> ContextWindow {
-        self.inner.window(&self.context.settings.model)
+        self.inner.services.window(&self.context.settings.model, &self.state)
     }
 
     /// The session's model.
@@ -214,7 +253,22 @@ impl TaskScope {
 
     /// Sends an event to those who watch.
     pub fn emit(&self, event: Event) {
-        self.emitter.emit(event);
+        if !self.beside.as_ref().is_some_and(|beside| beside.hides(&event)) {
+            self.emitter.emit(event);
+        }
+    }
+
+    /// As long as the guard lives, the turn starts no tool.
+    pub fn hold_tools(&self) -> ToolHold {
+        self.holds.send_modify(|holds| *holds += 1);
+        ToolHold(Arc::clone(&self.holds))
+    }
+
+    /// Completes when nobody holds tools.
+    pub(super) async fn tools_released(&self) {
+        let mut holds = self.holds.subscribe();
+        // The sender lives as long as the scope.
+        let _ = holds.wait_for(|holds| *holds == 0).await;
     }
 
     /// Whether the turn is to end.
@@ -231,14 +285,24 @@ impl TaskScope {
         self.cancel.cancelled().await;
     }
 
-    /// Records items in the session's conversation, together.
+    /// The conversation so far; a snapshot.
+    pub fn history(&self) -> History {
+        self.state.history()
+    }
+
+    /// Records items in the conversation, together.
     pub fn record(&self, items: impl IntoIterator<Item = Item>) {
-        self.inner.state.record(items);
+        self.state.record(items);
+    }
+
+    /// Takes the item at `index` out of the conversation, if it is `item`, and says whether it was.
+    pub fn remove(&self, index: usize, item: &Item) -> bool {
+        self.state.remove(index, item)
     }
 
     /// Records the output of a call, right after the call.
     pub fn record_output(&self, output: Item) {
-        self.inner.state.record_output(output);
+        self.state.record_output(output);
     }
 
     /// The next request of the turn, over the conversation as it now is. Broken history is put
@@ -250,13 +314,13 @@ impl TaskScope {
     /// The next request, and its tokens by the local count.
     pub(super) fn next_counted_request(&self) -> (Request, u64) {
         let request = self.request();
-        let tokens = self.inner.state.note_request(&request);
+        let tokens = self.state.note_request(&request);
         (request, tokens)
     }
 
     /// The same, not yet to be sent.
     pub(super) fn request(&self) -> Request {
-        let (prompt, repairs) = self.inner.prompt(&self.context);
+        let (prompt, repairs) = self.inner.prompt_of(&self.state, &self.context);
         if !repairs.is_empty() {
             self.emit(Event::HistoryRepaired(repairs));
         }
@@ -265,8 +329,41 @@ impl TaskScope {
         request
     }
 
-    pub(crate) fn state(&self) -> &longhaul_state::SessionState {
-        &self.inner.state
+    pub(crate) fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The messages that tell the model of its settings.
+    pub(super) fn context_messages(&self) -> &dyn ContextMessages {
+        match &self.beside {
+            Some(beside) => &*beside.context,
+            None => &*self.inner.services.context,
+        }
+    }
+
+    /// Who decides about calls.
+    pub(super) fn gatekeeping(&self) -> &Gatekeeping {
+        &self.inner.gatekeeping
+    }
+
+    /// Whether calls of this digest were approved for the session's length.
+    pub(super) fn is_granted(&self, digest: CallDigest) -> bool {
+        self.inner.state.is_granted(digest)
+    }
+
+    /// Who waits for what.
+    pub(super) fn queue(&self) -> &TurnQueue<Submission> {
+        &self.inner.queue
+    }
+
+    /// Completes when there may be answers to the turn's approval requests.
+    pub(super) async fn answered(&self) {
+        self.inner.answered.notified().await;
+    }
+
+    /// The embedder's own data of the session.
+    pub(super) fn data(&self) -> Option<SessionData> {
+        self.inner.data.clone()
     }
 
     pub(crate) fn tools(&self) -> &ToolSet {
@@ -279,7 +376,7 @@ impl TaskScope {
 
     /// Tells what the session has used so far.
     pub(crate) fn emit_token_count(&self) {
-        let (info, rate_limits) = self.inner.state.token_count();
+        let (info, rate_limits) = self.state.token_count();
         self.emit(Event::TokenCount { info, rate_limits });
     }
 
@@ -294,6 +391,16 @@ impl TaskScope {
             emitter: self.emitter.clone(),
             max_output_bytes: self.inner.bounds.max_tool_output_bytes,
         }
+    }
+}
+
+/// Keeps the tools of a turn from starting; made by [`TaskScope::hold_tools`].
+#[derive(Debug)]
+pub struct ToolHold(Arc<watch::Sender<usize>>);
+
+impl Drop for ToolHold {
+    fn drop(&mut self) {
+        self.0.send_modify(|holds| *holds -= 1);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use longhaul_state::protocol::Event;
 use tokio_util::sync::CancellationToken;
 
-use crate::events::Emitter;
+use crate::events::{Emitter, EventBuffer, EventLog};
 
 /// The embedder's own data of a session.
 pub(crate) type SessionData = Arc<dyn Any + Send + Sync>;
@@ -28,13 +28,14 @@ impl ToolContext {
     /// A context outside any session, for the tests of a tool: nobody watches, nothing cancels.
     pub fn detached() -> Self {
         let none: Arc<str> = Arc::from("");
+        let log = Arc::new(EventLog::new(EventBuffer::default()));
         Self {
             session_id: Arc::clone(&none),
             call_id: String::new(),
             cwd: None,
             data: None,
             cancel: CancellationToken::new(),
-            emitter: Emitter::new(Arc::default(), Arc::default(), Arc::clone(&none), none),
+            emitter: Emitter::new(log, none),
             max_output_bytes: usize::MAX,
         }
     }

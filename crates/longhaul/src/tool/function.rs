@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 
-use super::{Effect, Tool, ToolCall, ToolContext, ToolForm, ToolOutput, ToolSpec};
+use super::{Effect, Handling, Tool, ToolCall, ToolContext, ToolForm, ToolOutput, ToolSpec};
 
 /// Makes a tool of an async function from a struct of arguments to a result.
 ///
@@ -93,6 +93,7 @@ where
     FunctionTool {
         spec: ToolSpec::function(name, description, schema::<A>()),
         effect: Effect::Write,
+        handling: None,
         timeout: None,
         needs_approval: false,
         run: Box::new(run),
@@ -115,6 +116,7 @@ type Run = dyn Fn(&str, ToolContext) -> BoxFuture<'static, ToolOutput> + Send + 
 pub struct FunctionTool {
     spec: ToolSpec,
     effect: Effect,
+    handling: Option<Handling>,
     timeout: Option<Duration>,
     needs_approval: bool,
     run: Box<Run>,
@@ -125,6 +127,21 @@ impl FunctionTool {
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.effect = Effect::Read;
+        self
+    }
+
+    /// The function changes something, and twice is as once: a call whose end is unknown may be run
+    /// again.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.effect = Effect::Idempotent;
+        self
+    }
+
+    /// How calls are handled, in place of what follows from the effect.
+    #[must_use]
+    pub fn handling(mut self, handling: Handling) -> Self {
+        self.handling = Some(handling);
         self
     }
 
@@ -170,6 +187,14 @@ impl Tool for FunctionTool {
 
     fn effect(&self) -> Effect {
         self.effect
+    }
+
+    fn parallel(&self) -> bool {
+        self.handling.unwrap_or(self.effect.into()).parallel
+    }
+
+    fn may_run_again(&self) -> bool {
+        self.handling.unwrap_or(self.effect.into()).may_run_again
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use context::SessionData;
 pub use context::ToolContext;
 pub use function::{FunctionTool, tool, tool_with_context};
 pub use longhaul_history::OutputPart;
-pub use longhaul_state::turn::Effect;
+pub use longhaul_state::turn::{Effect, Handling};
 pub use longhaul_transport::request::{ToolForm, ToolSpec};
 pub use output::ToolOutput;
 pub use set::ToolSet;
+pub(crate) use set::may_ask;
 
 /// A tool.
 ///
@@ -51,10 +53,22 @@ pub trait Tool: Send + Sync {
     /// answer, give it anew.
     fn spec(&self) -> ToolSpec;
 
-    /// What a call does. Calls of one response that only read run together; others run alone.
-    /// Default: [`Effect::Write`].
+    /// What a call does: from it follows how calls are handled. Default: [`Effect::Write`], of which
+    /// calls run alone and never twice.
     fn effect(&self) -> Effect {
         Effect::Write
+    }
+
+    /// Whether a call may run beside others of its response that may. Default: what follows from the
+    /// [effect](Self::effect): those that only read.
+    fn parallel(&self) -> bool {
+        Handling::from(self.effect()).parallel
+    }
+
+    /// Whether a call whose end is unknown, because the process died, may be run again, with the same
+    /// call id. Default: what follows from the [effect](Self::effect): all but writes.
+    fn may_run_again(&self) -> bool {
+        Handling::from(self.effect()).may_run_again
     }
 
     /// The longest that a call may take. Default: no bound.

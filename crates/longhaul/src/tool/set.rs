@@ -8,7 +8,7 @@ use longhaul_transport::provider::Features;
 use longhaul_transport::request::ToolList;
 use serde_json::Value;
 
-use super::{Effect, Tool, ToolForm, ToolSpec};
+use super::{Handling, Tool, ToolForm, ToolSpec};
 use crate::BuildError;
 
 /// The longest name of a tool, in bytes.
@@ -33,17 +33,13 @@ impl ToolSet {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a name is not allowed or there twice, if a schema is not one of an object,
-    /// or if a call would have to ask for approval under `policy`.
-    pub fn new(tools: &[Arc<dyn Tool>], policy: ApprovalPolicy) -> Result<Self, BuildError> {
+    /// [`BuildError`] if a name is not allowed or there twice, or if a schema is not one of an object.
+    pub fn new(tools: &[Arc<dyn Tool>]) -> Result<Self, BuildError> {
         let mut by_name = BTreeMap::new();
         let mut specs = Vec::with_capacity(tools.len());
         for tool in tools {
             let spec = tool.spec();
             check(&spec)?;
-            if may_ask(&**tool, policy) {
-                return Err(BuildError::NobodyApproves(spec.name));
-            }
             let entry = Entry { tool: Arc::clone(tool), form: spec.form.clone() };
             if by_name.insert(spec.name.clone(), entry).is_some() {
                 return Err(BuildError::DuplicateTool(spec.name));
@@ -96,9 +92,13 @@ impl ToolSet {
         self.list.clone()
     }
 
-    pub(crate) fn effects(&self) -> BTreeMap<String, Effect> {
-        let effect = |(name, entry): (&String, &Entry)| (name.clone(), entry.tool.effect());
-        self.by_name.iter().map(effect).collect()
+    /// How calls of each tool are handled.
+    pub(crate) fn handling(&self) -> BTreeMap<String, Handling> {
+        let handling = |(name, entry): (&String, &Entry)| {
+            let (parallel, may_run_again) = (entry.tool.parallel(), entry.tool.may_run_again());
+            (name.clone(), Handling { parallel, may_run_again })
+        };
+        self.by_name.iter().map(handling).collect()
     }
 }
 
@@ -118,7 +118,7 @@ fn check_hosted(tool: &Value) -> Result<(), &'static str> {
     }
 }
 
-fn may_ask(tool: &dyn Tool, policy: ApprovalPolicy) -> bool {
+pub(crate) fn may_ask(tool: &dyn Tool, policy: ApprovalPolicy) -> bool {
     match policy {
         ApprovalPolicy::Never => false,
         ApprovalPolicy::OnRequest => tool.needs_approval(),

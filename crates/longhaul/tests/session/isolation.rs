@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use longhaul::approval::{CallInQuestion, Policy, Ruling};
 use longhaul::prelude::*;
 use longhaul::transport::auth::ApiKey;
 use longhaul::{AgentBuilder, BuildError, SessionBuilder};
@@ -164,6 +166,15 @@ async fn a_thousand_sessions_at_once_keep_apart() {
     assert_eq!(model.problems(), [""; 0]);
 }
 
+struct AsksAlways;
+
+#[async_trait]
+impl Policy for AsksAlways {
+    async fn rule(&self, _: &CallInQuestion) -> Ruling {
+        Ruling::Ask { arguments: None }
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_work_is_refused_before_a_session_opens() {
     fn build(change: impl FnOnce(AgentBuilder) -> AgentBuilder) -> BuildError {
@@ -211,8 +222,13 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
         ),
         (
             build(|a| a.tool(asks())),
-            "tool `rm` may ask for approval, which this version cannot answer: set the approval \
-             policy to `never`",
+            "tool `rm` may ask for approval, and nobody answers: say that somebody does \
+             (`approvals`), or set the approval policy to `never`",
+        ),
+        (
+            build(|a| a.policy(AsksAlways)),
+            "the policy may ask for approval, and nobody answers: say that somebody does \
+             (`approvals`), or that it never asks (`Policy::may_ask`)",
         ),
     ];
     for (error, message) in table {

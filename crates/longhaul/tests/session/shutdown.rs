@@ -28,11 +28,11 @@ async fn dropping_the_session_finishes_what_was_accepted() {
         said.push(turn.await.unwrap().last_message.unwrap());
     }
     assert_eq!(said, ["one", "two", "three"]);
-    let mut last = String::new();
+    let mut seen = Vec::new();
     while let Some(event) = events.next().await {
-        last = line(&event.event);
+        seen.push(line(&event.event));
     }
-    assert_eq!(last, "complete three", "and then the session has ended");
+    assert_eq!(seen[seen.len() - 2..], ["complete three", "ended"]);
     model.assert_complete();
 }
 
@@ -41,6 +41,7 @@ async fn a_session_that_did_nothing_ends_when_it_is_dropped() {
     let session = scripted(&ScriptedModel::new()).build().unwrap().session().start().await.unwrap();
     let mut events = session.events();
     drop(session);
+    assert_eq!(line(&events.next().await.unwrap().event), "ended");
     assert!(events.next().await.is_none());
 }
 
@@ -78,10 +79,12 @@ async fn shutdown_interrupts_what_runs_and_settles_what_waits() {
         let error = handle.await.unwrap_err();
         assert_eq!((error.code(), error.session_can_go_on()), ("closed", false));
     }
-    let mut last = String::new();
+    let mut seen = Vec::new();
     while let Some(event) = events.next().await {
-        last = line(&event.event);
+        seen.push(line(&event.event));
     }
+    assert_eq!(seen.pop().unwrap(), "ended");
+    let last = seen.pop().unwrap();
     assert!(last == "aborted" || last == "error closed", "{last}");
     model.assert_complete();
 }

@@ -11,7 +11,7 @@ use longhaul::history::{History, ReasoningFilter};
 use longhaul::tool::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
 use longhaul::transport::{Model, Provider, Request, ResponseStream};
 use longhaul::{Agent, AgentBuilder, TurnHandle};
-use longhaul_state::protocol::Event;
+use longhaul_state::protocol::{AbortReason, Event};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Server;
 use longhaul_transport::ModelError;
@@ -72,7 +72,13 @@ pub(crate) fn line(event: &Event) -> String {
         Event::TurnComplete { last_agent_message } => {
             format!("complete {}", last_agent_message.as_deref().unwrap_or("-"))
         }
-        Event::TurnAborted { .. } => "aborted".into(),
+        Event::TurnAborted { reason: AbortReason::Interrupted } => "aborted".into(),
+        Event::TurnAborted { reason } => format!("aborted {}", reason.as_str()),
+        Event::ApprovalRequest { call_id, name, arguments, .. } => {
+            format!("ask {call_id} {name} {arguments}")
+        }
+        Event::ToolCallDenied { call_id, reason, .. } => format!("denied {call_id} {reason}"),
+        Event::ShutdownComplete => "ended".into(),
         event => format!("{event:?}"),
     }
 }
@@ -99,7 +105,7 @@ pub(crate) async fn lines(turn: &mut TurnHandle) -> Vec<String> {
 
 /// How often the turn says that it is over.
 pub(crate) fn ends(lines: &[String]) -> usize {
-    let is_end = |line: &&String| line.starts_with("complete") || *line == "aborted";
+    let is_end = |line: &&String| line.starts_with("complete") || line.starts_with("aborted");
     lines.iter().filter(is_end).count()
 }
 

@@ -173,9 +173,13 @@ async fn events_can_be_read_late_and_the_result_awaited_in_between() {
     session.shutdown().await.unwrap();
     let mut seen = Vec::new();
     while let Some(event) = events.next().await {
-        assert_eq!((&*event.submission_id, &*event.turn_id), (&*id, &*id));
+        if !matches!(event.event, Event::ShutdownComplete) {
+            assert_eq!((&*event.submission_id, &*event.turn_id), (&*id, &*id));
+        }
         seen.push(line(&event.event));
+        assert_eq!(event.number, seen.len() as u64);
     }
+    assert_eq!(seen.pop().unwrap(), "ended");
     assert_eq!(
         seen,
         [

@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use longhaul_transport::ModelError;
 
+use crate::budget::Exceeded;
+
 /// Why a turn failed, or was not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub enum TurnError {
         /// The limit.
         limit: u32,
     },
+    /// The turn used what it may use. Raise its budget, or ask for less at a time.
+    #[error("the turn {0}, its budget; raise the budget, or ask for less in one turn")]
+    BudgetExceeded(Exceeded),
     /// The whole turn took longer than it may.
     #[error("the turn did not end within {limit_ms} ms")]
     Timeout {
@@ -46,11 +51,23 @@ pub enum TurnError {
     /// This version does not know the operation.
     #[error("`{0}` is not supported by this version")]
     Unsupported(&'static str),
-    /// Too many inputs wait already. Try again when a turn has ended.
-    #[error("{limit} inputs are waiting already; wait for a turn to end")]
+    /// A turn runs, and as many inputs wait already as may. Try again when it has ended, or steer it.
+    #[error("a turn is running and {limit} inputs wait, as many as may; wait for it to end")]
     Busy {
         /// How many may wait.
         limit: usize,
+    },
+    /// No call of this id waits for approval: it never did, was answered, or its turn is over.
+    #[error("no call `{call_id}` is waiting for approval: it was answered, or its turn is over")]
+    UnknownApproval {
+        /// The id.
+        call_id: String,
+    },
+    /// No input of this id waits: it never did, or the conversation has it already.
+    #[error("no input `{input_id}` is waiting: the conversation has it already, or never came to")]
+    UnknownInput {
+        /// The id.
+        input_id: String,
     },
     /// The session is shut down. Open another.
     #[error("the session is shut down")]
@@ -66,12 +83,15 @@ impl TurnError {
         match self {
             Self::Model(error) => error.code().as_str(),
             Self::TooManyModelCalls { .. } => "too_many_model_calls",
+            Self::BudgetExceeded(_) => "budget_exceeded",
             Self::Timeout { .. } => "timeout",
             Self::CompactionFailed(_) => "compaction_failed",
             Self::StillAboveLimit { .. } => "still_above_limit",
             Self::InvalidInput(_) => "invalid_submission",
             Self::Unsupported(_) => "unsupported",
             Self::Busy { .. } => "busy",
+            Self::UnknownApproval { .. } => "unknown_approval",
+            Self::UnknownInput { .. } => "unknown_input",
             Self::Closed => "closed",
             Self::Internal(_) => "internal",
         }

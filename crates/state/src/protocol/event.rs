@@ -9,7 +9,7 @@ use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_transport::RateLimits;
 use serde::Serialize;
 
-use super::TurnError;
+use super::{CallDigest, ReviewOutput, TurnError};
 
 /// One event of a turn.
 ///
@@ -43,13 +43,36 @@ pub enum Event {
         /// What for.
         query: String,
     },
+    /// A call waits for somebody's approval, and its tool has not started.
+    ApprovalRequest {
+        /// The call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// What the tool would get: what the model wrote, or what the host's policy made of it.
+        arguments: String,
+        /// The digest of tool and arguments that an approval holds for: what is approved, and
+        /// nothing else, is what runs.
+        digest: CallDigest,
+    },
+    /// A call was denied, by somebody or by the host's policy; its tool does not run.
+    ToolCallDenied {
+        /// The call.
+        call_id: String,
+        /// The tool.
+        name: String,
+        /// What the model wrote.
+        arguments: String,
+        /// What the model is told.
+        reason: String,
+    },
     /// A tool starts.
     ToolCallBegin {
         /// The call.
         call_id: String,
         /// The tool.
         name: String,
-        /// What the model wrote.
+        /// What the tool gets.
         arguments: String,
     },
     /// A tool says how far it is.
@@ -102,6 +125,28 @@ pub enum Event {
     },
     /// The conversation was compacted, and that is recorded.
     ContextCompacted(Report),
+    /// A review begins: what the model says until its end is no part of the conversation.
+    EnteredReviewMode {
+        /// What is reviewed.
+        prompt: String,
+    },
+    /// The review is over.
+    ExitedReviewMode {
+        /// What it found; `None` if it was cut off.
+        output: Option<ReviewOutput>,
+    },
+    /// A snapshot is being restored.
+    UndoStarted {
+        /// Which.
+        message: Option<String>,
+    },
+    /// A snapshot was restored, or could not be.
+    UndoCompleted {
+        /// Whether it was.
+        success: bool,
+        /// Which, or why not.
+        message: Option<String>,
+    },
     /// Something that a person may want to know.
     Background(String),
     /// Something failed, and the turn goes on: a compaction that the next request can do without.
@@ -118,6 +163,15 @@ pub enum Event {
         /// Why.
         reason: AbortReason,
     },
+    /// To one reader alone, which fell behind: the events with these numbers are no longer kept.
+    Missed {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// The session has ended. Its last event; it belongs to no turn.
+    ShutdownComplete,
 }
 
 /// Why a turn was cut off.
@@ -127,6 +181,18 @@ pub enum Event {
 pub enum AbortReason {
     /// The user, the embedder or a shutdown interrupted it.
     Interrupted,
+    /// Another task took its place.
+    Replaced,
+}
+
+impl AbortReason {
+    /// The reason in `snake_case`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// How a turn ended, if not by an error.
@@ -137,10 +203,12 @@ pub enum TurnEnd {
     Complete,
     /// The turn was cut off.
     Aborted(AbortReason),
+    /// There was none: its input was taken back before one began.
+    Withdrawn,
 }
 
 /// What became of a turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TurnResult {
     /// How it ended.
@@ -151,6 +219,8 @@ pub struct TurnResult {
     pub model_calls: u32,
     /// Requests that it sent, repeated ones included.
     pub attempts: u32,
+    /// What it cost by the agent's price table; 0 where that knows no price.
+    pub cost: f64,
     /// The model's last message.
     pub last_message: Option<String>,
 }
@@ -163,11 +233,18 @@ impl TurnEnd {
 impl TurnResult {
     /// The result of a turn that asked nothing of a model.
     pub fn empty(end: TurnEnd) -> Self {
-        Self { end, usage: TokenUsage::default(), model_calls: 0, attempts: 0, last_message: None }
+        Self {
+            end,
+            usage: TokenUsage::default(),
+            model_calls: 0,
+            attempts: 0,
+            cost: 0.0,
+            last_message: None,
+        }
     }
 
-    /// Whether it was cut off.
+    /// Whether it was cut off, or never began.
     pub fn is_interrupted(&self) -> bool {
-        matches!(self.end, TurnEnd::Aborted(_))
+        matches!(self.end, TurnEnd::Aborted(_) | TurnEnd::Withdrawn)
     }
 }

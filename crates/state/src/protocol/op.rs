@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{ApprovalPolicy, SettingsUpdate};
+use super::{ApprovalDecision, ApprovalPolicy, SettingsUpdate};
 
 /// One operation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -34,7 +34,7 @@ pub enum Op {
         /// The call.
         call_id: String,
         /// The answer.
-        decision: String,
+        decision: ApprovalDecision,
     },
     /// Compacts the conversation.
     #[serde(deserialize_with = "no_fields")]

@@ -1,26 +1,31 @@
 //! What a session knows, for as long as it lives.
 
+mod aside;
 mod compaction;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longhaul_compaction::{Breaker, BreakerLimits};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
-use longhaul_history::{History, Item, Prompt, ReasoningFilter, Repair, WireFormat};
+use longhaul_history::{History, Item, Part, Prompt, ReasoningFilter, Repair, WireFormat};
 use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
 use self::compaction::Exchanged;
 use crate::ContextMessages;
-use crate::protocol::{Settings, SettingsUpdate};
+use crate::protocol::{CallDigest, Settings, SettingsUpdate};
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.
 pub const MAX_REMEMBERED_MODELS: usize = 256;
+
+/// A session remembers this many calls that were approved for its length. Whoever approves more is
+/// asked again.
+pub const MAX_GRANTS: usize = 4096;
 
 /// The conversation of a session and what is known of it.
 ///
@@ -34,6 +39,8 @@ struct Inner {
     /// The settings that the context messages in the history speak of.
     told: Option<Settings>,
     usage: Option<TokenUsageInfo>,
+    /// What the session has cost, by the agent's prices.
+    cost: f64,
     rate_limits: Option<RateLimits>,
     models: BTreeMap<String, Remembered>,
     /// The model that was asked last, and the tokens that its request was counted for.
@@ -44,6 +51,8 @@ struct Inner {
     /// the same conversation.
     used: Option<u64>,
     breaker: Breaker,
+    /// What was approved for the session's length.
+    grants: BTreeSet<CallDigest>,
     /// The last compaction, for who wants the old conversation back.
     exchanged: Option<Exchanged>,
 }
@@ -67,12 +76,14 @@ impl SessionState {
             settings,
             told: None,
             usage: None,
+            cost: 0.0,
             rate_limits: None,
             models: BTreeMap::new(),
             asked: None,
             sent_items: None,
             used: None,
             breaker: Breaker::new(BreakerLimits::default()),
+            grants: BTreeSet::new(),
             exchanged: None,
         }))
     }
@@ -135,6 +146,20 @@ impl SessionState {
     /// Records the output of a call, right after the call.
     pub fn record_output(&self, output: Item) {
         self.lock().history.record_output(output);
+    }
+
+    /// Takes the item at `index` out of the conversation, if it is `item`, and says whether it was.
+    pub fn remove(&self, index: usize, item: &Item) -> bool {
+        let mut inner = self.lock();
+        if inner.history.get(index) != Some(item) {
+            return false;
+        }
+        let parts = [Part::Keep(0..index)];
+        let is_removed = inner.history.replace_prefix(index + 1, parts).is_ok();
+        if is_removed && inner.sent_items.is_some_and(|sent| index < sent) {
+            inner.sent_items = inner.sent_items.map(|sent| sent - 1);
+        }
+        is_removed
     }
 
     /// Puts the conversation right and gives what is to be sent of it, in `format`.
@@ -207,6 +232,29 @@ impl SessionState {
         }
         let info = inner.usage.get_or_insert_default();
         info.record(usage, model_context_window);
+    }
+
+    /// Adds what requests cost.
+    pub fn add_cost(&self, cost: f64) {
+        self.lock().cost += cost;
+    }
+
+    /// What the session has cost, by the agent's prices; 0 where those know none.
+    pub fn cost(&self) -> f64 {
+        self.lock().cost
+    }
+
+    /// Calls of this digest need no further approval.
+    pub fn grant(&self, digest: CallDigest) {
+        let mut inner = self.lock();
+        if inner.grants.len() < MAX_GRANTS {
+            inner.grants.insert(digest);
+        }
+    }
+
+    /// Whether calls of this digest were approved for the session's length.
+    pub fn is_granted(&self, digest: CallDigest) -> bool {
+        self.lock().grants.contains(&digest)
     }
 
     /// What the last response says that the conversation takes, in tokens; `None` if it said nothing

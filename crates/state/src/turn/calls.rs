@@ -1,21 +1,15 @@
-//! The calls of one response: which run together, and in which order their outputs are recorded.
-
-use std::collections::BTreeMap;
+//! The calls of one response: who may run, which run together, and in which order their outputs are
+//! recorded.
+//!
+//! All calls are judged at once, and all that have to ask do so at once. They run in order: a call
+//! that changes something runs alone, after all before it are over; calls that may run together do,
+//! as soon as each may.
 
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 
-use super::aborted;
-use super::fact::{Action, Answer, Fact, IllegalFact};
-
-/// What running a tool does to the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Effect {
-    /// It only looks: such calls of a response run together.
-    Read,
-    /// It changes something: such a call runs alone.
-    Write,
-}
+use super::fact::{Action, Answer, CallEnd, Fact, IllegalFact, Ruling, Verdict};
+use super::limits::{Handling, TurnLimits};
+use super::wording;
 
 /// A call that is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +22,8 @@ pub struct PlannedCall {
     pub call_id: String,
     /// The tool.
     pub name: String,
-    /// What the model wrote: JSON arguments, free text, or the action of a local shell call.
+    /// What its tool gets: JSON arguments, free text, or the action of a local shell call. What the
+    /// model wrote, unless the host's policy put something else in its place.
     pub arguments: String,
 }
 
@@ -52,27 +47,38 @@ pub(super) struct Calls {
 #[derive(Debug)]
 struct Call {
     planned: PlannedCall,
-    effect: Effect,
+    handling: Handling,
     state: CallState,
 }
 
 #[derive(Debug)]
 enum CallState {
-    Waiting,
+    /// Nobody has said yet whether it may run.
+    Judged,
+    /// Somebody is asked whether it may run.
+    Asked,
+    /// It may run.
+    Ready,
     Running,
+    Denied(String),
     Ended(ToolEnd),
     Answered,
 }
 
+impl CallState {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::Ended(_) | Self::Answered)
+    }
+}
+
 impl Calls {
     /// The calls among `items` that a client answers. One without an id cannot be answered.
-    pub(super) fn of(items: &[Item], effects: &BTreeMap<String, Effect>) -> Self {
+    pub(super) fn of(items: &[Item], limits: &TurnLimits) -> Self {
         let planned = items.iter().filter_map(planned);
         let calls = planned.enumerate().map(|(position, call)| Call {
-            // A tool that does not exist does nothing.
-            effect: effects.get(&call.name).copied().unwrap_or(Effect::Read),
+            handling: limits.handling_of(&call.name),
             planned: PlannedCall { position, ..call },
-            state: CallState::Waiting,
+            state: CallState::Judged,
         });
         Self { calls: calls.collect(), answered: 0 }
     }
@@ -82,25 +88,67 @@ impl Calls {
         self.answered == self.calls.len()
     }
 
-    /// Starts the next calls, if none runs: those that only look together, others alone.
-    pub(super) fn start_next(&mut self) -> Option<Action> {
-        let is_running = |call: &Call| matches!(call.state, CallState::Running);
-        if self.calls.iter().any(is_running) {
-            return None;
+    /// Whether nothing happens until somebody answers.
+    pub(super) fn wait_for_approval(&self) -> bool {
+        let any = |is: fn(&CallState) -> bool| self.calls.iter().any(|call| is(&call.state));
+        any(|state| matches!(state, CallState::Asked))
+            && !any(|state| matches!(state, CallState::Running | CallState::Judged))
+    }
+
+    /// What is to be done before any may run.
+    pub(super) fn judge(&self) -> Option<Action> {
+        let unjudged = self.calls.iter().filter(|call| matches!(call.state, CallState::Judged));
+        let calls: Vec<_> = unjudged.map(|call| call.planned.clone()).collect();
+        (!calls.is_empty()).then_some(Action::Judge(calls))
+    }
+
+    /// The host's policy has ruled on a call.
+    pub(super) fn rule(
+        &mut self,
+        position: usize,
+        ruling: Ruling,
+    ) -> Result<Vec<Action>, IllegalFact> {
+        let call = self.calls.get_mut(position);
+        let Some(call) = call.filter(|call| matches!(call.state, CallState::Judged)) else {
+            return Err(IllegalFact::new(
+                "not judging that call",
+                &Fact::CallJudged { position, ruling },
+            ));
+        };
+        let (state, arguments) = match ruling {
+            Ruling::Allow { arguments } => (CallState::Ready, arguments),
+            Ruling::Ask { arguments } => (CallState::Asked, arguments),
+            Ruling::Deny { reason } => (CallState::Denied(wording::denied(&reason)), None),
+        };
+        call.state = state;
+        if let Some(arguments) = arguments {
+            call.planned.arguments = arguments;
         }
-        let mut group = Vec::new();
-        let waiting = self.calls.iter_mut().filter(|c| matches!(c.state, CallState::Waiting));
-        for call in waiting {
-            if call.effect == Effect::Write && !group.is_empty() {
-                break;
-            }
-            call.state = CallState::Running;
-            group.push(call.planned.clone());
-            if call.effect == Effect::Write {
-                break;
-            }
+        if matches!(call.state, CallState::Asked) {
+            return Ok(vec![Action::Ask(call.planned.clone())]);
         }
-        (!group.is_empty()).then_some(Action::RunTools(group))
+        Ok(self.proceed())
+    }
+
+    /// Somebody has answered for a call.
+    pub(super) fn decide(
+        &mut self,
+        position: usize,
+        verdict: Verdict,
+    ) -> Result<Vec<Action>, IllegalFact> {
+        let call = self.calls.get_mut(position);
+        let Some(call) = call.filter(|call| matches!(call.state, CallState::Asked)) else {
+            return Err(IllegalFact::new(
+                "not asking for that call",
+                &Fact::ApprovalAnswered { position, verdict },
+            ));
+        };
+        call.state = match verdict {
+            Verdict::Approved => CallState::Ready,
+            Verdict::Denied { reason } => CallState::Denied(wording::rejected(reason.as_deref())),
+            Verdict::Unanswered { seconds } => CallState::Denied(wording::unanswered(seconds)),
+        };
+        Ok(self.proceed())
     }
 
     /// A call has ended: records what can be recorded, and starts what can be started.
@@ -110,16 +158,7 @@ impl Calls {
         end: ToolEnd,
     ) -> Result<Vec<Action>, IllegalFact> {
         self.keep(position, end)?;
-        let mut actions = Vec::new();
-        while let Some(call) = self.calls.get_mut(self.answered) {
-            let CallState::Ended(_) = call.state else {
-                break;
-            };
-            actions.push(Action::Answer(call.answer()));
-            self.answered += 1;
-        }
-        actions.extend(self.start_next());
-        Ok(actions)
+        Ok(self.proceed())
     }
 
     /// A call has ended; its output waits.
@@ -136,24 +175,109 @@ impl Calls {
         }
     }
 
+    /// Records what can be recorded, and starts what can be started.
+    pub(super) fn proceed(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while let Some(call) = self.calls.get_mut(self.answered) {
+            if !call.state.is_over() {
+                break;
+            }
+            actions.push(Action::Answer(call.answer()));
+            self.answered += 1;
+        }
+        actions.extend(self.start());
+        actions
+    }
+
+    /// Starts the calls whose turn it is and that may run.
+    fn start(&mut self) -> Option<Action> {
+        let first = self.calls.iter().position(|call| !call.state.is_over())?;
+        let together = self.calls[first..].iter().take_while(|call| call.handling.parallel);
+        let length = together.count().max(1);
+        let mut group = Vec::new();
+        for call in &mut self.calls[first..first + length] {
+            if matches!(call.state, CallState::Ready) {
+                call.state = CallState::Running;
+                group.push(call.planned.clone());
+            }
+        }
+        (!group.is_empty()).then_some(Action::RunTools(group))
+    }
+
     /// The outputs that are left, in order: finished ones as they are, the others aborted.
     pub(super) fn abort(&mut self) -> Vec<Action> {
         let rest = &mut self.calls[self.answered..];
         self.answered += rest.len();
         rest.iter_mut().map(|call| Action::Answer(call.answer())).collect()
     }
+
+    /// What a log says of a call. Where the log and the calls disagree nothing changes.
+    pub(super) fn restore(&mut self, position: usize, known: Known) {
+        let Some(call) = self.calls.get_mut(position) else {
+            return;
+        };
+        call.state = match known {
+            Known::Ready { arguments } => {
+                if let Some(arguments) = arguments {
+                    call.planned.arguments = arguments;
+                }
+                CallState::Ready
+            }
+            Known::Asked { arguments } => {
+                call.planned.arguments = arguments;
+                CallState::Asked
+            }
+            Known::Denied { reason } => CallState::Denied(reason),
+            Known::Started => CallState::Running,
+            Known::Answered => CallState::Answered,
+        };
+    }
+
+    /// After a crash nothing runs: what ran is run again if it may be, and else its outcome is unknown.
+    /// Gives what is to be done.
+    pub(super) fn resume(&mut self) -> Vec<Action> {
+        for call in &mut self.calls {
+            if matches!(call.state, CallState::Running) {
+                call.state = if call.handling.may_run_again {
+                    CallState::Ready
+                } else {
+                    let output = CallOutput::text(wording::aborted(true));
+                    CallState::Ended(ToolEnd { output, success: false })
+                };
+            }
+        }
+        let is_answered = |call: &&Call| matches!(call.state, CallState::Answered);
+        self.answered = self.calls.iter().take_while(is_answered).count();
+        let asked = self.calls.iter().filter(|call| matches!(call.state, CallState::Asked));
+        let mut actions: Vec<_> = asked.map(|call| Action::Ask(call.planned.clone())).collect();
+        actions.extend(self.judge());
+        actions.extend(self.proceed());
+        actions
+    }
+}
+
+/// What a log says of a call.
+#[derive(Debug)]
+pub(super) enum Known {
+    Ready { arguments: Option<String> },
+    Asked { arguments: String },
+    Denied { reason: String },
+    Started,
+    Answered,
 }
 
 impl Call {
     /// The output, now on its way to the history.
     fn answer(&mut self) -> Answer {
         let state = std::mem::replace(&mut self.state, CallState::Answered);
-        let had_started = !matches!(state, CallState::Waiting);
-        let end = match state {
-            CallState::Ended(end) => end,
-            _ => ToolEnd { output: aborted(had_started), success: false },
+        let text = |text: &str| CallOutput::text(text);
+        let (output, end) = match state {
+            CallState::Ended(ToolEnd { output, success }) => (output, CallEnd::Ran { success }),
+            CallState::Denied(reason) => (text(&reason), CallEnd::Denied { reason }),
+            CallState::Running => (text(wording::aborted(true)), CallEnd::Stopped),
+            _ => (text(wording::aborted(false)), CallEnd::NotStarted),
         };
-        Answer { call: self.planned.clone(), output: end.output, success: end.success, had_started }
+        Answer { call: self.planned.clone(), output, end }
     }
 }
 

@@ -1,35 +1,11 @@
 //! What a turn is told, and what it asks for.
 
-use std::collections::BTreeMap;
-
 use longhaul_compaction::{Cause, Refused};
 use longhaul_history::usage::TokenUsage;
 use longhaul_history::{CallOutput, Item};
 
-use super::calls::{Effect, PlannedCall, ToolEnd};
+use super::calls::{PlannedCall, ToolEnd};
 use crate::protocol::{TurnError, TurnResult};
-
-/// The bounds of a turn, and what is known of its tools.
-#[derive(Debug, Clone)]
-pub struct TurnLimits {
-    /// Responses that the turn may ask for. Default: 200.
-    pub max_model_calls: u32,
-    /// The effect of each tool by its name. A tool that is missing here does not exist.
-    pub effects: BTreeMap<String, Effect>,
-}
-
-impl TurnLimits {
-    /// These bounds.
-    pub fn new(max_model_calls: u32, effects: BTreeMap<String, Effect>) -> Self {
-        Self { max_model_calls, effects }
-    }
-}
-
-impl Default for TurnLimits {
-    fn default() -> Self {
-        Self { max_model_calls: 200, effects: BTreeMap::new() }
-    }
-}
 
 /// Something that happened.
 #[derive(Debug)]
@@ -57,6 +33,20 @@ pub enum Fact {
     StreamRecovered,
     /// A response is complete.
     ResponseCompleted(Response),
+    /// The host's policy has ruled on a call.
+    CallJudged {
+        /// The call's place among those of the response.
+        position: usize,
+        /// What it says.
+        ruling: Ruling,
+    },
+    /// Somebody has answered whether a call may run, or too long nobody has.
+    ApprovalAnswered {
+        /// The call's place among those of the response.
+        position: usize,
+        /// The answer.
+        verdict: Verdict,
+    },
     /// A tool has ended.
     ToolFinished {
         /// The call's place among those of the response.
@@ -72,8 +62,46 @@ pub enum Fact {
     Failed(TurnError),
 }
 
+/// What the host's policy says of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ruling {
+    /// It runs.
+    Allow {
+        /// What its tool gets in place of what the model wrote.
+        arguments: Option<String>,
+    },
+    /// Somebody is asked first.
+    Ask {
+        /// What its tool gets in place of what the model wrote. This is what is shown and approved.
+        arguments: Option<String>,
+    },
+    /// It does not run.
+    Deny {
+        /// Why, for the model.
+        reason: String,
+    },
+}
+
+/// Somebody's answer to whether a call may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It runs.
+    Approved,
+    /// It does not.
+    Denied {
+        /// Why, for the model.
+        reason: Option<String>,
+    },
+    /// Nobody has answered.
+    Unanswered {
+        /// For so many seconds.
+        seconds: u64,
+    },
+}
+
 /// How a compaction ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CompactionEnd {
     /// Whether there is another conversation in the place of the old one.
     pub is_installed: bool,
@@ -81,6 +109,8 @@ pub struct CompactionEnd {
     pub usage: TokenUsage,
     /// Requests that it sent, repeated ones included.
     pub attempts: u32,
+    /// What they cost, by the price of the model that was asked.
+    pub cost: f64,
 }
 
 /// A complete response.
@@ -111,6 +141,10 @@ pub enum Action {
     Sample,
     /// Record a response: its items together, and what it cost.
     Commit(Response),
+    /// Say of each of these calls whether it may run.
+    Judge(Vec<PlannedCall>),
+    /// Ask somebody whether this call may run, and report the answer.
+    Ask(PlannedCall),
     /// Start these calls together and report each one's end.
     RunTools(Vec<PlannedCall>),
     /// Record the output of a call, right after the call.
@@ -130,10 +164,28 @@ pub struct Answer {
     pub call: PlannedCall,
     /// What it gave back.
     pub output: CallOutput,
-    /// Whether it did what it should.
-    pub success: bool,
-    /// Whether it had been started.
-    pub had_started: bool,
+    /// What became of it.
+    pub end: CallEnd,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallEnd {
+    /// Its tool ran to its end.
+    Ran {
+        /// Whether it did what it should.
+        success: bool,
+    },
+    /// Its tool was stopped: what it did is unknown.
+    Stopped,
+    /// It was not allowed to run.
+    Denied {
+        /// What the model is told.
+        reason: String,
+    },
+    /// The turn was cut off before it began.
+    NotStarted,
 }
 
 /// A fact that cannot happen in the turn's present state. The driver is at fault.
@@ -161,6 +213,8 @@ impl Fact {
             Self::AttemptFailed => "attempt failed",
             Self::StreamRecovered => "stream recovered",
             Self::ResponseCompleted(_) => "response completed",
+            Self::CallJudged { .. } => "call judged",
+            Self::ApprovalAnswered { .. } => "approval answered",
             Self::ToolFinished { .. } => "tool finished",
             Self::ToolsStopped => "tools stopped",
             Self::Interrupted => "interrupted",

@@ -5,18 +5,25 @@
 
 mod calls;
 mod fact;
+mod limits;
+mod record;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 use longhaul_compaction::{Cause, Refused};
 use longhaul_history::usage::TokenUsage;
-use longhaul_history::{CallOutput, ItemKind, Role};
+use longhaul_history::{ItemKind, Role};
 
 use crate::protocol::{TurnEnd, TurnError, TurnResult};
 use calls::Calls;
 
-pub use calls::{Effect, PlannedCall, ToolEnd};
-pub use fact::{Action, Answer, CompactionEnd, Fact, IllegalFact, Response, TurnLimits};
+pub use calls::{PlannedCall, ToolEnd};
+pub use fact::{
+    Action, Answer, CallEnd, CompactionEnd, Fact, IllegalFact, Response, Ruling, Verdict,
+};
+pub use limits::{Effect, Handling, TurnLimits};
+pub use record::TurnRecord;
 
 /// One turn, from the user's input to the model's final answer.
 #[derive(Debug)]
@@ -26,6 +33,7 @@ pub struct Turn {
     usage: TokenUsage,
     model_calls: u32,
     attempts: u32,
+    cost: f64,
     last_message: Option<String>,
     /// The conversation was compacted because the server found this step's request too long.
     has_shrunk: bool,
@@ -44,11 +52,35 @@ enum Phase {
     Sampling,
     /// An attempt failed; the next one waits.
     BackingOff,
-    /// The tools of a response run.
+    /// The tools of a response run, or wait for somebody's approval.
     RunningTools(Calls),
-    /// The user interrupted; tools are being stopped.
-    Aborting(Calls),
+    /// Tools are being stopped: the user interrupted, or this error ends the turn.
+    Aborting(Calls, Option<TurnError>),
     /// Over.
+    Done,
+}
+
+/// Where a turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TurnPhase {
+    /// Nothing has happened yet.
+    New,
+    /// The next request is being prepared.
+    Preparing,
+    /// The conversation is being compacted.
+    Compacting,
+    /// A request is on its way, or its response is coming.
+    Sampling,
+    /// An attempt failed; the next one waits.
+    BackingOff,
+    /// The tools of a response run.
+    RunningTools,
+    /// Nothing runs until somebody answers.
+    WaitingForApproval,
+    /// Tools are being stopped.
+    Aborting,
+    /// It is over.
     Done,
 }
 
@@ -61,8 +93,26 @@ impl Turn {
             usage: TokenUsage::default(),
             model_calls: 0,
             attempts: 0,
+            cost: 0.0,
             last_message: None,
             has_shrunk: false,
+        }
+    }
+
+    /// Where the turn is.
+    pub fn phase(&self) -> TurnPhase {
+        match &self.phase {
+            Phase::New => TurnPhase::New,
+            Phase::Preparing => TurnPhase::Preparing,
+            Phase::Compacting(..) => TurnPhase::Compacting,
+            Phase::Sampling => TurnPhase::Sampling,
+            Phase::BackingOff => TurnPhase::BackingOff,
+            Phase::RunningTools(calls) if calls.wait_for_approval() => {
+                TurnPhase::WaitingForApproval
+            }
+            Phase::RunningTools(_) => TurnPhase::RunningTools,
+            Phase::Aborting(..) => TurnPhase::Aborting,
+            Phase::Done => TurnPhase::Done,
         }
     }
 
@@ -100,7 +150,7 @@ impl Turn {
             (Phase::Sampling | Phase::BackingOff, Fact::AttemptFailed) => {
                 self.attempts += 1;
                 self.phase = Phase::BackingOff;
-                Ok(Vec::new())
+                Ok(self.over_budget().into_iter().collect())
             }
             (Phase::BackingOff, Fact::StreamRecovered) => {
                 self.phase = Phase::Sampling;
@@ -109,23 +159,31 @@ impl Turn {
             (Phase::Sampling | Phase::BackingOff, Fact::ResponseCompleted(response)) => {
                 Ok(self.complete(response))
             }
-            (Phase::RunningTools(calls), Fact::ToolFinished { position, end }) => {
-                let mut actions = calls.finish(position, end)?;
-                if calls.is_settled() {
-                    actions.extend(self.prepare());
-                }
-                Ok(actions)
+            (Phase::RunningTools(calls), Fact::CallJudged { position, ruling }) => {
+                let actions = calls.rule(position, ruling)?;
+                Ok(self.go_on(actions))
             }
-            (Phase::Aborting(calls), Fact::ToolFinished { position, end }) => {
+            (Phase::RunningTools(calls), Fact::ApprovalAnswered { position, verdict }) => {
+                let actions = calls.decide(position, verdict)?;
+                Ok(self.go_on(actions))
+            }
+            (Phase::RunningTools(calls), Fact::ToolFinished { position, end }) => {
+                let actions = calls.finish(position, end)?;
+                Ok(self.go_on(actions))
+            }
+            (Phase::Aborting(calls, _), Fact::ToolFinished { position, end }) => {
                 calls.keep(position, end)?;
                 Ok(Vec::new())
             }
-            (Phase::Aborting(calls), Fact::ToolsStopped) => {
-                let mut actions = calls.abort();
-                actions.push(self.finish(TurnEnd::INTERRUPTED));
+            (Phase::Aborting(calls, error), Fact::ToolsStopped) => {
+                let (mut actions, error) = (calls.abort(), error.take());
+                actions.push(match error {
+                    None => self.finish(TurnEnd::INTERRUPTED),
+                    Some(error) => self.end_with(error),
+                });
                 Ok(actions)
             }
-            (phase, fact) => Err(IllegalFact::new(phase.name(), &fact)),
+            (_, fact) => Err(IllegalFact::new(self.phase().name(), &fact)),
         }
     }
 
@@ -133,11 +191,28 @@ impl Turn {
     fn prepare(&mut self) -> Vec<Action> {
         let limit = self.limits.max_model_calls;
         if self.model_calls >= limit {
-            self.phase = Phase::Done;
-            return vec![Action::Fail(TurnError::TooManyModelCalls { limit })];
+            return vec![self.end_with(TurnError::TooManyModelCalls { limit })];
+        }
+        if let Some(over) = self.over_budget() {
+            return vec![over];
         }
         self.phase = Phase::Preparing;
         vec![Action::Prepare]
+    }
+
+    /// Ends the turn if it has used up its budget.
+    fn over_budget(&mut self) -> Option<Action> {
+        let (tokens, budget) = (self.usage.total, self.limits.budget);
+        let exceeded = budget.exceeded(tokens, self.cost, self.attempts)?;
+        Some(self.end_with(TurnError::BudgetExceeded(exceeded)))
+    }
+
+    /// After something has become of a call: the next step, if all have their outputs.
+    fn go_on(&mut self, mut actions: Vec<Action>) -> Vec<Action> {
+        if matches!(&self.phase, Phase::RunningTools(calls) if calls.is_settled()) {
+            actions.extend(self.prepare());
+        }
+        actions
     }
 
     /// The request of a step.
@@ -174,29 +249,32 @@ impl Turn {
         self.has_shrunk |= !end.is_installed && matches!(cause, Cause::Window { .. });
         self.usage.add(&end.usage);
         self.attempts += end.attempts;
+        self.cost += end.cost;
         match refusal {
-            None => self.sample(),
-            Some(_) if end.is_installed => self.resample(),
-            Some(error) => {
-                self.phase = Phase::Done;
-                vec![Action::Fail(error)]
-            }
+            Some(error) if !end.is_installed => vec![self.end_with(error)],
+            refusal => match (self.over_budget(), refusal) {
+                (Some(over), _) => vec![over],
+                (None, None) => self.sample(),
+                (None, Some(_)) => self.resample(),
+            },
         }
     }
 
     /// A response is whole: its items are recorded together, and then its tools may run.
     fn complete(&mut self, response: Response) -> Vec<Action> {
         self.has_shrunk = false;
-        self.usage.add(&response.usage.unwrap_or_default());
+        let usage = response.usage.unwrap_or_default();
+        self.usage.add(&usage);
+        self.cost += self.limits.price.cost(&usage);
         if let Some(message) = last_message(&response) {
             self.last_message = Some(message);
         }
-        let mut calls = Calls::of(&response.items, &self.limits.effects);
+        let calls = Calls::of(&response.items, &self.limits);
         let mut actions = vec![Action::Commit(response)];
         if calls.is_settled() {
             actions.push(self.finish(TurnEnd::Complete));
         } else {
-            actions.extend(calls.start_next());
+            actions.extend(calls.judge());
             self.phase = Phase::RunningTools(calls);
         }
         actions
@@ -205,11 +283,11 @@ impl Turn {
     fn interrupt(&mut self) -> Vec<Action> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::RunningTools(calls) => {
-                self.phase = Phase::Aborting(calls);
+                self.phase = Phase::Aborting(calls, None);
                 vec![Action::StopTools]
             }
             // A second interrupt changes nothing: the tools are being stopped.
-            phase @ Phase::Aborting(_) => {
+            phase @ Phase::Aborting(..) => {
                 self.phase = phase;
                 Vec::new()
             }
@@ -222,14 +300,22 @@ impl Turn {
     fn fail(&mut self, error: TurnError) -> Result<Vec<Action>, IllegalFact> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Done => Err(IllegalFact::new("done", &Fact::Failed(error))),
-            Phase::RunningTools(mut calls) | Phase::Aborting(mut calls) => {
-                let mut actions = vec![Action::StopTools];
-                actions.extend(calls.abort());
-                actions.push(Action::Fail(error));
-                Ok(actions)
+            Phase::RunningTools(calls) => {
+                self.phase = Phase::Aborting(calls, Some(error));
+                Ok(vec![Action::StopTools])
             }
-            _ => Ok(vec![Action::Fail(error)]),
+            // What came first has ended the turn.
+            phase @ Phase::Aborting(..) => {
+                self.phase = phase;
+                Ok(Vec::new())
+            }
+            _ => Ok(vec![self.end_with(error)]),
         }
+    }
+
+    fn end_with(&mut self, error: TurnError) -> Action {
+        self.phase = Phase::Done;
+        Action::Fail(error)
     }
 
     fn finish(&mut self, end: TurnEnd) -> Action {
@@ -243,21 +329,24 @@ impl Turn {
             usage: self.usage,
             model_calls: self.model_calls,
             attempts: self.attempts,
+            cost: self.cost,
             last_message: self.last_message.clone(),
         }
     }
 }
 
-impl Phase {
-    fn name(&self) -> &'static str {
+impl TurnPhase {
+    /// The phase in words.
+    pub fn name(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Preparing => "preparing",
-            Self::Compacting(..) => "compacting",
+            Self::Compacting => "compacting",
             Self::Sampling => "sampling",
             Self::BackingOff => "backing off",
-            Self::RunningTools(_) => "running tools",
-            Self::Aborting(_) => "aborting",
+            Self::RunningTools => "running tools",
+            Self::WaitingForApproval => "waiting for approval",
+            Self::Aborting => "aborting",
             Self::Done => "done",
         }
     }
@@ -268,13 +357,4 @@ fn last_message(response: &Response) -> Option<String> {
     let is_message = |kind| kind == ItemKind::Message(Role::Assistant);
     let message = response.items.iter().rfind(|item| is_message(item.kind()))?;
     longhaul_history::turn_item::TurnItemKind::of(message)?.message_text()
-}
-
-/// The output that tells the model of a call that was cut off.
-fn aborted(had_started: bool) -> CallOutput {
-    CallOutput::text(if had_started {
-        "aborted: had started, effect unknown"
-    } else {
-        "aborted: not started"
-    })
 }

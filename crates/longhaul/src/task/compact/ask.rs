@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub(super) answer: Answer,
     pub(super) usage: TokenUsage,
     pub(super) attempts: u32,
+    /// What it cost.
+    pub(super) cost: f64,
     /// Why there is no answer, if there is none.
     pub(super) error: Option<TurnError>,
 }
@@ -40,6 +42,7 @@ impl Asking {
             answer: Answer::Failed,
             usage: TokenUsage::default(),
             attempts: 1,
+            cost: 0.0,
             error: None,
         };
         Self { stream, model, done: Vec::new(), asked }
@@ -84,6 +87,8 @@ impl Asking {
         self.asked.answer = Answer::Text(text(&items));
         if let Some(usage) = completed.usage {
             self.asked.usage = usage;
+            self.asked.cost = scope.price_of(&self.model).cost(&usage);
+            scope.state().add_cost(self.asked.cost);
             scope.state().record_usage(usage, scope.context_window().known_tokens());
         }
         scope.emit_token_count();

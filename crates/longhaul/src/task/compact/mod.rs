@@ -47,7 +47,7 @@ impl SessionTask for Compact {
 /// What became of a compaction, for who asked for it.
 fn compaction_result(end: CompactionEnd) -> TurnResult {
     let mut result = TurnResult::empty(TurnEnd::Complete);
-    (result.usage, result.attempts) = (end.usage, end.attempts);
+    (result.usage, result.attempts, result.cost) = (end.usage, end.attempts, end.cost);
     result
 }
 
@@ -195,6 +195,7 @@ impl<'a> Compacting<'a> {
         let asked = asking.finish(self.scope).await;
         self.end.attempts += asked.attempts;
         self.end.usage.add(&asked.usage);
+        self.end.cost += asked.cost;
         self.refusal = asked.error;
         asked.answer
     }

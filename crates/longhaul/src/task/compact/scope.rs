@@ -3,6 +3,7 @@
 use longhaul_compaction::{Ask, Budget, Cause, Compacted, Error};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::{History, Item, ReasoningFilter};
+use longhaul_state::budget::Price;
 use longhaul_transport::Request;
 use tokio::time::Instant;
 
@@ -30,6 +31,11 @@ impl TaskScope {
         self.state().calibration(&self.context().settings.model)
     }
 
+    /// What tokens of `model` cost.
+    pub(super) fn price_of(&self, model: &str) -> Price {
+        self.inner.services.prices.find(model).unwrap_or_default()
+    }
+
     /// The conversation, put right, and how much room there is for it.
     pub(super) fn budget(&self, cause: Cause) -> (History, Budget) {
         let request = self.request();
@@ -46,7 +52,7 @@ impl TaskScope {
 
     /// The messages that tell the model of its settings, as for a new conversation.
     pub(super) fn initial_context(&self) -> Vec<Item> {
-        self.inner.services.context.messages(None, &self.context().settings)
+        self.context_messages().messages(None, &self.context().settings)
     }
 
     /// The request that asks for a summary; `None` if the strategy refers to items that are not

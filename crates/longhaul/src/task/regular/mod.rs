@@ -2,6 +2,7 @@
 //!
 //! What to do next is decided by [`Turn`]; this module does it and reports what came of it.
 
+mod gate;
 mod sampling;
 mod tools;
 
@@ -12,16 +13,19 @@ use futures_util::future::BoxFuture;
 use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::protocol::{Event, TurnError, TurnResult};
-use longhaul_state::turn::{Action, Answer, CompactionEnd, Fact, Response, Turn};
+use longhaul_state::turn::{Action, Answer, CallEnd, CompactionEnd, Fact, Response, Turn};
 use longhaul_transport::ErrorCode;
 use tokio::time::Instant;
 
+use self::gate::Gate;
 use self::sampling::Sampling;
 use self::tools::RunningTools;
 use super::{SessionTask, TaskScope, compact};
 
-/// The task of ordinary input.
-pub(crate) struct Regular;
+/// The task of ordinary input: asks the model and runs its tools, until it answers. Tasks of one's own
+/// can be made around it, over the session's conversation or over [one beside it](TaskScope::aside).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Regular;
 
 #[async_trait]
 impl SessionTask for Regular {
@@ -37,6 +41,7 @@ struct Driver<'a> {
     todo: VecDeque<Action>,
     sampling: Option<Sampling>,
     compacting: Option<BoxFuture<'a, CompactionEnd>>,
+    gate: Gate,
     tools: RunningTools,
     deadline: Option<Instant>,
     interrupt_told: bool,
@@ -50,6 +55,7 @@ impl<'a> Driver<'a> {
             todo: VecDeque::new(),
             sampling: None,
             compacting: None,
+            gate: Gate::new(),
             tools: RunningTools::new(),
             deadline: scope.turn_deadline_at(),
             interrupt_told: false,
@@ -100,6 +106,8 @@ impl<'a> Driver<'a> {
                 self.sampling = Some(Sampling::start(self.scope, self.deadline));
             }
             Action::Commit(response) => self.commit(response),
+            Action::Judge(calls) => self.gate.judge(self.scope, calls),
+            Action::Ask(call) => self.gate.ask(self.scope, call),
             Action::RunTools(calls) => {
                 for call in calls {
                     self.tools.start(self.scope, call);
@@ -135,6 +143,7 @@ impl<'a> Driver<'a> {
                 Fact::CompactionEnded(end)
             }
             fact = next_of_sampling(&mut self.sampling, self.scope) => fact,
+            fact = self.gate.next(self.scope), if self.gate.is_open() => fact,
             (position, end) = self.tools.next() => Fact::ToolFinished { position, end },
         }
     }
@@ -154,6 +163,8 @@ impl<'a> Driver<'a> {
                 format!("{broken} calls of the model lacked an id or a name and were left out");
             self.scope.emit(Event::Background(message));
         }
+        let usage = response.usage.unwrap_or_default();
+        self.scope.state().add_cost(self.scope.context().limits.price.cost(&usage));
         let window = self.scope.context_window();
         let (known, limit) = (window.known_tokens(), window.auto_compact_tokens);
         self.scope.state().record_response(response.usage, known, limit);
@@ -183,28 +194,34 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Records an output, and says so if its tool had begun.
+    /// Records an output, and says so if its tool had begun or was not allowed to.
     fn answer(&mut self, answer: Answer) {
-        let Answer { call, output, success, had_started } = answer;
+        let Answer { call, output, end } = answer;
         let text = tools::as_text(&output);
         let item = Item::output(call.kind, &call.call_id, output);
+        let success = end == CallEnd::Ran { success: true };
         self.scope.record_output(if success { item } else { item.failed() });
-        if had_started {
-            self.scope.emit(Event::ToolCallEnd {
+        match end {
+            CallEnd::Ran { .. } | CallEnd::Stopped => self.scope.emit(Event::ToolCallEnd {
                 duration: self.tools.duration(call.position),
                 call_id: call.call_id,
                 success,
                 output: text,
-            });
+            }),
+            CallEnd::Denied { reason } => self.scope.emit(Event::ToolCallDenied {
+                call_id: call.call_id,
+                name: call.name,
+                arguments: call.arguments,
+                reason,
+            }),
+            _ => {}
         }
     }
 
     /// Stops the tools. Those that end in their grace period keep their output.
     async fn stop_tools(&mut self) -> Result<(), TurnError> {
+        self.gate.close();
         let ended = self.tools.stop().await;
-        if self.turn.is_done() {
-            return Ok(());
-        }
         for (position, end) in ended {
             self.tell(Fact::ToolFinished { position, end })?;
         }

@@ -149,6 +149,11 @@ async fn run(tools: ToolSet, call: PlannedCall, context: ToolContext) -> ToolOut
     }
 }
 
+/// Whether the tool of a call exists and can take it.
+pub(super) fn could_run(tools: &ToolSet, call: &PlannedCall) -> bool {
+    tools.get(&call.name).is_some_and(|entry| fits(&entry.form, call).is_ok())
+}
+
 fn unsupported(call: &PlannedCall) -> ToolOutput {
     let name = &call.name;
     ToolOutput::error(match call.kind {

@@ -131,6 +131,9 @@ pub(super) async fn all(session: &Session, mut events: SessionEvents) -> Vec<Str
     session.shutdown().await.unwrap();
     let mut shown = Vec::new();
     while let Some(event) = events.next().await {
+        if matches!(event.event, Event::ShutdownComplete) {
+            break;
+        }
         let (input, turn) = (&event.submission_id, &event.turn_id);
         shown.push(format!("{input} in {turn}: {}", line(&event.event)));
     }

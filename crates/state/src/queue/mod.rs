@@ -1,9 +1,16 @@
 //! Who runs and who waits.
 
+mod approvals;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use self::approvals::Approvals;
+use crate::protocol::AbortReason;
 
 /// How many inputs may wait in a session. More is a client that does not listen.
 pub const MAX_WAITING: usize = 64;
@@ -17,6 +24,8 @@ pub struct TurnQueue<I>(Mutex<Inner<I>>);
 
 struct Inner<I> {
     active: Option<ActiveTurn<I>>,
+    /// Tasks that end the running turn: the newest runs next, the others are over as they begin.
+    next: VecDeque<I>,
     waiting: VecDeque<I>,
     /// Steers of an interrupted turn: they go into the next one, before what starts it.
     kept: Vec<I>,
@@ -35,6 +44,8 @@ pub struct ActiveTurn<I> {
     pub turn_id: String,
     /// Ends it.
     pub cancel: CancellationToken,
+    /// Why it was cancelled, if anybody said.
+    abort: Option<AbortReason>,
     state: TurnState<I>,
 }
 
@@ -42,6 +53,8 @@ pub struct ActiveTurn<I> {
 pub struct TurnState<I> {
     /// Input for the next request of the turn.
     pending_input: VecDeque<I>,
+    /// Calls that wait for somebody's answer.
+    approvals: Approvals,
 }
 
 /// Why an input was not accepted.
@@ -87,6 +100,7 @@ impl<I> Default for TurnQueue<I> {
     fn default() -> Self {
         Self(Mutex::new(Inner {
             active: None,
+            next: VecDeque::new(),
             waiting: VecDeque::new(),
             kept: Vec::new(),
             following: VecDeque::new(),
@@ -115,6 +129,36 @@ impl<I> TurnQueue<I> {
         Ok(())
     }
 
+    /// Takes input for a turn of its own, unless one runs or is about to.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]; the input is dropped.
+    pub fn submit_if_idle(&self, input: I) -> Result<(), QueueError> {
+        let mut inner = self.lock();
+        inner.check_room()?;
+        if inner.active.is_some() || !inner.next.is_empty() || !inner.waiting.is_empty() {
+            return Err(QueueError::Full);
+        }
+        inner.waiting.push_back(input);
+        Ok(())
+    }
+
+    /// Takes input for a turn of its own that comes before all that wait, and ends the one that runs.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]; the input is dropped, and the turn runs on.
+    pub fn replace(&self, input: I) -> Result<(), QueueError> {
+        let mut inner = self.lock();
+        inner.check_room()?;
+        inner.next.push_back(input);
+        if let Some(active) = &mut inner.active {
+            active.abort(AbortReason::Replaced);
+        }
+        Ok(())
+    }
+
     /// Takes input for the running turn, or for a new one if none runs.
     ///
     /// # Errors
@@ -138,13 +182,24 @@ impl<I> TurnQueue<I> {
         if inner.active.is_some() || inner.stopped {
             return None;
         }
-        let input = inner.waiting.pop_front()?;
+        let replacing = inner.next.pop_front();
+        let is_replaced = !inner.next.is_empty();
+        let following = match &replacing {
+            // They belong to the input that waits.
+            Some(_) => VecDeque::new(),
+            None => std::mem::take(&mut inner.following),
+        };
+        let input = replacing.or_else(|| inner.waiting.pop_front())?;
         let Start { turn_id, cancel, takes_input } = start(&input);
-        if std::mem::take(&mut inner.interrupted) {
-            cancel.cancel();
+        let state = TurnState { pending_input: following, approvals: Approvals::default() };
+        let mut active = ActiveTurn { turn_id, cancel, abort: None, state };
+        if is_replaced {
+            active.abort(AbortReason::Replaced);
         }
-        let pending_input = std::mem::take(&mut inner.following);
-        inner.active = Some(ActiveTurn { turn_id, cancel, state: TurnState { pending_input } });
+        if std::mem::take(&mut inner.interrupted) {
+            active.abort(AbortReason::Interrupted);
+        }
+        inner.active = Some(active);
         let kept = if takes_input { std::mem::take(&mut inner.kept) } else { Vec::new() };
         Some(Begun { kept, input })
     }
@@ -185,12 +240,23 @@ impl<I> TurnQueue<I> {
     /// Cancels the running turn, or the one that is about to begin, and says whether there is one.
     pub fn interrupt(&self) -> bool {
         let mut inner = self.lock();
-        match &inner.active {
-            Some(active) => active.cancel.cancel(),
-            None if inner.waiting.is_empty() => return false,
-            None => inner.interrupted = true,
+        let is_next = !inner.next.is_empty() || !inner.waiting.is_empty();
+        match &mut inner.active {
+            // What ends it is meant too.
+            Some(active) if active.abort == Some(AbortReason::Replaced) => {
+                inner.interrupted = is_next;
+            }
+            Some(active) => active.abort(AbortReason::Interrupted),
+            None if is_next => inner.interrupted = true,
+            None => return false,
         }
         true
+    }
+
+    /// Why the running turn ends, if it is cancelled.
+    pub fn abort_reason(&self) -> AbortReason {
+        let inner = self.lock();
+        inner.active.as_ref().and_then(|active| active.abort).unwrap_or(AbortReason::Interrupted)
     }
 
     /// Takes back those inputs that wait and are no longer wanted.
@@ -198,8 +264,10 @@ impl<I> TurnQueue<I> {
         let mut inner = self.lock();
         // An interrupt is meant for the input that was about to begin, not for its successor.
         let front_goes = inner.waiting.front().is_some_and(&is_unwanted);
-        inner.interrupted &= !front_goes;
+        let next_goes = inner.next.front().or(inner.waiting.front()).is_some_and(&is_unwanted);
+        inner.interrupted &= !next_goes;
         let mut unwanted: Vec<I> = inner.kept.extract_if(.., |i| is_unwanted(i)).collect();
+        unwanted.extend(take_if(&mut inner.next, &is_unwanted));
         let gone = take_if(&mut inner.waiting, &is_unwanted);
         if front_goes && let Some(first) = inner.following.pop_front() {
             inner.waiting.push_front(first);
@@ -245,6 +313,17 @@ impl<I> TurnQueue<I> {
     }
 }
 
+impl<I> ActiveTurn<I> {
+    /// Cancels the turn. The first reason counts, and approvals are no longer waited for.
+    fn abort(&mut self, reason: AbortReason) {
+        if !self.cancel.is_cancelled() {
+            self.abort = Some(reason);
+        }
+        self.cancel.cancel();
+        self.state.approvals = Approvals::default();
+    }
+}
+
 /// Takes the inputs of which `is_meant` says yes.
 fn take_if<I>(inputs: &mut VecDeque<I>, is_meant: impl Fn(&I) -> bool) -> VecDeque<I> {
     let (taken, left) = std::mem::take(inputs).into_iter().partition(is_meant);
@@ -255,6 +334,7 @@ fn take_if<I>(inputs: &mut VecDeque<I>, is_meant: impl Fn(&I) -> bool) -> VecDeq
 impl<I> Inner<I> {
     fn drain(&mut self) -> Vec<I> {
         let mut left = std::mem::take(&mut self.kept);
+        left.extend(self.next.drain(..));
         left.extend(self.waiting.drain(..));
         left.extend(self.following.drain(..));
         self.interrupted = false;
@@ -263,201 +343,16 @@ impl<I> Inner<I> {
 
     fn check_room(&self) -> Result<(), QueueError> {
         // What is kept waits for just this input.
-        let begins_at_once = self.active.is_none() && self.waiting.is_empty();
+        let begins_at_once =
+            self.active.is_none() && self.waiting.is_empty() && self.next.is_empty();
+        let waiting = self.waiting.len() + self.kept.len() + self.following.len();
         let pending = self.active.as_ref().map_or(0, |active| active.state.pending_input.len());
         if self.closed {
             Err(QueueError::Closed)
-        } else if !begins_at_once
-            && self.waiting.len() + self.kept.len() + self.following.len() + pending >= MAX_WAITING
-        {
+        } else if !begins_at_once && waiting + self.next.len() + pending >= MAX_WAITING {
             Err(QueueError::Full)
         } else {
             Ok(())
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn start(turn_id: String) -> Start {
-        Start { turn_id, cancel: CancellationToken::new(), takes_input: true }
-    }
-
-    fn begin(queue: &TurnQueue<u32>) -> Option<(Vec<u32>, u32)> {
-        let begun = queue.begin(|input| start(input.to_string()))?;
-        Some((begun.kept, begun.input))
-    }
-
-    #[test]
-    fn turns_run_one_at_a_time_in_order() {
-        let queue = TurnQueue::default();
-        queue.submit(1).unwrap();
-        queue.submit(2).unwrap();
-        assert_eq!(begin(&queue), Some((vec![], 1)));
-        assert_eq!(begin(&queue), None, "one runs");
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), Some((vec![], 2)));
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), None);
-    }
-
-    #[test]
-    fn what_is_kept_waits_for_a_turn_that_takes_input() {
-        let queue = TurnQueue::default();
-        queue.submit(1).unwrap();
-        begin(&queue).unwrap();
-        queue.steer(2).unwrap();
-        queue.end(true, |_| true);
-        queue.submit(3).unwrap();
-        let compaction = |input: &u32| Start { takes_input: false, ..start(input.to_string()) };
-        let begun = queue.begin(compaction).unwrap();
-        assert_eq!((begun.kept, begun.input), (vec![], 3));
-        queue.steer(4).unwrap();
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), Some((vec![2], 4)));
-    }
-
-    #[test]
-    fn what_is_no_input_is_not_kept_after_an_interrupt() {
-        let queue = TurnQueue::default();
-        for input in [1, 9] {
-            queue.submit(input).unwrap();
-        }
-        begin(&queue).unwrap();
-        for steer in [2, 30, 4, 50] {
-            queue.steer(steer).unwrap();
-        }
-        queue.end(true, |input| *input < 10);
-        assert_eq!(begin(&queue), Some((vec![2, 4], 30)));
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), Some((vec![], 50)));
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), Some((vec![], 9)));
-    }
-
-    #[test]
-    fn a_steer_is_taken_once_or_starts_the_next_turn() {
-        let queue = TurnQueue::default();
-        assert_eq!(queue.steer(1), Ok(Steered::Queued));
-        begin(&queue).unwrap();
-        queue.submit(9).unwrap();
-        let running = Steered::Running { turn_id: "1".into() };
-        assert_eq!(queue.steer(2), Ok(running.clone()));
-        assert_eq!(queue.take_input(), [2]);
-        assert_eq!(queue.take_input(), [0; 0]);
-        assert_eq!(queue.steer(5), Ok(running.clone()));
-        assert_eq!(queue.steer(6), Ok(running.clone()));
-        assert_eq!(queue.take_input_if(|input| *input == 6), [6]);
-        assert_eq!(queue.take_input(), [5], "what was not wanted then");
-        assert_eq!(queue.steer(3), Ok(running.clone()));
-        assert_eq!(queue.steer(4), Ok(running));
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), Some((vec![], 3)), "before what waited for its own turn");
-        assert_eq!(queue.take_input(), [4], "one turn takes all that came too late");
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), Some((vec![], 9)));
-    }
-
-    #[test]
-    fn an_interrupt_is_not_meant_for_another_input() {
-        let queue = TurnQueue::default();
-        queue.submit(1).unwrap();
-        assert!(queue.interrupt());
-        assert_eq!(queue.withdraw(|input| *input == 1), [1]);
-        queue.submit(2).unwrap();
-        let cancel = CancellationToken::new();
-        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
-        assert!(!cancel.is_cancelled());
-    }
-
-    #[test]
-    fn after_an_interrupt_steers_wait_for_the_next_turn() {
-        let queue = TurnQueue::default();
-        assert!(!queue.interrupt());
-        queue.submit(1).unwrap();
-        let cancel = CancellationToken::new();
-        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
-        queue.steer(2).unwrap();
-        assert!(queue.interrupt());
-        assert!(cancel.is_cancelled());
-        queue.end(true, |_| true);
-        assert_eq!(begin(&queue), None, "an interrupt starts nothing");
-        queue.submit(3).unwrap();
-        assert_eq!(begin(&queue), Some((vec![2], 3)));
-    }
-
-    #[test]
-    fn a_turn_that_is_about_to_begin_can_be_interrupted() {
-        let queue = TurnQueue::default();
-        queue.submit(1).unwrap();
-        queue.submit(2).unwrap();
-        assert!(queue.interrupt());
-        for is_cancelled in [true, false] {
-            let cancel = CancellationToken::new();
-            queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
-            assert_eq!(cancel.is_cancelled(), is_cancelled);
-            queue.end(is_cancelled, |_| true);
-        }
-    }
-
-    #[test]
-    fn what_is_kept_never_keeps_the_next_turn_out() {
-        let queue = TurnQueue::default();
-        queue.submit(0).unwrap();
-        begin(&queue).unwrap();
-        for i in 1..=64 {
-            queue.steer(i).unwrap();
-        }
-        assert_eq!(queue.steer(65), Err(QueueError::Full));
-        queue.end(true, |_| true);
-        assert_eq!(queue.kept(|i| (i % 32 == 0).then_some(*i)), [32, 64]);
-        queue.submit(65).unwrap();
-        assert_eq!(queue.submit(66), Err(QueueError::Full));
-        assert_eq!(begin(&queue), Some(((1..=64).collect(), 65)));
-    }
-
-    #[test]
-    fn waiting_inputs_can_be_taken_back() {
-        let queue = TurnQueue::default();
-        queue.submit(0).unwrap();
-        begin(&queue).unwrap();
-        queue.steer(1).unwrap();
-        queue.steer(2).unwrap();
-        queue.end(true, |_| true);
-        queue.submit(3).unwrap();
-        queue.submit(4).unwrap();
-        assert_eq!(queue.withdraw(|i| i % 2 == 1), [1, 3]);
-        assert_eq!(begin(&queue), Some((vec![2], 4)));
-    }
-
-    #[test]
-    fn after_a_stop_no_turn_begins_and_nothing_is_lost() {
-        let queue = TurnQueue::default();
-        queue.submit(1).unwrap();
-        let cancel = CancellationToken::new();
-        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
-        queue.steer(2).unwrap();
-        queue.submit(3).unwrap();
-        assert_eq!(queue.stop(), [3]);
-        assert!(cancel.is_cancelled());
-        queue.end(false, |_| true);
-        assert_eq!(begin(&queue), None);
-        assert_eq!(queue.drain(), [2]);
-        assert_eq!(queue.submit(4), Err(QueueError::Closed));
-    }
-
-    #[test]
-    fn the_queue_is_bounded_and_gives_back_what_is_left() {
-        let queue = TurnQueue::default();
-        for i in 0..MAX_WAITING {
-            queue.submit(i).unwrap();
-        }
-        assert_eq!(queue.submit(0), Err(QueueError::Full));
-        assert_eq!(queue.steer(0), Err(QueueError::Full));
-        queue.close();
-        assert_eq!(queue.submit(0), Err(QueueError::Closed));
-        assert_eq!(queue.drain().len(), MAX_WAITING);
     }
 }

@@ -1,7 +1,12 @@
 //! Turns driven without a runtime.
 
+mod approvals;
+mod budget;
+mod model;
+mod resume;
+
 use longhaul_compaction::{Cause, Refused, Trigger};
-use longhaul_history::Item;
+use longhaul_history::{CallOutput, Item};
 use longhaul_transport::{ErrorCode, ModelError};
 
 use super::*;
@@ -17,6 +22,11 @@ fn short_one(action: &Action) -> String {
         Action::Compact(cause) => format!("compact {:?}", Trigger::from(*cause)),
         Action::Sample => "sample".into(),
         Action::Commit(response) => format!("commit {}", response.items.len()),
+        Action::Judge(calls) => {
+            let ids: Vec<_> = calls.iter().map(|call| &*call.call_id).collect();
+            format!("judge {}", ids.join("+"))
+        }
+        Action::Ask(call) => format!("ask {} {}", call.call_id, call.arguments),
         Action::RunTools(calls) => {
             let ids: Vec<_> = calls.iter().map(|call| &*call.call_id).collect();
             format!("run {}", ids.join("+"))
@@ -25,7 +35,13 @@ fn short_one(action: &Action) -> String {
             let CallOutput::Text(text) = &answer.output else {
                 panic!("outputs here are texts");
             };
-            let verdict = if answer.success { "ok" } else { "failed" };
+            let verdict = match &answer.end {
+                CallEnd::Ran { success: true } => "ok",
+                CallEnd::Ran { success: false } => "failed",
+                CallEnd::Stopped => "stopped",
+                CallEnd::Denied { .. } => "denied",
+                CallEnd::NotStarted => "not started",
+            };
             format!("answer {} {verdict}: {text}", answer.call.call_id)
         }
         Action::StopTools => "stop".into(),
@@ -35,20 +51,63 @@ fn short_one(action: &Action) -> String {
     }
 }
 
-fn turn() -> Turn {
-    let effects = [("read", Effect::Read), ("write", Effect::Write)];
-    let effects = effects.map(|(name, effect)| (name.to_owned(), effect));
-    Turn::new(TurnLimits::new(3, effects.into()))
+fn limits() -> TurnLimits {
+    let effects = [("read", Effect::Read), ("write", Effect::Write), ("idem", Effect::Idempotent)];
+    let tools = effects.map(|(name, effect)| (name.to_owned(), effect.into()));
+    TurnLimits::new(3, tools.into())
 }
 
-/// What the turn does, where nothing is to be compacted.
+fn turn() -> Turn {
+    Turn::new(limits())
+}
+
+/// What the turn does, where nothing is to be compacted and every call may run.
 fn apply(turn: &mut Turn, fact: Fact) -> Vec<String> {
-    let mut actions = raw(turn, fact);
-    if actions.last().is_some_and(|last| last == "prepare") {
-        actions.pop();
-        actions.extend(raw(turn, Fact::Ready));
+    let mut seen = Vec::new();
+    let mut todo: Vec<Action> = turn.apply(fact).unwrap();
+    while !todo.is_empty() {
+        let action = todo.remove(0);
+        match &action {
+            Action::Prepare => todo.extend(turn.apply(Fact::Ready).unwrap()),
+            Action::Judge(calls) => {
+                let mut starts = Vec::new();
+                for call in calls {
+                    starts.extend(turn.apply(judged(call.position, allow())).unwrap());
+                }
+                todo.extend(joined(starts));
+            }
+            _ => seen.push(short_one(&action)),
+        }
     }
-    actions
+    seen
+}
+
+/// Calls that start one after the other in one go, as one start.
+fn joined(starts: Vec<Action>) -> Vec<Action> {
+    let mut all = Vec::new();
+    for action in starts {
+        match (all.last_mut(), action) {
+            (Some(Action::RunTools(before)), Action::RunTools(calls)) => before.extend(calls),
+            (_, action) => all.push(action),
+        }
+    }
+    all
+}
+
+fn allow() -> Ruling {
+    Ruling::Allow { arguments: None }
+}
+
+fn ask() -> Ruling {
+    Ruling::Ask { arguments: None }
+}
+
+fn verdict(position: usize, verdict: Verdict) -> Fact {
+    Fact::ApprovalAnswered { position, verdict }
+}
+
+fn judged(position: usize, ruling: Ruling) -> Fact {
+    Fact::CallJudged { position, ruling }
 }
 
 fn raw(turn: &mut Turn, fact: Fact) -> Vec<String> {
@@ -78,7 +137,7 @@ fn too_long() -> Fact {
 
 fn compacted(is_installed: bool) -> Fact {
     let usage = TokenUsage { total: 5, ..TokenUsage::default() };
-    Fact::CompactionEnded(CompactionEnd { is_installed, usage, attempts: 2 })
+    Fact::CompactionEnded(CompactionEnd { is_installed, usage, attempts: 2, cost: 0.0 })
 }
 
 fn ended(position: usize, text: &str) -> Fact {
@@ -131,10 +190,10 @@ fn an_interrupt_keeps_what_is_finished_and_tells_what_is_not() {
     assert_eq!(
         apply(&mut turn, Fact::ToolsStopped),
         [
-            "answer r0 failed: aborted: had started, effect unknown",
+            "answer r0 stopped: aborted: had started, effect unknown",
             "answer r1 ok: finished",
             "answer r2 ok: in time",
-            "answer w3 failed: aborted: not started",
+            "answer w3 not started: aborted: not started",
             "interrupted"
         ]
     );
@@ -190,15 +249,18 @@ fn an_error_leaves_no_call_without_an_output() {
     let mut running = turn();
     apply(&mut running, Fact::Started);
     apply(&mut running, calls(&["w0", "w1"]));
+    assert_eq!(apply(&mut running, error()), ["stop"]);
+    assert_eq!(apply(&mut running, Fact::Interrupted), [""; 0], "it is ending already");
+    assert_eq!(apply(&mut running, ended(0, "in time")), [""; 0]);
     assert_eq!(
-        apply(&mut running, error()),
+        apply(&mut running, Fact::ToolsStopped),
         [
-            "stop",
-            "answer w0 failed: aborted: had started, effect unknown",
-            "answer w1 failed: aborted: not started",
+            "answer w0 ok: in time",
+            "answer w1 not started: aborted: not started",
             "fail server_error"
         ]
     );
+    assert!(running.is_done());
 }
 
 #[test]
@@ -288,7 +350,7 @@ type Prefix = &'static [fn() -> Fact];
 /// Every fact in every state either is taken or is an error value that changes nothing.
 #[test]
 fn illegal_facts_are_values_and_change_nothing() {
-    let facts: [fn() -> Fact; 12] = [
+    let facts: [fn() -> Fact; 17] = [
         || Fact::Started,
         || Fact::AttemptFailed,
         || Fact::StreamRecovered,
@@ -301,31 +363,67 @@ fn illegal_facts_are_values_and_change_nothing() {
         || Fact::CompactionDue(Cause::Manual),
         || compacted(true),
         too_long,
+        || judged(0, allow()),
+        || judged(1, allow()),
+        || judged(7, allow()),
+        || verdict(0, Verdict::Approved),
+        || verdict(1, Verdict::Approved),
     ];
-    let states: [(Prefix, &[usize]); 8] = [
-        (&[], &[0, 7]),
-        (&[|| Fact::Started], &[7, 8, 9]),
-        (&[|| Fact::Started, || Fact::CompactionDue(Cause::Limit)], &[7, 10]),
-        (&[|| Fact::Started, || Fact::Ready], &[1, 3, 7, 11]),
-        (&[|| Fact::Started, || Fact::Ready, || Fact::AttemptFailed], &[1, 2, 3, 7, 11]),
-        (&[|| Fact::Started, || Fact::Ready, || calls(&["w0", "w1"])], &[4, 7]),
+    let w0_runs: Prefix = &[
+        || Fact::Started,
+        || Fact::Ready,
+        || calls(&["w0", "w1"]),
+        || judged(0, allow()),
+        || judged(1, ask()),
+    ];
+    let w0_is_stopped: Prefix = &[
+        || Fact::Started,
+        || Fact::Ready,
+        || calls(&["w0", "w1"]),
+        || judged(0, allow()),
+        || Fact::Interrupted,
+    ];
+    let states: [(Prefix, TurnPhase, &[usize]); 10] = [
+        (&[], TurnPhase::New, &[0, 7]),
+        (&[|| Fact::Started], TurnPhase::Preparing, &[7, 8, 9]),
         (
-            &[|| Fact::Started, || Fact::Ready, || calls(&["w0", "w1"]), || Fact::Interrupted],
-            &[4, 6, 7],
+            &[|| Fact::Started, || Fact::CompactionDue(Cause::Limit)],
+            TurnPhase::Compacting,
+            &[7, 10],
         ),
-        (&[|| Fact::Started, || Fact::Ready, || answer("a")], &[]),
+        (&[|| Fact::Started, || Fact::Ready], TurnPhase::Sampling, &[1, 3, 7, 11]),
+        (
+            &[|| Fact::Started, || Fact::Ready, || Fact::AttemptFailed],
+            TurnPhase::BackingOff,
+            &[1, 2, 3, 7, 11],
+        ),
+        (
+            &[|| Fact::Started, || Fact::Ready, || calls(&["w0", "w1"])],
+            TurnPhase::RunningTools,
+            &[7, 12, 13],
+        ),
+        (w0_runs, TurnPhase::RunningTools, &[4, 7, 16]),
+        (
+            &[|| Fact::Started, || Fact::Ready, || calls(&["w0"]), || judged(0, ask())],
+            TurnPhase::WaitingForApproval,
+            &[7, 15],
+        ),
+        (w0_is_stopped, TurnPhase::Aborting, &[4, 6, 7]),
+        (&[|| Fact::Started, || Fact::Ready, || answer("a")], TurnPhase::Done, &[]),
     ];
-    for (number, (prefix, legal)) in states.into_iter().enumerate() {
+    for (prefix, phase, legal) in states {
         for (index, fact) in facts.iter().enumerate() {
             let mut turn = turn();
             for fact in prefix {
                 turn.apply(fact()).unwrap();
             }
+            assert_eq!(turn.phase(), phase);
             let before = format!("{turn:?}");
             let applied = turn.apply(fact());
-            assert_eq!(applied.is_ok(), legal.contains(&index), "state {number}, fact {index}");
+            assert_eq!(applied.is_ok(), legal.contains(&index), "{phase:?}, fact {index}");
             if let Err(error) = applied {
                 assert_eq!(format!("{turn:?}"), before, "{error}");
+                assert!(error.to_string().starts_with("a turn that is "), "{error}");
             }
         }
     }

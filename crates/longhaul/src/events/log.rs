@@ -1,0 +1,213 @@
+//! The newest events of a session, which all readers share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use longhaul_state::protocol::Event;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::size::bytes_of;
+use super::{EventBuffer, JOIN_FROM, SessionEvent};
+
+/// The newest events of one session.
+pub(crate) struct EventLog {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    kept: VecDeque<SessionEvent>,
+    bytes: usize,
+    /// The number of the next event.
+    next: u64,
+    /// The highest number that a reader was given, or will never ask for.
+    read: u64,
+    buffer: EventBuffer,
+    closed: bool,
+}
+
+/// Where in the log the events of one submission lie. Changed under the log's lock alone.
+pub(crate) struct Course {
+    /// The number of the first; 0 before it.
+    first: AtomicU64,
+    /// The last number that may be one of them; `u64::MAX` as long as there may be more.
+    end: AtomicU64,
+}
+
+impl Course {
+    pub(super) fn new() -> Self {
+        Self { first: AtomicU64::new(0), end: AtomicU64::new(u64::MAX) }
+    }
+
+    fn first(&self) -> u64 {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
+    }
+}
+
+/// What a reader finds at its place: an event; nothing yet; nothing, for ever.
+pub(super) type Found = Poll<Option<SessionEvent>>;
+
+impl EventLog {
+    pub(crate) fn new(buffer: EventBuffer) -> Self {
+        let state =
+            State { kept: VecDeque::new(), bytes: 0, next: 1, read: 0, buffer, closed: false };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Nothing in here can panic, so a poisoned lock holds a whole value.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(
+        &self,
+        course: &Course,
+        submission_id: &Arc<str>,
+        turn_id: &Arc<str>,
+        event: Event,
+    ) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        if course.first() == 0 {
+            course.first.store(state.next, Ordering::Relaxed);
+        }
+        state.push(submission_id, turn_id, event);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// No event of the submission comes any more.
+    pub(crate) fn end(&self, course: &Course) {
+        let state = self.lock();
+        course.end.fetch_min(state.next - 1, Ordering::Relaxed);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// No event comes any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// The number of the next event, for a reader that begins with it.
+    pub(super) fn place_of_next(&self) -> u64 {
+        let mut state = self.lock();
+        // Nothing may be joined to what this reader does not see.
+        state.read = state.next - 1;
+        state.next
+    }
+
+    /// Completes when there may be something new.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// What is at `place`; moves it on.
+    pub(super) fn read(&self, place: &mut u64) -> Found {
+        self.lock().read(place, |_| true)
+    }
+
+    /// The same of the events of one submission.
+    pub(super) fn read_course(&self, place: &mut u64, course: &Course, id: &Arc<str>) -> Found {
+        let mut state = self.lock();
+        let has_ended = state.closed || course.end() != u64::MAX;
+        if course.first() == 0 {
+            return if has_ended { Poll::Ready(None) } else { Poll::Pending };
+        }
+        *place = (*place).max(course.first());
+        if *place > course.end() {
+            return Poll::Ready(None);
+        }
+        // Clients may use an id again: what counts is whose it is.
+        match state.read(place, |event| Arc::ptr_eq(&event.submission_id, id)) {
+            Poll::Pending if *place > course.end() => Poll::Ready(None),
+            found => found,
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, submission_id: &Arc<str>, turn_id: &Arc<str>, event: Event) {
+        if self.next > self.read + JOIN_FROM
+            && let Some(last) = self.kept.back_mut()
+            && Arc::ptr_eq(&last.submission_id, submission_id)
+            && let before = bytes_of(&last.event)
+            && join(&mut last.event, &event)
+        {
+            self.bytes = self.bytes - before + bytes_of(&last.event);
+        } else {
+            self.bytes += bytes_of(&event);
+            self.kept.push_back(SessionEvent {
+                number: self.next,
+                submission_id: Arc::clone(submission_id),
+                turn_id: Arc::clone(turn_id),
+                event,
+            });
+            self.next += 1;
+        }
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        while self.kept.len() > self.buffer.events.max(1)
+            || (self.bytes > self.buffer.bytes && self.kept.len() > 1)
+        {
+            let gone = self.kept.pop_front();
+            self.bytes -= gone.map_or(0, |gone| bytes_of(&gone.event));
+        }
+    }
+
+    fn read(&mut self, place: &mut u64, is_wanted: impl Fn(&SessionEvent) -> bool) -> Found {
+        let oldest = self.next - self.kept.len() as u64;
+        if *place < oldest {
+            let missed = Event::Missed { first: *place, last: oldest - 1 };
+            *place = oldest;
+            let none: Arc<str> = Arc::from("");
+            return Poll::Ready(Some(SessionEvent {
+                number: oldest - 1,
+                submission_id: Arc::clone(&none),
+                turn_id: none,
+                event: missed,
+            }));
+        }
+        // The number of kept events fits the address space.
+        let skip = usize::try_from(*place - oldest).unwrap_or(usize::MAX);
+        let Some(event) = self.kept.iter().skip(skip).find(|event| is_wanted(event)) else {
+            *place = (*place).max(self.next);
+            return if self.closed { Poll::Ready(None) } else { Poll::Pending };
+        };
+        let event = event.clone();
+        *place = event.number + 1;
+        self.read = self.read.max(event.number);
+        Poll::Ready(Some(event))
+    }
+}
+
+/// Makes one event of two, where nothing is lost by it.
+fn join(last: &mut Event, next: &Event) -> bool {
+    match (last, next) {
+        (Event::TextDelta(text), Event::TextDelta(more))
+        | (Event::ReasoningDelta(text), Event::ReasoningDelta(more)) => {
+            text.push_str(more);
+            true
+        }
+        (
+            Event::ToolProgress { call_id, message },
+            Event::ToolProgress { call_id: same, message: newer },
+        ) if call_id == same => {
+            message.clone_from(newer);
+            true
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,194 @@
+//! Which calls may run: the host's policy, and whoever answers approval requests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longhaul_state::protocol::{ApprovalDecision, CallDigest, Event, PendingApproval};
+use longhaul_state::turn::{Fact, PlannedCall, Ruling, Verdict};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::tools;
+use crate::approval::{CallInQuestion, Policy};
+use crate::task::TaskScope;
+use crate::tool::{ToolCall, may_ask};
+
+/// The calls of a response that are not allowed to run yet. Dropping it asks nobody any more.
+pub(super) struct Gate {
+    /// What is known, and not told yet.
+    facts: VecDeque<Fact>,
+    /// Calls that the policy rules on.
+    judging: JoinSet<Ruling>,
+    judged: BTreeMap<Id, PlannedCall>,
+    /// Calls that somebody is asked about.
+    asked: usize,
+    /// When those are no longer waited for.
+    expiries: VecDeque<(Instant, usize)>,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self {
+            facts: VecDeque::new(),
+            judging: JoinSet::new(),
+            judged: BTreeMap::new(),
+            asked: 0,
+            expiries: VecDeque::new(),
+        }
+    }
+
+    /// Finds out which of these calls may run.
+    pub(super) fn judge(&mut self, scope: &TaskScope, calls: Vec<PlannedCall>) {
+        for call in calls {
+            match &scope.gatekeeping().policy {
+                Some(policy) if tools::could_run(scope.tools(), &call) => {
+                    let ruling = rule(Arc::clone(policy), in_question(scope, &call));
+                    let task = self.judging.spawn(ruling);
+                    self.judged.insert(task.id(), call);
+                }
+                _ => self.ruled(scope, &call, by_default(scope, &call)),
+            }
+        }
+    }
+
+    /// Asks somebody about a call.
+    pub(super) fn ask(&mut self, scope: &TaskScope, call: PlannedCall) {
+        let PlannedCall { position, call_id, name, arguments, .. } = call;
+        let turn_id = scope.context().turn_id.to_string();
+        let approval = PendingApproval::new(turn_id, call_id, name, arguments);
+        // First, so that whoever hears the event can answer.
+        scope.queue().ask(position, approval.clone());
+        let PendingApproval { call_id, name, arguments, digest, .. } = approval;
+        self.asked += 1;
+        scope.emit(Event::ApprovalRequest { call_id, name, arguments, digest });
+        let timeout = scope.gatekeeping().approvals.timeout;
+        if let Some(expiry) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
+            self.expiries.push_back((expiry, position));
+        }
+    }
+
+    /// Nobody is asked any more.
+    pub(super) fn close(&mut self) {
+        *self = Self::new();
+    }
+
+    /// Whether there is a call of which something is still to become known.
+    pub(super) fn is_open(&self) -> bool {
+        !self.facts.is_empty() || !self.judging.is_empty() || self.asked > 0
+    }
+
+    /// The next that becomes known of a call; never, if nobody is asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn next(&mut self, scope: &TaskScope) -> Fact {
+        scope.tools_released().await;
+        loop {
+            if let Some(fact) = self.facts.pop_front() {
+                return fact;
+            }
+            let expiry = self.expiries.front().map(|(expiry, _)| *expiry);
+            tokio::select! {
+                biased;
+                Some(joined) = self.judging.join_next_with_id(), if !self.judging.is_empty() => {
+                    self.take_ruling(scope, joined);
+                }
+                () = scope.answered() => {
+                    let answers = scope.queue().take_answers();
+                    self.asked = self.asked.saturating_sub(answers.len());
+                    self.facts.extend(answers.into_iter().map(answered));
+                }
+                () = super::until(expiry) => self.expire(scope),
+            }
+        }
+    }
+
+    fn take_ruling(&mut self, scope: &TaskScope, joined: Result<(Id, Ruling), JoinError>) {
+        let (id, ruling) = match joined {
+            Ok((id, ruling)) => (id, ruling),
+            Err(error) => {
+                let reason = "the host's policy failed".into();
+                (error.id(), Ruling::Deny { reason })
+            }
+        };
+        if let Some(call) = self.judged.remove(&id) {
+            self.ruled(scope, &call, ruling);
+        }
+    }
+
+    /// The ruling stands, unless what is to be asked was answered for the whole session already, or
+    /// nobody would answer.
+    fn ruled(&mut self, scope: &TaskScope, call: &PlannedCall, ruling: Ruling) {
+        let ruling = match ruling {
+            Ruling::Ask { arguments } => {
+                let shown = arguments.as_deref().unwrap_or(&call.arguments);
+                let digest = CallDigest::of(&call.name, shown);
+                if scope.is_granted(digest) {
+                    Ruling::Allow { arguments }
+                } else if scope.gatekeeping().approvals.are_answered {
+                    Ruling::Ask { arguments }
+                } else {
+                    Ruling::Deny { reason: "nobody answers approval requests here".into() }
+                }
+            }
+            ruling => ruling,
+        };
+        self.facts.push_back(Fact::CallJudged { position: call.position, ruling });
+    }
+
+    /// The oldest that waits has waited long enough, unless it was answered.
+    fn expire(&mut self, scope: &TaskScope) {
+        let Some((_, position)) = self.expiries.pop_front() else {
+            return;
+        };
+        if scope.queue().expire(position) {
+            self.asked = self.asked.saturating_sub(1);
+            let timeout = scope.gatekeeping().approvals.timeout;
+            let seconds = timeout.as_ref().map_or(0, Duration::as_secs);
+            let verdict = Verdict::Unanswered { seconds };
+            self.facts.push_back(Fact::ApprovalAnswered { position, verdict });
+        }
+    }
+}
+
+async fn rule(policy: Arc<dyn Policy>, call: CallInQuestion) -> Ruling {
+    policy.rule(&call).await
+}
+
+fn in_question(scope: &TaskScope, call: &PlannedCall) -> CallInQuestion {
+    let context = scope.context();
+    CallInQuestion {
+        session_id: Arc::clone(&context.session_id),
+        turn_id: Arc::clone(&context.turn_id),
+        call: ToolCall::new(&call.call_id, &call.name, &call.arguments),
+        asks_by_default: asks_by_default(scope, call),
+        cwd: context.settings.cwd.clone(),
+        data: scope.data(),
+    }
+}
+
+/// What happens to a call if no policy says otherwise. One that cannot run is answered with why.
+fn by_default(scope: &TaskScope, call: &PlannedCall) -> Ruling {
+    if asks_by_default(scope, call) && tools::could_run(scope.tools(), call) {
+        Ruling::Ask { arguments: None }
+    } else {
+        Ruling::Allow { arguments: None }
+    }
+}
+
+fn asks_by_default(scope: &TaskScope, call: &PlannedCall) -> bool {
+    let policy = scope.context().settings.approval_policy;
+    scope.tools().get(&call.name).is_some_and(|entry| may_ask(&*entry.tool, policy))
+}
+
+fn answered((position, decision): (usize, ApprovalDecision)) -> Fact {
+    let verdict = match decision {
+        ApprovalDecision::Approved | ApprovalDecision::ApprovedForSession => Verdict::Approved,
+        ApprovalDecision::Denied { reason } => Verdict::Denied { reason },
+        // Whoever aborts ends the turn; what is not known is not allowed.
+        _ => Verdict::Denied { reason: None },
+    };
+    Fact::ApprovalAnswered { position, verdict }
+}

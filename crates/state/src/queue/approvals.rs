@@ -1,0 +1,71 @@
+//! Calls that wait for somebody's answer.
+
+use super::TurnQueue;
+use crate::protocol::{AbortReason, ApprovalDecision, CallDigest, PendingApproval};
+
+/// The calls of a turn that wait, each by itself, and the answers that the turn has not heard.
+#[derive(Default)]
+pub(super) struct Approvals {
+    pending: Vec<(usize, PendingApproval)>,
+    answers: Vec<(usize, ApprovalDecision)>,
+}
+
+impl<I> TurnQueue<I> {
+    /// The running turn waits for an answer for the call at `position` among those of its response.
+    pub fn ask(&self, position: usize, approval: PendingApproval) {
+        if let Some(active) = &mut self.lock().active {
+            active.state.approvals.pending.push((position, approval));
+        }
+    }
+
+    /// The calls that wait for an answer, oldest first.
+    pub fn pending_approvals(&self) -> Vec<PendingApproval> {
+        let inner = self.lock();
+        let waiting = inner.active.iter().filter(|active| !active.cancel.is_cancelled());
+        let pending = waiting.flat_map(|active| &active.state.approvals.pending);
+        pending.map(|(_, approval)| approval.clone()).collect()
+    }
+
+    /// Answers for the oldest waiting call of this id, and of this digest if one is named. Gives what
+    /// was answered; `None` if no such call waits, or its turn is being ended.
+    pub fn answer(
+        &self,
+        call_id: &str,
+        digest: Option<CallDigest>,
+        decision: ApprovalDecision,
+    ) -> Option<PendingApproval> {
+        let mut inner = self.lock();
+        let active = inner.active.as_mut().filter(|active| !active.cancel.is_cancelled())?;
+        let approvals = &mut active.state.approvals;
+        let is_meant = |(_, pending): &(usize, PendingApproval)| {
+            pending.call_id == call_id && digest.is_none_or(|digest| digest == pending.digest)
+        };
+        let index = approvals.pending.iter().position(is_meant)?;
+        let (position, answered) = approvals.pending.remove(index);
+        if decision == ApprovalDecision::Abort {
+            active.abort(AbortReason::Interrupted);
+        } else {
+            approvals.answers.push((position, decision));
+        }
+        Some(answered)
+    }
+
+    /// The answers that the running turn has not heard yet, oldest first.
+    pub fn take_answers(&self) -> Vec<(usize, ApprovalDecision)> {
+        let mut inner = self.lock();
+        let active = inner.active.as_mut();
+        active.map(|active| std::mem::take(&mut active.state.approvals.answers)).unwrap_or_default()
+    }
+
+    /// The call at `position` is no longer waited for; says whether it was.
+    pub fn expire(&self, position: usize) -> bool {
+        let mut inner = self.lock();
+        let Some(active) = &mut inner.active else {
+            return false;
+        };
+        let pending = &mut active.state.approvals.pending;
+        let before = pending.len();
+        pending.retain(|(waiting, _)| *waiting != position);
+        pending.len() < before
+    }
+}

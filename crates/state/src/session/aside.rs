@@ -1,0 +1,41 @@
+//! Conversations beside that of the session: they see nothing of it and leave nothing in it, but
+//! what they use is the session's.
+
+use longhaul_history::History;
+
+use super::{Inner, SessionState};
+use crate::protocol::Settings;
+
+impl SessionState {
+    /// A conversation of its own, still empty, under `settings`. It knows what the session knows of
+    /// models; its use counts on from the session's.
+    #[must_use]
+    pub fn aside(&self, settings: Settings) -> Self {
+        let mut aside = self.lock().clone();
+        aside.history = History::with_config(aside.history.config().clone());
+        aside.settings = settings;
+        aside.breaker.reset();
+        if let Some(usage) = &mut aside.usage {
+            usage.set_context_tokens(0);
+        }
+        let Inner { told, asked, sent_items, used, exchanged, .. } = &mut aside;
+        (*told, *asked, *sent_items, *used, *exchanged) = (None, None, None, None, None);
+        Self(std::sync::Mutex::new(aside))
+    }
+
+    /// Takes over what a conversation that was begun by [`aside`](Self::aside) has used, and what it
+    /// met with of limits and models. Nothing else may have been used meanwhile.
+    pub fn absorb(&self, aside: &Self) {
+        let (usage, cost, rate_limits, models) = {
+            let aside = aside.lock();
+            (aside.usage, aside.cost, aside.rate_limits, aside.models.clone())
+        };
+        let mut inner = self.lock();
+        if let Some(usage) = usage {
+            inner.usage.get_or_insert_default().total_token_usage = usage.total_token_usage;
+        }
+        inner.cost = cost;
+        inner.rate_limits = rate_limits;
+        inner.models = models;
+    }
+}

@@ -1,0 +1,99 @@
+//! A turn out of its log.
+
+use longhaul_history::Item;
+use longhaul_history::usage::TokenUsage;
+
+use super::calls::Known;
+use super::{Action, Phase, Turn, TurnLimits};
+
+/// What a log knows of a turn, in the order in which it was written.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum TurnRecord {
+    /// A response was recorded.
+    Response {
+        /// Its items in order.
+        items: Vec<Item>,
+        /// What it cost.
+        usage: Option<TokenUsage>,
+    },
+    /// Somebody was asked whether a call may run.
+    Asked {
+        /// The call's place among those of the response.
+        position: usize,
+        /// What its tool would get.
+        arguments: String,
+    },
+    /// A call may run.
+    Allowed {
+        /// The call's place among those of the response.
+        position: usize,
+        /// What its tool gets in place of what was there before.
+        arguments: Option<String>,
+    },
+    /// A call may not run.
+    Denied {
+        /// The call's place among those of the response.
+        position: usize,
+        /// What the model is told.
+        reason: String,
+    },
+    /// A call is about to start.
+    Started {
+        /// The call's place among those of the response.
+        position: usize,
+    },
+    /// The output of a call was recorded.
+    Answered {
+        /// The call's place among those of the response.
+        position: usize,
+    },
+}
+
+impl Turn {
+    /// The turn that a log speaks of, after a crash, and what is to be done so that it goes on.
+    ///
+    /// What waited for approval waits again. A call that had started and left no output is run again
+    /// if its tool allows that; else the model is told that its effect is unknown. Nothing else runs
+    /// twice. Records that do not fit the turn are passed over: a log is outside input.
+    pub fn resume(
+        limits: TurnLimits,
+        records: impl IntoIterator<Item = TurnRecord>,
+    ) -> (Self, Vec<Action>) {
+        let mut turn = Self::new(limits);
+        for record in records {
+            turn.restore(record);
+        }
+        let actions = match &mut turn.phase {
+            Phase::RunningTools(calls) => {
+                let actions = calls.resume();
+                turn.go_on(actions)
+            }
+            Phase::Done => Vec::new(),
+            _ => turn.prepare(),
+        };
+        (turn, actions)
+    }
+
+    fn restore(&mut self, record: TurnRecord) {
+        let (position, known) = match record {
+            TurnRecord::Response { items, usage } => return self.restore_response(items, usage),
+            TurnRecord::Asked { position, arguments } => (position, Known::Asked { arguments }),
+            TurnRecord::Allowed { position, arguments } => (position, Known::Ready { arguments }),
+            TurnRecord::Denied { position, reason } => (position, Known::Denied { reason }),
+            TurnRecord::Started { position } => (position, Known::Started),
+            TurnRecord::Answered { position } => (position, Known::Answered),
+        };
+        if let Phase::RunningTools(calls) = &mut self.phase {
+            calls.restore(position, known);
+        }
+    }
+
+    fn restore_response(&mut self, items: Vec<Item>, usage: Option<TokenUsage>) {
+        self.model_calls += 1;
+        self.attempts += 1;
+        let response = super::Response::new(items, usage);
+        // What there is to do now, the records that follow say.
+        let _ = self.complete(response);
+    }
+}
