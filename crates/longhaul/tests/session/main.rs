@@ -10,14 +10,18 @@
     reason = "a test fails by panicking"
 )]
 
+mod approvals;
 #[cfg(unix)]
 mod command;
 mod compact;
 mod errors;
+mod events;
 mod interrupt;
 mod isolation;
 mod models;
+mod policy;
 mod preview;
+mod replace;
 mod retry;
 mod shutdown;
 mod steer;
@@ -25,3 +29,4 @@ mod support;
 mod task;
 mod tools;
 mod turn;
+mod withdraw;

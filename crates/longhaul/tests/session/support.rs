@@ -103,6 +103,18 @@ pub(crate) async fn lines(turn: &mut TurnHandle) -> Vec<String> {
     lines
 }
 
+/// Reads on until an event of which `is_it` says yes; gives the lines up to it.
+pub(crate) async fn until(turn: &mut TurnHandle, is_it: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(event) = turn.next().await {
+        lines.push(line(&event));
+        if is_it(&lines[lines.len() - 1]) {
+            return lines;
+        }
+    }
+    panic!("it never came: {lines:?}");
+}
+
 /// How often the turn says that it is over.
 pub(crate) fn ends(lines: &[String]) -> usize {
     let is_end = |line: &&String| line.starts_with("complete") || line.starts_with("aborted");
@@ -157,6 +169,7 @@ pub(crate) struct Probe {
     spec: ToolSpec,
     effect: Effect,
     timeout: Option<Duration>,
+    asks: bool,
     run: Arc<dyn Fn(ToolCall, ToolContext) -> BoxFuture<'static, ToolOutput> + Send + Sync>,
 }
 
@@ -170,6 +183,7 @@ impl Probe {
             spec: ToolSpec::function(name, "", json!({"type": "object"})),
             effect: Effect::Read,
             timeout: None,
+            asks: false,
             run: Arc::new(move |call, context| Box::pin(run(call, context))),
         }
     }
@@ -186,6 +200,12 @@ impl Probe {
 
     pub(crate) fn write(mut self) -> Self {
         self.effect = Effect::Write;
+        self
+    }
+
+    /// A tool whose calls ask first.
+    pub(crate) fn asks(mut self) -> Self {
+        self.asks = true;
         self
     }
 
@@ -212,6 +232,10 @@ impl Tool for Probe {
 
     fn timeout(&self) -> Option<Duration> {
         self.timeout
+    }
+
+    fn needs_approval(&self) -> bool {
+        self.asks
     }
 
     async fn call(&self, call: ToolCall, context: ToolContext) -> ToolOutput {

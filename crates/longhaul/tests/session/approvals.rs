@@ -1,0 +1,217 @@
+//! Calls that wait for somebody's word.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longhaul::approval::{ApprovalDecision, Approvals, CallDigest};
+use longhaul::prelude::*;
+use longhaul::state::protocol::{ApprovalPolicy, TurnEnd};
+use longhaul_testkit::ScriptedModel;
+use tokio::time::Instant;
+
+use super::support::{Probe, items, lines, scripted, until};
+
+const DENIED: ApprovalDecision = ApprovalDecision::Denied { reason: None };
+
+/// A session whose tools `risky` (alone) and `look` (together) ask first.
+async fn asking(model: &ScriptedModel) -> Session {
+    opened(model, Approvals::answered()).await
+}
+
+async fn opened(model: &ScriptedModel, approvals: Approvals) -> Session {
+    let agent = scripted(model)
+        .tool(Probe::echo("risky").write().asks())
+        .tool(Probe::echo("look").asks())
+        .approvals(approvals);
+    agent.build().unwrap().session().start().await.unwrap()
+}
+
+fn waiting(session: &Session) -> Vec<String> {
+    session.pending_approvals().into_iter().map(|call| call.call_id).collect()
+}
+
+fn code(result: Result<(), TurnError>) -> &'static str {
+    result.err().map_or("ok", |error| error.code())
+}
+
+#[tokio::test]
+async fn several_that_wait_are_answered_each_by_itself_in_any_order() {
+    let calls = [("a", "risky", "1"), ("b", "risky", "2"), ("c", "look", "3")];
+    let model = ScriptedModel::new().calls(calls).text("done");
+    let session = asking(&model).await;
+    let mut turn = session.prompt("go").await.unwrap();
+    let asked = until(&mut turn, |line| line.starts_with("ask c")).await;
+    assert_eq!(asked[asked.len() - 3..], ["ask a risky 1", "ask b risky 2", "ask c look 3"]);
+    let pending = session.pending_approvals();
+    assert_eq!(pending.iter().map(|call| &*call.call_id).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!((&*pending[1].name, &*pending[1].arguments), ("risky", "2"));
+    assert_eq!(pending[1].digest, CallDigest::of("risky", "2"));
+    assert_eq!((&*pending[1].turn_id, turn.id()), (turn.id(), turn.id()));
+
+    session.answer("c", None, ApprovalDecision::Approved).unwrap();
+    let reason = Some("use the other file".to_owned());
+    session.answer("a", None, ApprovalDecision::Denied { reason }).unwrap();
+    assert_eq!(waiting(&session), ["b"]);
+    assert_eq!(until(&mut turn, |line| line.starts_with("denied a")).await.len(), 1);
+    session.answer("b", None, ApprovalDecision::Approved).unwrap();
+    assert_eq!(waiting(&session), [""; 0]);
+    let rest = lines(&mut turn).await;
+    assert_eq!(rest[..4], ["begin b risky 2", "end b ok 2", "begin c look 3", "end c ok 3"]);
+    assert_eq!(
+        items(&model.requests()[1].input())[1..],
+        [
+            "call a risky 1",
+            "output a rejected by the user: not run: use the other file",
+            "call b risky 2",
+            "output b 2",
+            "call c look 3",
+            "output c 3",
+        ]
+    );
+    model.assert_complete();
+}
+
+#[tokio::test]
+async fn late_repeated_and_unknown_answers_change_nothing() {
+    let model = ScriptedModel::new().call("a", "risky", "1").text("done");
+    let session = asking(&model).await;
+    assert_eq!(code(session.answer("a", None, ApprovalDecision::Approved)), "unknown_approval");
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask a")).await;
+    let answer = |id: &str, digest| code(session.answer(id, digest, DENIED));
+    assert_eq!(answer("b", None), "unknown_approval");
+    let other = CallDigest::of("risky", "1 and more");
+    assert_eq!(answer("a", Some(other)), "unknown_approval", "that is not what is asked");
+    let same = CallDigest::of("risky", "1");
+    assert_eq!(code(session.answer("a", Some(same), ApprovalDecision::Approved)), "ok");
+    assert_eq!(answer("a", None), "unknown_approval", "the first counts");
+    assert_eq!(lines(&mut turn).await[..2], ["begin a risky 1", "end a ok 1"]);
+    turn.await.unwrap();
+    assert_eq!(answer("a", None), "unknown_approval");
+    model.assert_complete();
+}
+
+#[tokio::test]
+async fn two_calls_with_one_id_are_two_calls() {
+    let model = ScriptedModel::new().calls([("a", "look", "1"), ("a", "look", "2")]).text("done");
+    let session = asking(&model).await;
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line == "ask a look 2").await;
+    let second = CallDigest::of("look", "2");
+    session.answer("a", Some(second), ApprovalDecision::Approved).unwrap();
+    session.answer("a", None, DENIED).unwrap();
+    let rest = lines(&mut turn).await;
+    assert!(rest.contains(&"end a ok 2".to_owned()), "{rest:?}");
+    assert!(!rest.contains(&"end a ok 1".to_owned()), "{rest:?}");
+}
+
+#[tokio::test]
+async fn an_approval_for_the_session_is_for_that_tool_with_these_arguments() {
+    let model = ScriptedModel::new()
+        .call("a", "risky", "1")
+        .call("b", "risky", "1")
+        .calls([("c", "risky", "2"), ("d", "look", "1")])
+        .text("done");
+    let session = asking(&model).await;
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask a")).await;
+    session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();
+    let seen = until(&mut turn, |line| line.starts_with("ask d")).await;
+    assert!(seen.contains(&"end b ok 1".to_owned()) && !seen.iter().any(|l| l == "ask b risky 1"));
+    assert!(seen.contains(&"ask c risky 2".to_owned()), "other arguments");
+    session.answer("c", None, DENIED).unwrap();
+    session.answer("d", None, DENIED).unwrap();
+    turn.await.unwrap();
+    model.assert_complete();
+}
+
+#[tokio::test]
+async fn an_interrupt_and_an_abort_end_the_wait_and_nothing_runs() {
+    for abort in [false, true] {
+        let calls = [("a", "risky", "1"), ("b", "look", "2")];
+        let model = ScriptedModel::new().calls(calls).text("fine");
+        let session = asking(&model).await;
+        let mut turn = session.prompt("go").await.unwrap();
+        until(&mut turn, |line| line.starts_with("ask b")).await;
+        if abort {
+            session.answer("b", None, ApprovalDecision::Abort).unwrap();
+        } else {
+            session.interrupt();
+        }
+        assert_eq!(waiting(&session), [""; 0], "at once");
+        assert_eq!(
+            code(session.answer("a", None, ApprovalDecision::Approved)),
+            "unknown_approval",
+            "it is being ended"
+        );
+        assert_eq!(lines(&mut turn).await, ["aborted"]);
+        assert_eq!(turn.await.unwrap().end, TurnEnd::INTERRUPTED);
+        session.prompt("and now?").await.unwrap().await.unwrap();
+        let request = items(&model.requests()[1].input());
+        assert_eq!(
+            request[1..5],
+            [
+                "call a risky 1",
+                "output a aborted: not started",
+                "call b look 2",
+                "output b aborted: not started"
+            ]
+        );
+        model.assert_complete();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answers_in_time_is_denied() {
+    let model = ScriptedModel::new().calls([("a", "look", "1"), ("b", "look", "2")]).text("done");
+    let session = opened(&model, Approvals::answered().timeout(Duration::from_secs(60))).await;
+    let begun = Instant::now();
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask b")).await;
+    session.answer("a", None, ApprovalDecision::Approved).unwrap();
+    let rest = lines(&mut turn).await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(60), "virtual");
+    let denied = "denied b denied: not run: nobody approved it within 60 s";
+    assert!(rest.contains(&denied.to_owned()), "{rest:?}");
+    assert!(rest.contains(&"end a ok 1".to_owned()), "{rest:?}");
+    turn.await.unwrap();
+    assert_eq!(code(session.answer("b", None, DENIED)), "unknown_approval");
+}
+
+#[tokio::test]
+async fn the_policy_of_the_settings_says_which_calls_ask() {
+    for (policy, asks) in [
+        (ApprovalPolicy::Never, [false, false]),
+        (ApprovalPolicy::OnRequest, [true, false]),
+        (ApprovalPolicy::Always, [true, true]),
+    ] {
+        let calls = [("a", "risky", "1"), ("b", "plain", "2")];
+        let model = ScriptedModel::new().calls(calls).text("done");
+        let agent = scripted(&model)
+            .tool(Probe::echo("risky").asks())
+            .tool(Probe::echo("plain"))
+            .approval_policy(policy)
+            .approvals(Approvals::answered());
+        let session = Arc::new(agent.build().unwrap().session().start().await.unwrap());
+        let mut turn = session.prompt("go").await.unwrap();
+        let mut seen = [false, false];
+        while let Some(event) = turn.next().await {
+            if let Event::ApprovalRequest { call_id, .. } = event {
+                seen[usize::from(call_id == "b")] = true;
+                session.answer(&call_id, None, ApprovalDecision::Approved).unwrap();
+            }
+        }
+        assert_eq!(seen, asks, "{policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_cannot_run_do_not_ask() {
+    let calls = [("a", "nothing", "1"), ("b", "risky", "no JSON")];
+    let model = ScriptedModel::new().calls(calls).text("done");
+    let session = asking(&model).await;
+    let mut turn = session.prompt("go").await.unwrap();
+    let seen = lines(&mut turn).await;
+    assert!(!seen.iter().any(|line| line.starts_with("ask")), "{seen:?}");
+    assert!(seen.contains(&"end a failed unsupported call: nothing".to_owned()), "{seen:?}");
+}
