@@ -56,6 +56,8 @@ pub(crate) struct Defaults {
     pub(crate) task: Arc<dyn SessionTask>,
     pub(crate) while_running: WhileRunning,
     pub(crate) event_buffer: EventBuffer,
+    #[cfg(feature = "coding")]
+    pub(crate) review_model: Option<String>,
 }
 
 /// What becomes of a [`prompt`](crate::Session::prompt) while a turn runs.
@@ -106,6 +108,8 @@ impl Agent {
                 task: Arc::new(Regular),
                 while_running: WhileRunning::default(),
                 event_buffer: EventBuffer::default(),
+                #[cfg(feature = "coding")]
+                review_model: None,
             },
         }
     }
@@ -338,6 +342,13 @@ impl AgentBuilder {
     /// What becomes of a [`prompt`](crate::Session::prompt) while a turn runs. Default: it waits.
     pub fn prompt_while_running(mut self, what: WhileRunning) -> Self {
         self.defaults.while_running = what;
+        self
+    }
+
+    /// The model that reviews. Default: the session's.
+    #[cfg(feature = "coding")]
+    pub fn review_model(mut self, model: impl Into<String>) -> Self {
+        self.defaults.review_model = Some(model.into());
         self
     }
 

@@ -1,5 +1,5 @@
-//! The preset of a coding agent: default instructions, and messages that tell the model where it
-//! works. Built on the public seams alone.
+//! The preset of a coding agent: default instructions, messages that tell the model where it works,
+//! and [reviews](review). Built on the public seams alone.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -15,6 +15,8 @@
 //!     .build()?;
 //! # Ok::<(), longhaul::BuildError>(())
 //! ```
+
+pub mod review;
 
 use std::fmt::Write;
 

@@ -8,6 +8,8 @@ use longhaul_state::{MAX_WAITING, QueueError, Steered};
 
 use super::{Inner, Submission, Work};
 use crate::agent::WhileRunning;
+#[cfg(feature = "coding")]
+use crate::coding::review::Review;
 use crate::task::{Compact, SessionTask};
 use crate::{Input, TurnHandle};
 
@@ -85,6 +87,20 @@ impl Inner {
         self.queue.replace(submission).map_err(refusal)?;
         self.wake.notify_one();
         Ok(handle)
+    }
+
+    /// The task of a review.
+    #[cfg(feature = "coding")]
+    pub(super) fn review(&self, prompt: String) -> Result<Review, TurnError> {
+        if prompt.trim().is_empty() {
+            let message = "`prompt` is empty: say what is to be reviewed".into();
+            return Err(TurnError::InvalidInput(message));
+        }
+        let review = Review::of(prompt);
+        Ok(match &self.review_model {
+            Some(model) => review.by(model),
+            None => review,
+        })
     }
 
     fn without_input(

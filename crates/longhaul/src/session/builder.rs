@@ -125,6 +125,8 @@ impl SessionBuilder {
             gatekeeping: self.begin.gatekeeping,
             task: self.begin.task,
             while_running: self.begin.while_running,
+            #[cfg(feature = "coding")]
+            review_model: self.begin.review_model,
             data: self.data,
             events: Arc::new(EventLog::new(self.begin.event_buffer)),
             wake: Arc::default(),

@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     /// What a turn does that ordinary input starts.
     pub(crate) task: Arc<dyn SessionTask>,
     pub(crate) while_running: WhileRunning,
+    #[cfg(feature = "coding")]
+    pub(crate) review_model: Option<String>,
     pub(crate) data: Option<Arc<dyn std::any::Any + Send + Sync>>,
     pub(crate) events: Arc<EventLog>,
     /// There may be something to do.

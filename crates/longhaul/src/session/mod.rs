@@ -114,6 +114,17 @@ impl Session {
         self.inner.replace(None, Arc::new(task))
     }
 
+    /// Has something reviewed by a model that has not seen the conversation, in the place of the turn
+    /// that runs. See [`Review`](crate::coding::review::Review).
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::InvalidInput`] if the prompt is empty; else as [`replace`](Self::replace).
+    #[cfg(feature = "coding")]
+    pub fn review(&self, prompt: impl Into<String>) -> Result<TurnHandle, TurnError> {
+        self.replace(self.inner.review(prompt.into())?)
+    }
+
     /// The calls of the running turn that wait for somebody's approval, oldest first. Each is told by
     /// an [`Event::ApprovalRequest`](longhaul_state::protocol::Event::ApprovalRequest) too; this is for
     /// who was not there then.
@@ -275,6 +286,11 @@ impl Session {
                 self.answer(&call_id, None, decision).map(|()| Accepted::Done)
             }
             Op::Compact => self.inner.compact(Some(id)).map(Accepted::Turn),
+            #[cfg(feature = "coding")]
+            Op::Review { prompt } => {
+                let review = self.inner.review(prompt)?;
+                self.inner.replace(Some(id), Arc::new(review)).map(Accepted::Turn)
+            }
             Op::Shutdown => self.shutdown().await.map(|()| Accepted::Done),
             op => Err(TurnError::Unsupported(op.name())),
         }

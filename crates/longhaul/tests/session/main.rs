@@ -23,6 +23,8 @@ mod policy;
 mod preview;
 mod replace;
 mod retry;
+#[cfg(feature = "coding")]
+mod review;
 mod shutdown;
 mod steer;
 mod support;

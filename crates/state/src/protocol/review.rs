@@ -14,7 +14,14 @@ pub struct ReviewOutput {
     /// Its verdict; the whole answer, if that had another form.
     pub overall_explanation: String,
     /// How sure it is, from 0 to 1.
-    pub overall_confidence_score: f32,
+    pub overall_confidence_score: f64,
+}
+
+impl ReviewOutput {
+    /// A review of which nothing but a text is known.
+    pub fn explained(explanation: impl Into<String>) -> Self {
+        Self { overall_explanation: explanation.into(), ..Self::default() }
+    }
 }
 
 /// One thing that is wrong.
@@ -27,7 +34,7 @@ pub struct ReviewFinding {
     /// It in full.
     pub body: String,
     /// How sure the model is, from 0 to 1.
-    pub confidence_score: f32,
+    pub confidence_score: f64,
     /// How much it matters: 0 most.
     pub priority: i32,
     /// Where it is.
