@@ -11,6 +11,7 @@
 )]
 
 mod approvals;
+mod budget;
 #[cfg(unix)]
 mod command;
 mod compact;
