@@ -29,6 +29,7 @@ mod review;
 mod shutdown;
 mod steer;
 mod support;
+mod sweep;
 mod task;
 mod tools;
 mod turn;
