@@ -12,6 +12,7 @@ use longhaul_transport::models::ContextWindow;
 use longhaul_transport::{Model, Request};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::beside::Beside;
@@ -29,6 +30,8 @@ pub struct TaskScope {
     tools: ToolSet,
     emitter: Emitter,
     cancel: CancellationToken,
+    /// When the turn has to be over.
+    deadline: Option<Instant>,
     replies: Replies,
     /// The schema of the newest input that brought one.
     output_schema: Arc<Mutex<Option<Arc<Value>>>>,
@@ -78,6 +81,7 @@ impl TaskScope {
         emitter: Emitter,
         cancel: CancellationToken,
     ) -> Self {
+        let limit = inner.bounds.turn_deadline;
         Self {
             state: Arc::clone(&inner.state),
             inner,
@@ -85,6 +89,7 @@ impl TaskScope {
             tools,
             emitter,
             cancel,
+            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
             replies: Replies::default(),
             output_schema: Arc::default(),
             holds: Arc::new(watch::Sender::new(0)),
@@ -217,6 +222,7 @@ impl TaskScope {
             tools: self.tools.clone(),
             emitter,
             cancel: self.cancel.clone(),
+            deadline: self.deadline,
             replies: self.replies.clone(),
             output_schema: Arc::clone(&self.output_schema),
             holds: Arc::clone(&self.holds),
@@ -370,8 +376,14 @@ impl TaskScope {
         &self.tools
     }
 
-    pub(crate) fn turn_deadline(&self) -> Option<Duration> {
+    /// How long the turn may take.
+    pub(super) fn turn_limit(&self) -> Option<Duration> {
         self.inner.bounds.turn_deadline
+    }
+
+    /// When the turn has to be over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Tells what the session has used so far.

@@ -32,7 +32,7 @@ pub(crate) struct Compact;
 impl SessionTask for Compact {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
         let compaction = async {
-            let compacting = Compacting::new(scope, Cause::Manual, scope.turn_deadline_at());
+            let compacting = Compacting::new(scope, Cause::Manual, scope.deadline());
             let (end, outcome) = compacting.run().await;
             outcome.map(|()| compaction_result(end))
         };

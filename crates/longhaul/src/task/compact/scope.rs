@@ -5,7 +5,6 @@ use longhaul_history::tokens::Calibration;
 use longhaul_history::{History, Item, ReasoningFilter};
 use longhaul_state::budget::Price;
 use longhaul_transport::Request;
-use tokio::time::Instant;
 
 use crate::hook::CompactionSetup;
 use crate::task::TaskScope;
@@ -14,11 +13,6 @@ impl TaskScope {
     /// How the session compacts.
     pub(in crate::task) fn compaction(&self) -> &CompactionSetup {
         &self.inner.compaction
-    }
-
-    /// When the turn has to be over, if it begins now.
-    pub(in crate::task) fn turn_deadline_at(&self) -> Option<Instant> {
-        self.turn_deadline().and_then(|limit| Instant::now().checked_add(limit))
     }
 
     /// Tokens of a request by the local count.

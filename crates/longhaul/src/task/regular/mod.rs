@@ -57,7 +57,7 @@ impl<'a> Driver<'a> {
             compacting: None,
             gate: Gate::new(),
             tools: RunningTools::new(),
-            deadline: scope.turn_deadline_at(),
+            deadline: scope.deadline(),
             interrupt_told: false,
         }
     }
@@ -126,7 +126,7 @@ impl<'a> Driver<'a> {
     /// Waits for whatever happens next.
     async fn next_fact(&mut self) -> Fact {
         let deadline = self.deadline;
-        let limit_ms = self.scope.turn_deadline().unwrap_or_default().as_millis();
+        let limit_ms = self.scope.turn_limit().unwrap_or_default().as_millis();
         tokio::select! {
             biased;
             () = self.scope.cancelled(), if !self.interrupt_told => {
