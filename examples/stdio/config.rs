@@ -112,6 +112,9 @@ fn set_up(config: Config) -> Result<Setup, String> {
     if let Some(limit) = config.provider.timeouts_ms.turn {
         agent = agent.turn_deadline(Duration::from_millis(limit));
     }
+    if let Some(model) = config.review_model {
+        agent = agent.review_model(model);
+    }
     let agent = config.tools.into_iter().fold(agent, AgentBuilder::tool);
     let agent = agent.build().map_err(|e| e.to_string())?;
     Ok(Setup { agent, model: config.model, warnings })
@@ -180,7 +183,6 @@ fn warnings(config: &Config) -> Vec<String> {
         ),
         ("home", config.home.is_some(), "this version stores nothing"),
         ("snapshots", config.snapshots, "this version takes no snapshots"),
-        ("review_model", config.review_model.is_some(), "this version has no reviews"),
     ];
     let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
     set.map(|(key, _, effect)| format!("`{key}` has no effect: {effect}")).collect()

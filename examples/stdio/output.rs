@@ -126,13 +126,11 @@ fn compaction_or_retry(event: &Event) -> Option<Value> {
         Event::StreamError { attempt, max_attempts, delay, .. } => json!({"type": "stream_error",
             "message": format!("Reconnecting... {attempt}/{max_attempts}"),
             "attempt": attempt, "max_attempts": max_attempts, "delay_ms": millis(*delay)}),
-        Event::EnteredReviewMode { prompt } => {
-            json!({"type": "entered_review_mode", "prompt": prompt})
-        }
+        Event::EnteredReviewMode { .. } => json!({"type": "entered_review_mode"}),
         Event::ExitedReviewMode { output } => {
             json!({"type": "exited_review_mode", "review_output": output})
         }
-        Event::UndoStarted { message } => json!({"type": "undo_started", "message": message}),
+        Event::UndoStarted { .. } => json!({"type": "undo_started"}),
         Event::UndoCompleted { success, message } => {
             json!({"type": "undo_completed", "success": success, "message": message})
         }

@@ -211,7 +211,7 @@ async fn a_bad_line_is_answered_and_the_session_goes_on() {
             "`maybe`",
         ),
         (op(json!({"type": "compact", "x": 1})), "1", "invalid_submission", "`x`"),
-        (op(json!({"type": "review", "prompt": "x"})), "1", "unsupported", "`review`"),
+        (op(json!({"type": "review", "prompt": " "})), "1", "invalid_submission", "`prompt`"),
         (op(json!({"type": "undo"})), "1", "unsupported", "`undo`"),
     ];
     for (line, id, code, part) in table {
