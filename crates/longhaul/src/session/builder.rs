@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use longhaul_history::History;
+use longhaul_history::{EditError, History};
 use longhaul_state::protocol::SettingsUpdate;
 use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
@@ -26,6 +26,8 @@ pub struct SessionBuilder {
     begin: Defaults,
     auth: Option<Arc<dyn Auth>>,
     data: Option<Arc<dyn Any + Send + Sync>>,
+    /// What it goes on from.
+    state: Option<SessionState>,
 }
 
 impl SessionBuilder {
@@ -35,7 +37,40 @@ impl SessionBuilder {
             begin: agent.defaults.clone(),
             auth: None,
             data: None,
+            state: None,
         }
+    }
+
+    /// Begins with what stands in the conversation of `parent` before its `n`-th message of the user,
+    /// counted from 0; context messages, bridges and notes do not count. The parent stays as it is, and
+    /// may run meanwhile. Its settings go on; its tools, credentials and data are for this builder to
+    /// give.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use longhaul_testkit::ScriptedModel;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let model = ScriptedModel::new().text("a").text("b").text("c");
+    /// let agent = longhaul::Agent::builder("m", Arc::new(model)).build()?;
+    /// let session = agent.session().start().await?;
+    /// session.prompt("first").await?.await?;
+    /// session.prompt("second").await?.await?;
+    /// let fork = agent.session().fork(&session, 1)?.start().await?;
+    /// fork.prompt("second, said better").await?.await?;
+    /// assert_eq!((session.history().len(), fork.history().len()), (4, 4));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::OutOfRange`] if there is no such message.
+    pub fn fork(mut self, parent: &Session, n: usize) -> Result<Self, EditError> {
+        let state = parent.inner.state.fork_before(n)?;
+        self.begin.settings = state.settings();
+        self.state = Some(state);
+        Ok(self)
     }
 
     /// A credential of the session's own, in place of the provider's.
@@ -74,7 +109,8 @@ impl SessionBuilder {
         self
     }
 
-    /// Settings that differ from the agent's: model, effort, summary, policy, folder.
+    /// Settings that differ from the agent's, or from those of the session that it goes on from: model,
+    /// effort, summary, policy, folder.
     pub fn settings(mut self, change: SettingsUpdate) -> Self {
         self.begin.settings.update(change);
         self
@@ -96,16 +132,18 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     #[expect(clippy::unused_async, reason = "opening will wait for a session log")]
-    pub async fn start(self) -> Result<Session, BuildError> {
+    pub async fn start(mut self) -> Result<Session, BuildError> {
         let tools = self.begin.check(&*self.model)?;
-        let mut history = History::with_config(self.begin.history);
-        history.set_format(self.model.wire_format());
+        let state = self.state.take().unwrap_or_else(|| {
+            let mut history = History::with_config(self.begin.history.clone());
+            history.set_format(self.model.wire_format());
+            SessionState::new(history, self.begin.settings.clone())
+                .with_breaker(self.begin.compaction.config.breaker)
+        });
+        state.set_settings(self.begin.settings);
         let inner = Arc::new(Inner {
             id: uuid::Uuid::now_v7().to_string().into(),
-            state: Arc::new(
-                SessionState::new(history, self.begin.settings)
-                    .with_breaker(self.begin.compaction.config.breaker),
-            ),
+            state: Arc::new(state),
             queue: TurnQueue::default(),
             services: SessionServices {
                 model: self.model,

@@ -17,6 +17,8 @@ mod command;
 mod compact;
 mod errors;
 mod events;
+#[cfg(feature = "coding")]
+mod fork;
 mod interrupt;
 mod isolation;
 mod models;

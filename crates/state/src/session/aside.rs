@@ -3,7 +3,8 @@
 
 use longhaul_history::History;
 
-use super::{Inner, SessionState};
+use super::SessionState;
+use super::told::Told;
 use crate::protocol::Settings;
 
 impl SessionState {
@@ -18,8 +19,8 @@ impl SessionState {
         if let Some(usage) = &mut aside.usage {
             usage.set_context_tokens(0);
         }
-        let Inner { told, asked, sent_items, used, exchanged, .. } = &mut aside;
-        (*told, *asked, *sent_items, *used, *exchanged) = (None, None, None, None, None);
+        aside.told = Told::default();
+        (aside.asked, aside.sent_items, aside.used, aside.exchanged) = (None, None, None, None);
         Self(std::sync::Mutex::new(aside))
     }
 

@@ -3,6 +3,7 @@
 use longhaul_compaction::{Breaker, Compacted, Error, Stopped, Trigger};
 use longhaul_history::History;
 
+use super::told::Told;
 use super::{Inner, SessionState};
 use crate::protocol::Settings;
 
@@ -12,7 +13,7 @@ pub(super) struct Exchanged {
     before: History,
     after: History,
     /// The settings that the context messages of the old one speak of, and of the new one.
-    told: (Option<Settings>, Option<Settings>),
+    told: (Told, Told),
     /// By how many tokens a request became shorter.
     freed_tokens: u64,
 }
@@ -102,7 +103,7 @@ impl Inner {
         let before = self.history.clone();
         self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
         let told_before = self.told.clone();
-        self.told = told.or(self.told.take());
+        self.told = Told::from_start(told.or_else(|| self.told.last().cloned()));
         let report = &compacted.report;
         self.exchanged = Some(Exchanged {
             before: before.clone(),
@@ -120,7 +121,7 @@ impl Inner {
     fn go_back(&mut self, Exchanged { told: (before, after), freed_tokens, .. }: Exchanged) {
         self.breaker.reset();
         // What was told since then speaks of changes to a context that is gone: all is told anew.
-        self.told = before.filter(|_| self.told == after);
+        self.told = if self.told == after { before } else { Told::default() };
         (self.used, self.sent_items) = (None, None);
         let usage = self.usage.get_or_insert_default();
         usage.set_context_tokens(usage.context_tokens().saturating_add(freed_tokens));

@@ -2,8 +2,10 @@
 
 mod aside;
 mod compaction;
+mod fork;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,7 @@ use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
 use self::compaction::Exchanged;
+use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, Settings, SettingsUpdate};
 
@@ -36,8 +39,7 @@ pub struct SessionState(Mutex<Inner>);
 struct Inner {
     history: History,
     settings: Settings,
-    /// The settings that the context messages in the history speak of.
-    told: Option<Settings>,
+    told: Told,
     usage: Option<TokenUsageInfo>,
     /// What the session has cost, by the agent's prices.
     cost: f64,
@@ -74,7 +76,7 @@ impl SessionState {
         Self(Mutex::new(Inner {
             history,
             settings,
-            told: None,
+            told: Told::default(),
             usage: None,
             cost: 0.0,
             rate_limits: None,
@@ -122,20 +124,26 @@ impl SessionState {
         }
     }
 
+    /// Puts other settings in the place of those that there are.
+    pub fn set_settings(&self, settings: Settings) {
+        self.lock().settings = settings;
+    }
+
     /// Begins a turn: records what `context` has to tell the model about settings that are new to
     /// it. Reasoning of earlier turns is no longer sent.
     pub fn begin_turn(&self, context: &dyn ContextMessages) {
         let (told, now) = {
             let inner = self.lock();
-            (inner.told.clone(), inner.settings.clone())
+            (inner.told.last().cloned(), inner.settings.clone())
         };
         // Not under the lock: it is the embedder's code, and may look at the session.
         let messages = context.messages(told.as_ref(), &now);
         let mut inner = self.lock();
         inner.history.begin_turn();
         inner.breaker.begin_turn();
+        let index = inner.history.len();
         inner.history.extend(messages);
-        inner.told = Some(now);
+        inner.told.note(index, now);
     }
 
     /// Records items, together.
@@ -156,6 +164,9 @@ impl SessionState {
         }
         let parts = [Part::Keep(0..index)];
         let is_removed = inner.history.replace_prefix(index + 1, parts).is_ok();
+        if is_removed {
+            inner.told.remove(index);
+        }
         if is_removed && inner.sent_items.is_some_and(|sent| index < sent) {
             inner.sent_items = inner.sent_items.map(|sent| sent - 1);
         }
