@@ -605,3 +605,27 @@ async fn context_messages_may_panic_and_may_look_at_the_session() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_web_search_begins_and_ends_under_one_id() {
+    let search = json!({"type": "web_search_call", "id": "ws_1", "status": "completed",
+        "action": {"type": "search", "query": "weather in Oslo"}});
+    let model =
+        ScriptedModel::new().respond(ResponseBuilder::new().item(search).text("rain")).text("ok");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(event) = turn.next().await {
+        match event {
+            Event::WebSearchBegin { call_id } => seen.push(format!("begin {call_id}")),
+            Event::WebSearchEnd { call_id, query } => seen.push(format!("end {call_id} {query}")),
+            Event::ItemStarted(item) | Event::ItemCompleted(item) if item.id == "ws_1" => {
+                seen.push(line(&Event::ItemCompleted(item)));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(seen, ["item= search", "begin ws_1", "item= search", "end ws_1 weather in Oslo"]);
+    session.prompt("on").await.unwrap().await.unwrap();
+    assert!(items(&model.requests()[1].input())[1].contains("web_search_call"), "it is recorded");
+}
