@@ -178,6 +178,36 @@ async fn what_nobody_answers_in_time_is_denied() {
     assert_eq!(code(session.answer("b", None, DENIED)), "unknown_approval");
 }
 
+#[tokio::test(start_paused = true)]
+async fn each_call_has_the_whole_time_whatever_was_asked_before() {
+    let model = ScriptedModel::new().call("a", "look", "1").call("b", "look", "2").text("done");
+    let session = opened(&model, Approvals::answered().timeout(Duration::from_secs(60))).await;
+    let begun = Instant::now();
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask a")).await;
+    tokio::time::advance(Duration::from_secs(40)).await;
+    session.answer("a", None, ApprovalDecision::Approved).unwrap();
+    let rest = lines(&mut turn).await;
+    assert!(rest.iter().any(|line| line.starts_with("denied b")), "{rest:?}");
+    assert_eq!(begun.elapsed(), Duration::from_secs(100), "virtual");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_the_turn_ends_the_wait() {
+    let model = ScriptedModel::new().call("a", "risky", "1").text("fine");
+    let agent = scripted(&model)
+        .tool(Probe::echo("risky").asks())
+        .approvals(Approvals::answered())
+        .turn_deadline(Duration::from_secs(5));
+    let session = agent.build().unwrap().session().start().await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
+    let rest = lines(&mut turn).await;
+    assert_eq!(rest[rest.len() - 2..], ["error timeout", "complete -"]);
+    assert_eq!(code(session.answer("a", None, DENIED)), "unknown_approval");
+    session.prompt("next").await.unwrap().await.unwrap();
+    assert_eq!(items(&model.requests()[1].input())[2], "output a aborted: not started");
+}
+
 #[tokio::test]
 async fn the_policy_of_the_settings_says_which_calls_ask() {
     for (policy, asks) in [

@@ -1,6 +1,7 @@
 //! An interrupt ends a turn cleanly, wherever it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longhaul::prelude::*;
@@ -202,15 +203,15 @@ async fn unfinished_calls_are_answered_with_what_is_known_of_them() {
 }
 
 #[tokio::test]
-async fn a_stopped_tool_is_dropped() {
-    struct Guard(Arc<tokio::sync::Notify>);
+async fn a_stopped_tool_is_gone_before_the_turn_says_that_it_has_ended() {
+    struct Guard(Arc<AtomicBool>);
     impl Drop for Guard {
         fn drop(&mut self) {
-            self.0.notify_one();
+            self.0.store(true, Ordering::SeqCst);
         }
     }
     let model = ScriptedModel::new().call("c1", "endless", "{}");
-    let (begun, dropped) = (Arc::new(Barrier::new(2)), Arc::new(tokio::sync::Notify::new()));
+    let (begun, dropped) = (Arc::new(Barrier::new(2)), Arc::new(AtomicBool::new(false)));
     let (at_begin, at_drop) = (Arc::clone(&begun), Arc::clone(&dropped));
     let endless = Probe::new("endless", move |_, _| {
         let guard = Guard(Arc::clone(&at_drop));
@@ -222,11 +223,17 @@ async fn a_stopped_tool_is_dropped() {
         }
     });
     let session = scripted(&model).tool(endless).build().unwrap().session().start().await.unwrap();
-    let turn = session.prompt("go").await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
     begun.wait().await;
     turn.cancel();
+    while let Some(event) = turn.next().await {
+        let is_over = matches!(event, Event::ToolCallEnd { .. } | Event::TurnAborted { .. });
+        assert!(
+            !is_over || dropped.load(Ordering::SeqCst),
+            "when it is told, it is true: {event:?}"
+        );
+    }
     assert!(turn.await.unwrap().is_interrupted());
-    dropped.notified().await;
 }
 
 #[tokio::test]

@@ -57,6 +57,13 @@ impl<I> TurnQueue<I> {
         active.map(|active| std::mem::take(&mut active.state.approvals.answers)).unwrap_or_default()
     }
 
+    /// The running turn waits for no answer any more.
+    pub fn stop_asking(&self) {
+        if let Some(active) = &mut self.lock().active {
+            active.state.approvals = Approvals::default();
+        }
+    }
+
     /// The call at `position` is no longer waited for; says whether it was.
     pub fn expire(&self, position: usize) -> bool {
         let mut inner = self.lock();

@@ -69,7 +69,8 @@ impl Gate {
     }
 
     /// Nobody is asked any more.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, scope: &TaskScope) {
+        scope.queue().stop_asking();
         *self = Self::new();
     }
 
@@ -96,13 +97,19 @@ impl Gate {
                     self.take_ruling(scope, joined);
                 }
                 () = scope.answered() => {
-                    let answers = scope.queue().take_answers();
-                    self.asked = self.asked.saturating_sub(answers.len());
-                    self.facts.extend(answers.into_iter().map(answered));
+                    scope.queue().take_answers().into_iter().for_each(|it| self.take_answer(it));
                 }
                 () = super::until(expiry) => self.expire(scope),
             }
         }
+    }
+
+    fn take_answer(&mut self, (position, decision): (usize, ApprovalDecision)) {
+        self.asked = self.asked.saturating_sub(1);
+        // The next response has calls at the same places.
+        self.expiries.retain(|(_, waiting)| *waiting != position);
+        let verdict = verdict(decision);
+        self.facts.push_back(Fact::ApprovalAnswered { position, verdict });
     }
 
     fn take_ruling(&mut self, scope: &TaskScope, joined: Result<(Id, Ruling), JoinError>) {
@@ -183,12 +190,11 @@ fn asks_by_default(scope: &TaskScope, call: &PlannedCall) -> bool {
     scope.tools().get(&call.name).is_some_and(|entry| may_ask(&*entry.tool, policy))
 }
 
-fn answered((position, decision): (usize, ApprovalDecision)) -> Fact {
-    let verdict = match decision {
+fn verdict(decision: ApprovalDecision) -> Verdict {
+    match decision {
         ApprovalDecision::Approved | ApprovalDecision::ApprovedForSession => Verdict::Approved,
         ApprovalDecision::Denied { reason } => Verdict::Denied { reason },
         // Whoever aborts ends the turn; what is not known is not allowed.
         _ => Verdict::Denied { reason: None },
-    };
-    Fact::ApprovalAnswered { position, verdict }
+    }
 }

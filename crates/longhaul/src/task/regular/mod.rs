@@ -220,7 +220,7 @@ impl<'a> Driver<'a> {
 
     /// Stops the tools. Those that end in their grace period keep their output.
     async fn stop_tools(&mut self) -> Result<(), TurnError> {
-        self.gate.close();
+        self.gate.close(self.scope);
         let ended = self.tools.stop().await;
         for (position, end) in ended {
             self.tell(Fact::ToolFinished { position, end })?;

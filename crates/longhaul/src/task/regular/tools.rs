@@ -18,6 +18,9 @@ use crate::tool::{ToolCall, ToolContext, ToolForm, ToolOutput, ToolSet};
 /// Tools have this long to end after an interrupt.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// Stopping a task that yields takes microseconds; one that does not is waited for no longer than this.
+const STOPPING: Duration = Duration::from_millis(10);
+
 /// Calls that run. Dropping it stops them.
 pub(super) struct RunningTools {
     set: JoinSet<ToolOutput>,
@@ -117,6 +120,9 @@ impl RunningTools {
             ended.extend(self.end(joined));
         }
         self.set.abort_all();
+        // What a tool holds, children among it, is gone before the turn says that it has ended.
+        let gone = async { while self.set.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOPPING, gone).await;
         for call in std::mem::take(&mut self.running).into_values() {
             self.durations.insert(call.position, call.since.elapsed());
         }
