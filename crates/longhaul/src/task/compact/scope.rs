@@ -1,5 +1,7 @@
 //! What a compaction needs of the turn that it is part of.
 
+use std::collections::VecDeque;
+
 use longhaul_compaction::{Ask, Budget, Cause, Compacted, Error};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::{History, Item, ReasoningFilter};
@@ -7,6 +9,7 @@ use longhaul_state::budget::Price;
 use longhaul_transport::Request;
 
 use crate::hook::CompactionSetup;
+use crate::session::Submission;
 use crate::task::TaskScope;
 
 impl TaskScope {
@@ -72,5 +75,41 @@ impl TaskScope {
         let told = Some(self.context().settings.clone());
         let told = told.filter(|_| !self.initial_context().is_empty());
         self.state().install(base, compacted, told)
+    }
+
+    /// Whether somebody waits for a compaction. Those who do no longer are told so.
+    pub(in crate::task) fn awaits_compaction(&self) -> bool {
+        let is_unwanted = |waiting: &Submission| waiting.reply.cancel.is_cancelled();
+        let (unwanted, wanted): (VecDeque<_>, VecDeque<_>) =
+            self.take_compactions().into_iter().partition(is_unwanted);
+        for submission in unwanted {
+            submission.reply.withdraw();
+        }
+        let is_awaited = !wanted.is_empty();
+        self.replies.lock().compactions = wanted;
+        is_awaited
+    }
+
+    /// Completes when the first who waits for a compaction no longer does; never, if nobody waits.
+    pub(super) async fn compaction_unwanted(&self) {
+        let first = self.replies.lock().compactions.front().map(|first| first.reply.cancel.token());
+        match first {
+            Some(token) => token.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Those who wait for a compaction.
+    pub(super) fn take_compactions(&self) -> VecDeque<Submission> {
+        std::mem::take(&mut self.replies.lock().compactions)
+    }
+
+    /// The same turn, which tells what happens under the id of the first who waits for a compaction.
+    pub(super) fn on_behalf_of_the_first(&self) -> Option<Self> {
+        let waiting = self.replies.lock();
+        let first = waiting.compactions.front()?;
+        let emitter = self.emitter.joined(&first.reply.emitter);
+        drop(waiting);
+        Some(self.with_emitter(emitter))
     }
 }

@@ -1,10 +1,10 @@
 //! What a task works with.
 
-use std::collections::VecDeque;
+mod inputs;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use longhaul_history::turn_item::TurnItem;
 use longhaul_history::{History, Item};
 use longhaul_state::protocol::{CallDigest, Event};
 use longhaul_state::{ContextMessages, SessionState, TurnContext, TurnQueue};
@@ -15,10 +15,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::inputs::Replies;
 use super::beside::Beside;
 use crate::approval::Gatekeeping;
 use crate::events::Emitter;
-use crate::session::{Inner, Reply, Submission, Work};
+use crate::session::{Inner, Submission};
 use crate::tool::{SessionData, ToolContext, ToolSet};
 
 /// One turn of one session, for the task that runs it.
@@ -28,49 +29,17 @@ pub struct TaskScope {
     state: Arc<SessionState>,
     context: TurnContext,
     tools: ToolSet,
-    emitter: Emitter,
+    pub(super) emitter: Emitter,
     cancel: CancellationToken,
     /// When the turn has to be over.
     deadline: Option<Instant>,
-    replies: Replies,
+    pub(super) replies: Replies,
     /// The schema of the newest input that brought one.
     output_schema: Arc<Mutex<Option<Arc<Value>>>>,
     /// How many want no tool to run yet.
     holds: Arc<watch::Sender<usize>>,
     /// For a conversation beside the session's.
     beside: Option<Arc<Beside>>,
-}
-
-/// An input of the turn, on its way into the conversation.
-struct Joined {
-    item: Item,
-    shown: TurnItem,
-    emitter: Emitter,
-}
-
-/// Those who wait for the turn.
-#[derive(Clone, Default)]
-pub(crate) struct Replies(Arc<Mutex<Waiting>>);
-
-#[derive(Default)]
-struct Waiting {
-    /// For its result.
-    results: Vec<Reply>,
-    /// For a compaction at its next step.
-    compactions: VecDeque<Submission>,
-}
-
-impl Replies {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All who still wait when the turn is over.
-    pub(crate) fn take(&self) -> Vec<Reply> {
-        let Waiting { mut results, compactions } = std::mem::take(&mut *self.lock());
-        results.extend(compactions.into_iter().map(|submission| submission.reply));
-        results
-    }
 }
 
 impl TaskScope {
@@ -101,108 +70,6 @@ impl TaskScope {
         self.replies.clone()
     }
 
-    /// Begins the turn with the inputs that start it. One that takes none begins nothing new: it goes
-    /// on with the conversation as it is.
-    pub(crate) fn take(&self, inputs: Vec<Submission>) {
-        // First, so that they are told of the turn's end whatever the embedder's code does.
-        let joined: Vec<_> = inputs.into_iter().filter_map(|input| self.join(input)).collect();
-        if joined.is_empty() {
-            return;
-        }
-        self.state.begin_turn(&*self.inner.services.context);
-        for input in joined {
-            self.record_input(input);
-        }
-    }
-
-    /// Records the inputs that arrived during the turn. Those that were cancelled are not.
-    pub(crate) fn take_steers(&self) {
-        if self.beside.is_none() {
-            self.take_all(self.inner.queue.take_input());
-        }
-    }
-
-    /// The same where the next request is about to be sent: a compaction that was asked for meanwhile
-    /// waits for the next step.
-    pub(super) fn take_messages(&self) {
-        if self.beside.is_none() {
-            self.take_all(self.inner.queue.take_input_if(|input| input.item().is_some()));
-        }
-    }
-
-    fn take_all(&self, inputs: Vec<Submission>) {
-        for input in inputs {
-            if input.reply.cancel.is_cancelled() {
-                input.reply.withdraw();
-            } else if let Some(joined) = self.join(input) {
-                self.record_input(joined);
-            }
-        }
-    }
-
-    /// The turn takes `submission`: from now on it settles its handle. Gives its message, if it has
-    /// one; a compaction waits for the next step.
-    fn join(&self, submission: Submission) -> Option<Joined> {
-        match submission.work {
-            // Who takes it back takes back the compaction alone.
-            Work::Compaction => {
-                self.replies.lock().compactions.push_back(submission);
-                None
-            }
-            Work::Task => {
-                submission.reply.cancel.join(&self.cancel);
-                self.replies.lock().results.push(submission.reply);
-                None
-            }
-            Work::Input { item, shown, output_schema } => {
-                if let Some(schema) = output_schema {
-                    *self.schema() = Some(schema);
-                }
-                let reply = submission.reply;
-                reply.cancel.join(&self.cancel);
-                let emitter = self.emitter.joined(&reply.emitter);
-                self.replies.lock().results.push(reply);
-                Some(Joined { item, shown, emitter })
-            }
-        }
-    }
-
-    /// Whether somebody waits for a compaction. Those who do no longer are told so.
-    pub(super) fn awaits_compaction(&self) -> bool {
-        let is_unwanted = |waiting: &Submission| waiting.reply.cancel.is_cancelled();
-        let (unwanted, wanted): (VecDeque<_>, VecDeque<_>) =
-            self.take_compactions().into_iter().partition(is_unwanted);
-        for submission in unwanted {
-            submission.reply.withdraw();
-        }
-        let is_awaited = !wanted.is_empty();
-        self.replies.lock().compactions = wanted;
-        is_awaited
-    }
-
-    /// Completes when the first who waits for a compaction no longer does; never, if nobody waits.
-    pub(super) async fn compaction_unwanted(&self) {
-        let first = self.replies.lock().compactions.front().map(|first| first.reply.cancel.token());
-        match first {
-            Some(token) => token.cancelled().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Those who wait for a compaction.
-    pub(super) fn take_compactions(&self) -> VecDeque<Submission> {
-        std::mem::take(&mut self.replies.lock().compactions)
-    }
-
-    /// The same turn, which tells what happens under the id of the first who waits for a compaction.
-    pub(super) fn on_behalf_of_the_first(&self) -> Option<Self> {
-        let waiting = self.replies.lock();
-        let first = waiting.compactions.front()?;
-        let emitter = self.emitter.joined(&first.reply.emitter);
-        drop(waiting);
-        Some(self.with_emitter(emitter))
-    }
-
     /// The same turn over the conversation in `state`.
     pub(super) fn over(
         &self,
@@ -214,7 +81,7 @@ impl TaskScope {
         Self { state, context, output_schema: Arc::default(), beside: Some(beside), ..scope }
     }
 
-    fn with_emitter(&self, emitter: Emitter) -> Self {
+    pub(super) fn with_emitter(&self, emitter: Emitter) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
             state: Arc::clone(&self.state),
@@ -232,13 +99,6 @@ impl TaskScope {
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
         self.output_schema.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records the message and shows it to those who watch.
-    fn record_input(&self, input: Joined) {
-        self.record([input.item]);
-        input.emitter.emit(Event::ItemStarted(input.shown.clone()));
-        input.emitter.emit(Event::ItemCompleted(input.shown));
     }
 
     /// What the turn is run with.
