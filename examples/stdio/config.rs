@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longhaul::approval::Approvals;
-use longhaul::coding::{CodingContext, INSTRUCTIONS, default_reasoning};
+use longhaul::coding::{CodingContext, INSTRUCTIONS, Snapshots, default_reasoning};
 use longhaul::events::EventBuffer;
 use longhaul::state::protocol::Config;
 use longhaul::{Agent, AgentBuilder};
@@ -115,6 +115,9 @@ fn set_up(config: Config) -> Result<Setup, String> {
     if let Some(model) = config.review_model {
         agent = agent.review_model(model);
     }
+    if config.snapshots {
+        agent = agent.task(Snapshots);
+    }
     let agent = config.tools.into_iter().fold(agent, AgentBuilder::tool);
     let agent = agent.build().map_err(|e| e.to_string())?;
     Ok(Setup { agent, model: config.model, warnings })
@@ -182,7 +185,6 @@ fn warnings(config: &Config) -> Vec<String> {
             "without `auth_file` there is nothing to refresh",
         ),
         ("home", config.home.is_some(), "this version stores nothing"),
-        ("snapshots", config.snapshots, "this version takes no snapshots"),
     ];
     let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
     set.map(|(key, _, effect)| format!("`{key}` has no effect: {effect}")).collect()

@@ -1,4 +1,4 @@
-//! Approvals, withdrawals and reviews, from outside.
+//! Approvals, withdrawals, reviews and undo, from outside.
 
 use longhaul_testkit::server::{Gate, Reply, Server};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -155,6 +155,33 @@ async fn a_review_has_its_own_history_and_model() {
     assert!(!body.to_string().contains("hello"), "it has not seen the conversation");
     program.say("3", "thanks").await;
     program.until("task_complete").await;
+    program.shut_down().await;
+    server.assert_complete();
+}
+
+#[tokio::test]
+async fn an_undo_goes_back_before_the_last_turn() {
+    let replies = [Reply::calls([("c1", "change", json!({"n": 1}))]), Reply::text("done")];
+    let server = Server::start(replies).await.unwrap();
+    let folder = Folder::new();
+    let git =
+        std::process::Command::new("git").args(["init", "-q"]).current_dir(&folder.0).status();
+    assert!(git.expect("git is installed").success());
+    let mut config = asking(&server, &folder);
+    config["snapshots"] = json!(true);
+    config["approval_policy"] = json!("never");
+    let mut program = Program::start(&config, &folder).await;
+    program.say("1", "go").await;
+    program.until("task_complete").await;
+    assert_eq!(ran(&folder), ["{\"n\":1}"]);
+    for success in [true, false] {
+        program.send("2", json!({"type": "undo"})).await;
+        let events = program.until("task_complete").await;
+        let kinds: Vec<&str> = events.iter().map(|event| text(&event["msg"]["type"])).collect();
+        assert_eq!(kinds, ["task_started", "undo_started", "undo_completed", "task_complete"]);
+        assert_eq!(events[2]["msg"]["success"], success, "{events:?}");
+        assert!(!folder.0.join("ran.txt").exists());
+    }
     program.shut_down().await;
     server.assert_complete();
 }

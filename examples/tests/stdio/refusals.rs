@@ -129,7 +129,6 @@ fn keys_without_an_effect_are_told() {
         shown[1..],
         [
             " background_event `home` has no effect: this version stores nothing",
-            " background_event `snapshots` has no effect: this version takes no snapshots",
             " shutdown_complete -",
         ]
     );
@@ -212,7 +211,6 @@ async fn a_bad_line_is_answered_and_the_session_goes_on() {
         ),
         (op(json!({"type": "compact", "x": 1})), "1", "invalid_submission", "`x`"),
         (op(json!({"type": "review", "prompt": " "})), "1", "invalid_submission", "`prompt`"),
-        (op(json!({"type": "undo"})), "1", "unsupported", "`undo`"),
     ];
     for (line, id, code, part) in table {
         // Blank lines are nothing.

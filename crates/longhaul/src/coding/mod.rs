@@ -1,5 +1,6 @@
 //! The preset of a coding agent: default instructions, messages that tell the model where it works,
-//! and [reviews](review). Built on the public seams alone.
+//! [reviews](review), and snapshots of the work tree with the way back to them. Built on the public
+//! seams alone.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -17,6 +18,8 @@
 //! ```
 
 pub mod review;
+mod snapshot;
+mod undo;
 
 use std::fmt::Write;
 
@@ -25,6 +28,9 @@ use longhaul_state::ContextMessages;
 use longhaul_state::protocol::Settings;
 use longhaul_transport::models::ModelInfo;
 use longhaul_transport::request::Reasoning;
+
+pub use snapshot::{GhostCommit, SnapshotError};
+pub use undo::{Snapshots, Undo};
 
 /// Instructions that say what a coding agent is to do.
 pub const INSTRUCTIONS: &str = include_str!("instructions.md");

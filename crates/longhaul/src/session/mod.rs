@@ -125,6 +125,18 @@ impl Session {
         self.replace(self.inner.review(prompt.into())?)
     }
 
+    /// Puts the work tree back as it was before the last turn that has a snapshot, in the place of the
+    /// turn that runs. See [`Snapshots`](crate::coding::Snapshots) and [`Undo`](crate::coding::Undo).
+    ///
+    /// # Errors
+    ///
+    /// As [`replace`](Self::replace). What goes wrong later is told by
+    /// [`Event::UndoCompleted`](longhaul_state::protocol::Event::UndoCompleted).
+    #[cfg(feature = "coding")]
+    pub fn undo(&self) -> Result<TurnHandle, TurnError> {
+        self.replace(crate::coding::Undo)
+    }
+
     /// The calls of the running turn that wait for somebody's approval, oldest first. Each is told by
     /// an [`Event::ApprovalRequest`](longhaul_state::protocol::Event::ApprovalRequest) too; this is for
     /// who was not there then.
@@ -290,6 +302,11 @@ impl Session {
             Op::Review { prompt } => {
                 let review = self.inner.review(prompt)?;
                 self.inner.replace(Some(id), Arc::new(review)).map(Accepted::Turn)
+            }
+            #[cfg(feature = "coding")]
+            Op::Undo => {
+                let undo = Arc::new(crate::coding::Undo);
+                self.inner.replace(Some(id), undo).map(Accepted::Turn)
             }
             Op::Shutdown => self.shutdown().await.map(|()| Accepted::Done),
             op => Err(TurnError::Unsupported(op.name())),

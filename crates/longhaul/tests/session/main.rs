@@ -35,4 +35,6 @@ mod sweep;
 mod task;
 mod tools;
 mod turn;
+#[cfg(all(feature = "coding", unix))]
+mod undo;
 mod withdraw;

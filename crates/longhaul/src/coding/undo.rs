@@ -1,0 +1,154 @@
+//! Snapshots of the work tree, and going back to them.
+
+use async_trait::async_trait;
+use longhaul_history::{Item, ItemKind};
+use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
+use serde_json::{Value, json};
+
+use super::GhostCommit;
+use crate::task::{Regular, SessionTask, TaskScope};
+
+/// The ordinary turn, with a snapshot of the git work tree that the session's folder is in: so that
+/// [`Undo`] can go back to how it was before the turn.
+///
+/// The snapshot is taken while the model is asked; tools wait for it. It is recorded in the
+/// conversation, where no model sees it, and a compaction keeps it. Where none can be taken, because
+/// git is missing, there is no repository, or git fails, that is told as [`Event::Background`], and the
+/// turn goes on without.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use longhaul_testkit::ScriptedModel;
+/// use longhaul::Agent;
+/// use longhaul::coding::Snapshots;
+///
+/// # let model = Arc::new(ScriptedModel::new());
+/// let agent = Agent::builder("gpt-5-codex", model).task(Snapshots).cwd("/work").build()?;
+/// # Ok::<(), longhaul::BuildError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Snapshots;
+
+#[async_trait]
+impl SessionTask for Snapshots {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        let hold = scope.hold_tools();
+        let mut snapshot = std::pin::pin!(async move {
+            take(scope).await;
+            drop(hold);
+        });
+        let mut turn = std::pin::pin!(Regular.run(scope));
+        let result = tokio::select! {
+            biased;
+            result = &mut turn => result,
+            () = &mut snapshot => return turn.await,
+        };
+        // An answer without tools came first: the next undo is meant for this turn all the same.
+        if result.as_ref().is_ok_and(|result| result.end == TurnEnd::Complete) {
+            tokio::select! {
+                biased;
+                () = scope.cancelled() => {}
+                () = &mut snapshot => {}
+            }
+        }
+        result
+    }
+}
+
+/// Takes a snapshot and records it, or tells why there is none.
+async fn take(scope: &TaskScope) {
+    let taken = match &scope.context().settings.cwd {
+        Some(cwd) => GhostCommit::take(cwd).await.map_err(|error| error.to_string()),
+        None => Err("the session has no folder".into()),
+    };
+    match taken.and_then(|commit| item_of(&commit).map_err(|error| error.to_string())) {
+        Ok(item) => scope.record([item]),
+        Err(problem) => {
+            scope.emit(Event::Background(format!("Snapshots disabled: {problem}")));
+        }
+    }
+}
+
+/// Puts the work tree back as the newest snapshot has it, and forgets that snapshot: the next undo goes
+/// to the one before.
+///
+/// What it did is told by [`Event::UndoCompleted`], also if it failed; the turn is complete either way.
+/// An undo that has begun to restore is finished, whoever interrupts it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Undo;
+
+#[async_trait]
+impl SessionTask for Undo {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        let newest = newest(scope);
+        let message = newest.as_ref().map(|(_, _, commit)| commit.short_id().to_owned());
+        scope.emit(Event::UndoStarted { message });
+        let mut completing = Completing { scope, success: false, message: INTERRUPTED.into() };
+        match newest {
+            None => completing.message = "there is no snapshot to go back to".into(),
+            Some((index, item, commit)) => match restore(scope, &commit).await {
+                Ok(()) => {
+                    scope.remove(index, &item);
+                    completing.success = true;
+                    completing.message = format!("went back to snapshot {}", commit.short_id());
+                }
+                Err(problem) => completing.message = problem,
+            },
+        }
+        Ok(TurnResult::empty(TurnEnd::Complete))
+    }
+}
+
+/// What is told of an undo that is cut off.
+const INTERRUPTED: &str =
+    "interrupted while git was at work, which finishes what it has begun; undo again to be sure";
+
+/// Tells the end of an undo when it is dropped: once, whatever ends it.
+struct Completing<'a> {
+    scope: &'a TaskScope,
+    success: bool,
+    message: String,
+}
+
+impl Drop for Completing<'_> {
+    fn drop(&mut self) {
+        let message = Some(std::mem::take(&mut self.message));
+        self.scope.emit(Event::UndoCompleted { success: self.success, message });
+    }
+}
+
+/// Restores in a task of its own: git that is killed half way leaves a lock behind.
+async fn restore(scope: &TaskScope, commit: &GhostCommit) -> Result<(), String> {
+    let Some(cwd) = scope.context().settings.cwd.clone() else {
+        return Err("the session has no folder".into());
+    };
+    let commit = commit.clone();
+    let restoring = tokio::spawn(async move { commit.restore(&cwd).await });
+    match restoring.await {
+        Ok(restored) => restored.map_err(|error| error.to_string()),
+        Err(error) => Err(format!("the restore did not end: {error}")),
+    }
+}
+
+/// The newest snapshot of the conversation, and where it is.
+fn newest(scope: &TaskScope) -> Option<(usize, Item, GhostCommit)> {
+    let history = scope.history();
+    let items: Vec<(usize, &Item)> = history.iter().enumerate().collect();
+    let is_snapshot = |item: &Item| item.kind() == ItemKind::GhostSnapshot;
+    items
+        .into_iter()
+        .rev()
+        .filter(|(_, item)| is_snapshot(item))
+        .find_map(|(index, item)| Some((index, item.clone(), commit_of(item)?)))
+}
+
+fn item_of(commit: &GhostCommit) -> Result<Item, Box<dyn std::error::Error + Send + Sync>> {
+    let json = json!({"type": "ghost_snapshot", "ghost_commit": serde_json::to_value(commit)?});
+    Ok(Item::from_json(&json.to_string())?)
+}
+
+/// The snapshot in an item; `None` if it is of a form that nobody knows.
+fn commit_of(item: &Item) -> Option<GhostCommit> {
+    let json: Value = serde_json::from_str(item.json()).ok()?;
+    serde_json::from_value(json["ghost_commit"].clone()).ok()
+}

@@ -1,0 +1,192 @@
+//! Snapshots, and going back to them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use longhaul::coding::Snapshots;
+use longhaul::history::ItemKind;
+use longhaul::prelude::*;
+use longhaul_testkit::ScriptedModel;
+use longhaul_testkit::server::Gate;
+
+use super::support::{Probe, items, lines, scripted};
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let path =
+            std::env::temp_dir().join(format!("longhaul-undo-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    /// A folder that is a repository with one committed file.
+    fn repository() -> Self {
+        let folder = Self::new();
+        folder.write("a.txt", "one");
+        for arguments in [
+            &["init", "--quiet"][..],
+            &["add", "."],
+            &["-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "first"],
+        ] {
+            let git = Command::new("git").args(arguments).current_dir(&folder.0).status();
+            assert!(git.expect("git is installed").success());
+        }
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.0.join(name)).ok()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A tool that writes its arguments, a JSON string, to `a.txt` and to a new file.
+fn writer(folder: &Path) -> Probe {
+    let folder = folder.to_owned();
+    let write = move |call: longhaul::tool::ToolCall, _| {
+        let folder = folder.clone();
+        async move {
+            std::fs::write(folder.join("a.txt"), &call.arguments).unwrap();
+            std::fs::write(folder.join(format!("new-{}.txt", call.call_id)), "new").unwrap();
+            ToolOutput::text("written")
+        }
+    };
+    Probe::new("write", write).write()
+}
+
+async fn open(model: &ScriptedModel, folder: &Folder) -> Session {
+    let agent = scripted(model).tool(writer(&folder.0)).task(Snapshots).cwd(&folder.0);
+    agent.build().unwrap().session().start().await.unwrap()
+}
+
+async fn undo(session: &Session) -> (bool, String) {
+    let mut turn = session.undo().unwrap();
+    let seen = lines(&mut turn).await;
+    assert_eq!((&*seen[0], &*seen[seen.len() - 1]), ("started", "complete -"));
+    assert!(seen[1].starts_with("UndoStarted"), "{seen:?}");
+    turn.await.unwrap();
+    let told = seen[2].strip_prefix("UndoCompleted { success: ").unwrap();
+    let (success, message) = told.split_once(", message: Some(").unwrap();
+    (success == "true", message.to_owned())
+}
+
+fn snapshots(session: &Session) -> usize {
+    let history = session.history();
+    history.iter().filter(|item| item.kind() == ItemKind::GhostSnapshot).count()
+}
+
+#[tokio::test]
+async fn each_undo_goes_back_before_one_more_turn() {
+    let folder = Folder::repository();
+    folder.write("mine.txt", "not yet added");
+    let model = ScriptedModel::new()
+        .call("c1", "write", "2")
+        .text("done")
+        .call("c2", "write", "3")
+        .text("done");
+    let session = open(&model, &folder).await;
+    for prompt in ["a", "b"] {
+        session.prompt(prompt).await.unwrap().await.unwrap();
+    }
+    assert_eq!((folder.read("a.txt").unwrap(), snapshots(&session)), ("3".into(), 2));
+    let seen = items(&model.requests()[3].input());
+    assert!(!seen.iter().any(|item| item.contains("ghost")), "no model sees it: {seen:?}");
+
+    assert!(undo(&session).await.0);
+    assert_eq!(folder.read("a.txt").unwrap(), "2");
+    assert!(folder.read("new-c1.txt").is_some() && folder.read("new-c2.txt").is_none());
+    assert!(undo(&session).await.0);
+    assert_eq!(folder.read("a.txt").unwrap(), "one");
+    assert!(folder.read("new-c1.txt").is_none());
+    assert_eq!(folder.read("mine.txt").unwrap(), "not yet added", "what was there is kept");
+    let (success, message) = undo(&session).await;
+    assert!(!success && message.contains("no snapshot"), "{message}");
+    assert_eq!(snapshots(&session), 0);
+    model.assert_complete();
+}
+
+#[tokio::test]
+async fn an_undo_works_after_a_compaction() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done").text("SUMMARY");
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+    session.compact().unwrap().await.unwrap();
+    assert_eq!(snapshots(&session), 1);
+    assert!(undo(&session).await.0);
+    assert_eq!(folder.read("a.txt").unwrap(), "one");
+}
+
+#[tokio::test]
+async fn where_no_snapshot_can_be_taken_that_is_told_and_the_turn_goes_on() {
+    let folder = Folder::new();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done");
+    let session = open(&model, &folder).await;
+    let mut turn = session.prompt("a").await.unwrap();
+    let seen = lines(&mut turn).await;
+    let told: Vec<_> = seen.iter().filter(|line| line.contains("Snapshots disabled: ")).collect();
+    assert_eq!(told.len(), 1, "{seen:?}");
+    assert_eq!(seen.last().unwrap(), "complete done");
+    assert_eq!(folder.read("a.txt").unwrap(), "2");
+    let (success, message) = undo(&session).await;
+    assert!(!success && message.contains("no snapshot"), "{message}");
+    assert_eq!(folder.read("a.txt").unwrap(), "2", "nothing is touched");
+}
+
+#[tokio::test]
+async fn an_undo_that_fails_deletes_nothing_and_can_be_tried_again() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done");
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+    let lock = folder.0.join(".git/index.lock");
+    std::fs::write(&lock, "").unwrap();
+    let (success, message) = undo(&session).await;
+    assert!(!success && message.contains("index.lock"), "{message}");
+    assert!(folder.read("new-c1.txt").is_some());
+    std::fs::remove_file(&lock).unwrap();
+    assert!(undo(&session).await.0);
+    assert_eq!((folder.read("a.txt").unwrap(), folder.read("new-c1.txt")), ("one".into(), None));
+}
+
+#[tokio::test]
+async fn an_interrupted_turn_has_its_snapshot_too() {
+    let folder = Folder::repository();
+    let gate = Gate::new("after the tool");
+    let model = ScriptedModel::new().call("c1", "write", "2").hold(&gate).text("never read");
+    let session = open(&model, &folder).await;
+    let turn = session.prompt("a").await.unwrap();
+    gate.reached().await;
+    session.interrupt();
+    assert!(turn.await.unwrap().is_interrupted());
+    assert_eq!(folder.read("a.txt").unwrap(), "2");
+    assert!(undo(&session).await.0);
+    assert_eq!(folder.read("a.txt").unwrap(), "one");
+}
+
+#[tokio::test]
+async fn an_undo_replaces_the_running_turn() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").hang();
+    let session = open(&model, &folder).await;
+    let mut turn = session.prompt("a").await.unwrap();
+    model.wait_for_requests(2).await;
+    assert!(undo(&session).await.0);
+    assert_eq!(lines(&mut turn).await.last().unwrap(), "aborted replaced");
+    assert_eq!(folder.read("a.txt").unwrap(), "one");
+}
