@@ -399,7 +399,9 @@ proptest! {
     #[test]
     fn any_changes_go_back(before in vec(change(), 0..12), after in vec(change(), 0..12)) {
         let repository = Repository::new();
-        before.iter().for_each(|change| apply(&repository, change));
+        for change in &before {
+            apply(&repository, change);
+        }
         let is_ignored = |path: &Path| {
             path.starts_with("ignored") || path.extension().is_some_and(|it| it == "ign")
         };
@@ -408,7 +410,9 @@ proptest! {
         let snapshot = runtime.block_on(repository.take());
         prop_assert_eq!((repository.files(), repository.known()), (files.clone(), known.clone()));
         let index = repository.git(&["ls-files", "--stage"]);
-        after.iter().for_each(|change| apply(&repository, change));
+        for change in &after {
+            apply(&repository, change);
+        }
         let changed = repository.files();
         runtime.block_on(snapshot.restore(&repository.work())).unwrap();
         let restored = repository.files();
