@@ -13,6 +13,11 @@ use crate::coding::review::Review;
 use crate::task::{Compact, SessionTask};
 use crate::{Input, TurnHandle};
 
+/// A turn is named after the submission that starts it.
+pub(super) fn turn_of(submission: &Submission) -> String {
+    submission.id.to_string()
+}
+
 fn refusal(error: QueueError) -> TurnError {
     match error {
         QueueError::Full => TurnError::Busy { limit: MAX_WAITING },
@@ -56,7 +61,7 @@ impl Inner {
     pub(crate) async fn steer(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
         let (submission, mut handle) = self.accept(input).await?;
         let settings = submission.settings.clone();
-        match self.queue.steer(submission).map_err(refusal)? {
+        match self.queue.steer(submission, turn_of).map_err(refusal)? {
             Steered::Running { turn_id } => {
                 self.state.update_settings(settings);
                 handle.steers = Some(turn_id);
@@ -70,7 +75,7 @@ impl Inner {
     pub(super) fn compact(self: &Arc<Self>, id: Option<&str>) -> Result<TurnHandle, TurnError> {
         let task = Arc::new(Compact);
         let (submission, mut handle) = self.without_input(id, Work::Compaction, task);
-        match self.queue.steer(submission).map_err(refusal)? {
+        match self.queue.steer(submission, turn_of).map_err(refusal)? {
             Steered::Running { turn_id } => handle.steers = Some(turn_id),
             Steered::Queued => self.wake.notify_one(),
         }

@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::accept::turn_of;
 use super::{Inner, Submission};
 use crate::events::Emitter;
 use crate::task::{SessionTask, TaskScope};
@@ -45,10 +46,9 @@ async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
     }
 }
 
-/// A turn is named after the submission that starts it.
 fn start(submission: &Submission) -> Start {
     Start {
-        turn_id: submission.id.to_string(),
+        turn_id: turn_of(submission),
         cancel: submission.reply.cancel.token(),
         takes_input: submission.item().is_some(),
     }

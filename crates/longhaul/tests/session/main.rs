@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod any;
 mod approvals;
 mod budget;
 #[cfg(unix)]

@@ -26,16 +26,23 @@ struct Inner<I> {
     active: Option<ActiveTurn<I>>,
     /// Tasks that end the running turn: the newest runs next, the others are over as they begin.
     next: VecDeque<I>,
-    waiting: VecDeque<I>,
+    waiting: VecDeque<Planned<I>>,
     /// Steers of an interrupted turn: they go into the next one, before what starts it.
     kept: Vec<I>,
-    /// Steers that came too late for the last turn: the next one, which the first of them starts,
-    /// takes them with its first request.
-    following: VecDeque<I>,
     /// The turn that is about to begin was interrupted already.
     interrupted: bool,
     closed: bool,
     stopped: bool,
+}
+
+/// A turn that waits.
+struct Planned<I> {
+    /// What starts it.
+    input: I,
+    /// What its first request carries besides.
+    steers: VecDeque<I>,
+    /// What starts it was to steer another.
+    is_steer: bool,
 }
 
 /// The turn that runs.
@@ -69,9 +76,10 @@ pub enum QueueError {
 /// What became of input that was to steer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Steered {
-    /// The running turn takes it with its next request, or the next turn if this one ends first.
+    /// The turn that runs, or is about to begin, takes it with its next request, or the next turn if
+    /// this one ends first.
     Running {
-        /// The running turn.
+        /// That turn.
         turn_id: String,
     },
     /// Nothing runs; it starts a turn.
@@ -103,7 +111,6 @@ impl<I> Default for TurnQueue<I> {
             next: VecDeque::new(),
             waiting: VecDeque::new(),
             kept: Vec::new(),
-            following: VecDeque::new(),
             interrupted: false,
             closed: false,
             stopped: false,
@@ -125,7 +132,7 @@ impl<I> TurnQueue<I> {
     pub fn submit(&self, input: I) -> Result<(), QueueError> {
         let mut inner = self.lock();
         inner.check_room()?;
-        inner.waiting.push_back(input);
+        inner.waiting.push_back(Planned::of(input));
         Ok(())
     }
 
@@ -140,7 +147,7 @@ impl<I> TurnQueue<I> {
         if inner.active.is_some() || !inner.next.is_empty() || !inner.waiting.is_empty() {
             return Err(QueueError::Full);
         }
-        inner.waiting.push_back(input);
+        inner.waiting.push_back(Planned::of(input));
         Ok(())
     }
 
@@ -159,20 +166,31 @@ impl<I> TurnQueue<I> {
         Ok(())
     }
 
-    /// Takes input for the running turn, or for a new one if none runs.
+    /// Takes input for the running turn, or for the one that is about to begin, or else for a new one.
+    /// `turn_of` gives the id of the turn that an input starts.
     ///
     /// # Errors
     ///
     /// [`QueueError`]; the input is dropped.
-    pub fn steer(&self, input: I) -> Result<Steered, QueueError> {
+    pub fn steer(
+        &self,
+        input: I,
+        turn_of: impl FnOnce(&I) -> String,
+    ) -> Result<Steered, QueueError> {
         let mut inner = self.lock();
         inner.check_room()?;
-        let Some(active) = &mut inner.active else {
-            inner.waiting.push_back(input);
-            return Ok(Steered::Queued);
+        let Inner { active, waiting, .. } = &mut *inner;
+        let (turn_id, pending) = match (active, waiting.front_mut()) {
+            (Some(active), _) => (active.turn_id.clone(), &mut active.state.pending_input),
+            // Whoever accepts two inputs at once means one turn, whether or not it has begun.
+            (None, Some(front)) => (turn_of(&front.input), &mut front.steers),
+            (None, None) => {
+                waiting.extend(Planned::of_steers([input].into()));
+                return Ok(Steered::Queued);
+            }
         };
-        active.state.pending_input.push_back(input);
-        Ok(Steered::Running { turn_id: active.turn_id.clone() })
+        pending.push_back(input);
+        Ok(Steered::Running { turn_id })
     }
 
     /// Begins the next turn, if none runs and input waits. `start` gives, for the input that starts
@@ -184,14 +202,10 @@ impl<I> TurnQueue<I> {
         }
         let replacing = inner.next.pop_front();
         let is_replaced = !inner.next.is_empty();
-        let following = match &replacing {
-            // They belong to the input that waits.
-            Some(_) => VecDeque::new(),
-            None => std::mem::take(&mut inner.following),
-        };
-        let input = replacing.or_else(|| inner.waiting.pop_front())?;
+        let planned = replacing.map(Planned::of).or_else(|| inner.waiting.pop_front())?;
+        let Planned { input, steers, .. } = planned;
         let Start { turn_id, cancel, takes_input } = start(&input);
-        let state = TurnState { pending_input: following, approvals: Approvals::default() };
+        let state = TurnState { pending_input: steers, approvals: Approvals::default() };
         let mut active = ActiveTurn { turn_id, cancel, abort: None, state };
         if is_replaced {
             active.abort(AbortReason::Replaced);
@@ -219,21 +233,19 @@ impl<I> TurnQueue<I> {
 
     /// Ends the running turn. What it did not take starts the next turn, together; after an interrupt
     /// what `is_input` is kept for whatever turn takes input next instead, and the rest waits for turns
-    /// of its own.
+    /// of its own. It comes before what waits for a turn of its own, and after steers that came before.
     pub fn end(&self, interrupted: bool, is_input: impl Fn(&I) -> bool) {
         let mut inner = self.lock();
         let Some(active) = inner.active.take() else {
             return;
         };
-        let mut left = active.state.pending_input;
-        if interrupted {
-            inner.kept.extend(take_if(&mut left, is_input));
-            for rest in left.into_iter().rev() {
-                inner.waiting.push_front(rest);
-            }
-        } else if let Some(first) = left.pop_front() {
-            inner.waiting.push_front(first);
-            inner.following = left;
+        let left = active.state.pending_input;
+        if let Some(earlier) = inner.waiting.front_mut().filter(|front| front.has_steers()) {
+            earlier.steers.extend(left);
+        } else if interrupted {
+            inner.keep(left, is_input);
+        } else if let Some(late) = Planned::of_steers(left) {
+            inner.waiting.push_front(late);
         }
     }
 
@@ -263,17 +275,16 @@ impl<I> TurnQueue<I> {
     pub fn withdraw(&self, is_unwanted: impl Fn(&I) -> bool) -> Vec<I> {
         let mut inner = self.lock();
         // An interrupt is meant for the input that was about to begin, not for its successor.
-        let front_goes = inner.waiting.front().is_some_and(&is_unwanted);
-        let next_goes = inner.next.front().or(inner.waiting.front()).is_some_and(&is_unwanted);
+        let waiting = inner.waiting.front().map(|planned| &planned.input);
+        let next_goes = inner.next.front().or(waiting).is_some_and(&is_unwanted);
         inner.interrupted &= !next_goes;
         let mut unwanted: Vec<I> = inner.kept.extract_if(.., |i| is_unwanted(i)).collect();
         unwanted.extend(take_if(&mut inner.next, &is_unwanted));
-        let gone = take_if(&mut inner.waiting, &is_unwanted);
-        if front_goes && let Some(first) = inner.following.pop_front() {
-            inner.waiting.push_front(first);
+        for planned in std::mem::take(&mut inner.waiting) {
+            let (gone, left) = planned.without(&is_unwanted);
+            unwanted.extend(gone);
+            inner.waiting.extend(left);
         }
-        unwanted.extend(gone);
-        unwanted.extend(take_if(&mut inner.following, &is_unwanted));
         if let Some(active) = &mut inner.active {
             unwanted.extend(take_if(&mut active.state.pending_input, &is_unwanted));
         }
@@ -331,12 +342,49 @@ fn take_if<I>(inputs: &mut VecDeque<I>, is_meant: impl Fn(&I) -> bool) -> VecDeq
     taken
 }
 
+impl<I> Planned<I> {
+    fn of(input: I) -> Self {
+        Self { input, steers: VecDeque::new(), is_steer: false }
+    }
+
+    /// A turn of steers that no other takes.
+    fn of_steers(mut steers: VecDeque<I>) -> Option<Self> {
+        Some(Self { input: steers.pop_front()?, steers, is_steer: true })
+    }
+
+    /// Whether it has inputs that were to steer: what was accepted later comes after them.
+    fn has_steers(&self) -> bool {
+        self.is_steer || !self.steers.is_empty()
+    }
+
+    fn into_inputs(self) -> impl Iterator<Item = I> {
+        std::iter::once(self.input).chain(self.steers)
+    }
+
+    /// What is unwanted of it, and what is left.
+    fn without(mut self, is_unwanted: impl Fn(&I) -> bool) -> (VecDeque<I>, Option<Self>) {
+        let mut unwanted = take_if(&mut self.steers, &is_unwanted);
+        if !is_unwanted(&self.input) {
+            return (unwanted, Some(self));
+        }
+        unwanted.push_front(self.input);
+        (unwanted, Self::of_steers(self.steers))
+    }
+}
+
 impl<I> Inner<I> {
+    /// Keeps what is input for the next turn; the rest has turns of its own.
+    fn keep(&mut self, mut left: VecDeque<I>, is_input: impl Fn(&I) -> bool) {
+        self.kept.extend(take_if(&mut left, is_input));
+        for rest in left.into_iter().rev() {
+            self.waiting.push_front(Planned::of(rest));
+        }
+    }
+
     fn drain(&mut self) -> Vec<I> {
         let mut left = std::mem::take(&mut self.kept);
         left.extend(self.next.drain(..));
-        left.extend(self.waiting.drain(..));
-        left.extend(self.following.drain(..));
+        left.extend(self.waiting.drain(..).flat_map(Planned::into_inputs));
         self.interrupted = false;
         left
     }
@@ -345,7 +393,8 @@ impl<I> Inner<I> {
         // What is kept waits for just this input.
         let begins_at_once =
             self.active.is_none() && self.waiting.is_empty() && self.next.is_empty();
-        let waiting = self.waiting.len() + self.kept.len() + self.following.len();
+        let planned: usize = self.waiting.iter().map(|planned| 1 + planned.steers.len()).sum();
+        let waiting = planned + self.kept.len();
         let pending = self.active.as_ref().map_or(0, |active| active.state.pending_input.len());
         if self.closed {
             Err(QueueError::Closed)

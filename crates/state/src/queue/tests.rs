@@ -6,6 +6,10 @@ fn start(turn_id: String) -> Start {
     Start { turn_id, cancel: CancellationToken::new(), takes_input: true }
 }
 
+fn turn_of(input: &impl ToString) -> String {
+    input.to_string()
+}
+
 fn begin(queue: &TurnQueue<u32>) -> Option<(Vec<u32>, u32)> {
     let begun = queue.begin(|input| start(input.to_string()))?;
     Some((begun.kept, begun.input))
@@ -29,13 +33,13 @@ fn what_is_kept_waits_for_a_turn_that_takes_input() {
     let queue = TurnQueue::default();
     queue.submit(1).unwrap();
     begin(&queue).unwrap();
-    queue.steer(2).unwrap();
+    queue.steer(2, turn_of).unwrap();
     queue.end(true, |_| true);
     queue.submit(3).unwrap();
     let compaction = |input: &u32| Start { takes_input: false, ..start(input.to_string()) };
     let begun = queue.begin(compaction).unwrap();
     assert_eq!((begun.kept, begun.input), (vec![], 3));
-    queue.steer(4).unwrap();
+    queue.steer(4, turn_of).unwrap();
     queue.end(false, |_| true);
     assert_eq!(begin(&queue), Some((vec![2], 4)));
 }
@@ -48,7 +52,7 @@ fn what_is_no_input_is_not_kept_after_an_interrupt() {
     }
     begin(&queue).unwrap();
     for steer in [2, 30, 4, 50] {
-        queue.steer(steer).unwrap();
+        queue.steer(steer, turn_of).unwrap();
     }
     queue.end(true, |input| *input < 10);
     assert_eq!(begin(&queue), Some((vec![2, 4], 30)));
@@ -61,19 +65,19 @@ fn what_is_no_input_is_not_kept_after_an_interrupt() {
 #[test]
 fn a_steer_is_taken_once_or_starts_the_next_turn() {
     let queue = TurnQueue::default();
-    assert_eq!(queue.steer(1), Ok(Steered::Queued));
+    assert_eq!(queue.steer(1, turn_of), Ok(Steered::Queued));
     begin(&queue).unwrap();
     queue.submit(9).unwrap();
     let running = Steered::Running { turn_id: "1".into() };
-    assert_eq!(queue.steer(2), Ok(running.clone()));
+    assert_eq!(queue.steer(2, turn_of), Ok(running.clone()));
     assert_eq!(queue.take_input(), [2]);
     assert_eq!(queue.take_input(), [0; 0]);
-    assert_eq!(queue.steer(5), Ok(running.clone()));
-    assert_eq!(queue.steer(6), Ok(running.clone()));
+    assert_eq!(queue.steer(5, turn_of), Ok(running.clone()));
+    assert_eq!(queue.steer(6, turn_of), Ok(running.clone()));
     assert_eq!(queue.take_input_if(|input| *input == 6), [6]);
     assert_eq!(queue.take_input(), [5], "what was not wanted then");
-    assert_eq!(queue.steer(3), Ok(running.clone()));
-    assert_eq!(queue.steer(4), Ok(running));
+    assert_eq!(queue.steer(3, turn_of), Ok(running.clone()));
+    assert_eq!(queue.steer(4, turn_of), Ok(running));
     queue.end(false, |_| true);
     assert_eq!(begin(&queue), Some((vec![], 3)), "before what waited for its own turn");
     assert_eq!(queue.take_input(), [4], "one turn takes all that came too late");
@@ -100,7 +104,7 @@ fn after_an_interrupt_steers_wait_for_the_next_turn() {
     queue.submit(1).unwrap();
     let cancel = CancellationToken::new();
     queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
-    queue.steer(2).unwrap();
+    queue.steer(2, turn_of).unwrap();
     assert!(queue.interrupt());
     assert!(cancel.is_cancelled());
     queue.end(true, |_| true);
@@ -129,9 +133,9 @@ fn what_is_kept_never_keeps_the_next_turn_out() {
     queue.submit(0).unwrap();
     begin(&queue).unwrap();
     for i in 1..=64 {
-        queue.steer(i).unwrap();
+        queue.steer(i, turn_of).unwrap();
     }
-    assert_eq!(queue.steer(65), Err(QueueError::Full));
+    assert_eq!(queue.steer(65, turn_of), Err(QueueError::Full));
     queue.end(true, |_| true);
     assert_eq!(queue.kept(|i| (i % 32 == 0).then_some(*i)), [32, 64]);
     queue.submit(65).unwrap();
@@ -144,8 +148,8 @@ fn waiting_inputs_can_be_taken_back() {
     let queue = TurnQueue::default();
     queue.submit(0).unwrap();
     begin(&queue).unwrap();
-    queue.steer(1).unwrap();
-    queue.steer(2).unwrap();
+    queue.steer(1, turn_of).unwrap();
+    queue.steer(2, turn_of).unwrap();
     queue.end(true, |_| true);
     queue.submit(3).unwrap();
     queue.submit(4).unwrap();
@@ -159,7 +163,7 @@ fn after_a_stop_no_turn_begins_and_nothing_is_lost() {
     queue.submit(1).unwrap();
     let cancel = CancellationToken::new();
     queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
-    queue.steer(2).unwrap();
+    queue.steer(2, turn_of).unwrap();
     queue.submit(3).unwrap();
     assert_eq!(queue.stop(), [3]);
     assert!(cancel.is_cancelled());
@@ -176,8 +180,62 @@ fn the_queue_is_bounded_and_gives_back_what_is_left() {
         queue.submit(i).unwrap();
     }
     assert_eq!(queue.submit(0), Err(QueueError::Full));
-    assert_eq!(queue.steer(0), Err(QueueError::Full));
+    assert_eq!(queue.steer(0, turn_of), Err(QueueError::Full));
     queue.close();
     assert_eq!(queue.submit(0), Err(QueueError::Closed));
     assert_eq!(queue.drain().len(), MAX_WAITING);
+}
+
+#[test]
+fn a_steer_joins_the_turn_that_is_about_to_begin() {
+    let queue = TurnQueue::default();
+    queue.submit(1).unwrap();
+    queue.submit(2).unwrap();
+    assert_eq!(queue.steer(3, turn_of), Ok(Steered::Running { turn_id: "1".into() }));
+    assert_eq!(begin(&queue), Some((vec![], 1)));
+    assert_eq!(queue.take_input(), [3]);
+}
+
+#[test]
+fn steers_stay_in_order_whatever_comes_between() {
+    for interrupted in [false, true] {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        queue.steer(2, turn_of).unwrap();
+        queue.replace(9).unwrap();
+        assert_eq!(begin(&queue), Some((vec![], 9)), "it takes none of them");
+        queue.steer(3, turn_of).unwrap();
+        queue.end(interrupted, |_| true);
+        assert_eq!(begin(&queue), Some((vec![], 1)));
+        assert_eq!(queue.take_input(), [2, 3], "none is lost, and none overtakes");
+    }
+}
+
+#[test]
+fn what_is_taken_back_leaves_its_steers_a_turn() {
+    let queue = TurnQueue::default();
+    queue.submit(1).unwrap();
+    queue.steer(2, turn_of).unwrap();
+    queue.steer(3, turn_of).unwrap();
+    assert_eq!(queue.withdraw(|input| *input == 1), [1]);
+    assert_eq!(begin(&queue), Some((vec![], 2)));
+    assert_eq!(queue.take_input(), [3]);
+}
+
+#[test]
+fn of_tasks_that_replace_each_other_the_newest_runs() {
+    let queue = TurnQueue::default();
+    for task in [1, 2] {
+        queue.replace(task).unwrap();
+    }
+    for is_cancelled in [true, false] {
+        let cancel = CancellationToken::new();
+        queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
+        assert_eq!(cancel.is_cancelled(), is_cancelled);
+        let reason = if is_cancelled { AbortReason::Replaced } else { AbortReason::Interrupted };
+        assert_eq!(queue.abort_reason(), reason);
+        queue.end(is_cancelled, |_| true);
+    }
+    assert_eq!(queue.submit_if_idle(3), Ok(()));
+    assert_eq!(queue.submit_if_idle(4), Err(QueueError::Full));
 }
