@@ -19,6 +19,7 @@ use crate::SessionBuilder;
 use crate::approval::{Approvals, Gatekeeping, Policy};
 use crate::events::EventBuffer;
 use crate::hook::{CompactionHook, CompactionSetup};
+use crate::output::SchemaError;
 use crate::task::{Regular, SessionTask};
 use crate::tool::{Tool, ToolSet};
 
@@ -411,6 +412,15 @@ pub enum BuildError {
     /// A tool's schema is not one of an object.
     #[error("tool `{0}`: its parameters must be a JSON schema of type `object`")]
     ToolSchema(String),
+    /// The server is to hold the model to a tool's schema, and no strict server takes it.
+    #[error("tool `{tool}` cannot be strict: {error}")]
+    StrictSchema {
+        /// Its name.
+        tool: String,
+        /// Where its schema is at fault.
+        #[source]
+        error: SchemaError,
+    },
     /// A tool that the server runs is not an object with a `type` of its own.
     #[error("hosted tool {position}: {problem}")]
     HostedTool {

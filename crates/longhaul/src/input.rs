@@ -54,7 +54,8 @@ impl Input {
         self
     }
 
-    /// A JSON schema that the final message has to follow. It holds from the next request of the
+    /// A JSON schema that the final message has to follow, sent as it is; that of a type, as strict
+    /// servers take it, comes from [`output`](crate::output). It holds from the next request of the
     /// turn that takes the input to its end.
     #[must_use]
     pub fn output_schema(mut self, schema: Value) -> Self {

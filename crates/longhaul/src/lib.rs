@@ -47,8 +47,8 @@
 //! # Modules, in reading order
 //!
 //! `agent`, `session` (accepting input, running turns), `turn_handle`, `input`, [`events`],
-//! [`tool`], [`task`] (the regular turn, compactions, and the seam for others), `hook` (the host's say
-//! in a compaction), [`coding`].
+//! [`transcript`] (what a user interface shows of them), [`tool`], [`task`] (the regular turn,
+//! compactions, and the seam for others), `hook` (the host's say in a compaction), [`coding`].
 //!
 //! # Features
 //!
@@ -62,9 +62,11 @@ pub mod coding;
 pub mod events;
 mod hook;
 mod input;
+pub mod output;
 mod session;
 pub mod task;
 pub mod tool;
+pub mod transcript;
 mod turn_handle;
 
 pub use agent::{Agent, AgentBuilder, BuildError, ModelSource, WhileRunning};

@@ -17,8 +17,11 @@ use longhaul_state::protocol::{
 };
 use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
 use crate::events::SessionEvents;
+use crate::output::TypedTurn;
 use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
@@ -71,6 +74,56 @@ impl Session {
     /// Dropping the future before it is ready accepts nothing.
     pub async fn prompt(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
         self.inner.prompt(input.into()).await
+    }
+
+    /// Accepts input whose answer is to be a `T`: the server is given its schema, and what the model
+    /// says is read. Where that fails, the model is told why and answers once more, in the same turn.
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Weather {
+    ///     degrees: f64,
+    ///     rain: bool,
+    /// }
+    ///
+    /// # async fn run(session: &longhaul::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let weather: Weather = session.prompt_as("How is it in Oslo?").await?.await?;
+    /// println!("{} degrees", weather.degrees);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::InvalidInput`] if the type has no schema that a strict server takes, with the place
+    /// at fault; else as [`prompt`](Self::prompt).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`prompt`](Self::prompt).
+    pub async fn prompt_as<T: DeserializeOwned + JsonSchema + 'static>(
+        &self,
+        input: impl Into<Input>,
+    ) -> Result<TypedTurn<T>, TurnError> {
+        self.prompt_as_with(input, 1).await
+    }
+
+    /// The same, where the model may answer `repairs` times more.
+    ///
+    /// # Errors
+    ///
+    /// As [`prompt_as`](Self::prompt_as).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`prompt`](Self::prompt).
+    pub async fn prompt_as_with<T: DeserializeOwned + JsonSchema + 'static>(
+        &self,
+        input: impl Into<Input>,
+        repairs: u32,
+    ) -> Result<TypedTurn<T>, TurnError> {
+        let task = Arc::clone(&self.inner.task);
+        TypedTurn::accept(self, task, input.into(), repairs).await
     }
 
     /// Accepts input for the running turn: its next request carries it, exactly once. A request that

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 
 use super::{Effect, Handling, Tool, ToolCall, ToolContext, ToolForm, ToolOutput, ToolSpec};
+use crate::output;
 
 /// Makes a tool of an async function from a struct of arguments to a result.
 ///
@@ -91,23 +91,13 @@ where
         })
     };
     FunctionTool {
-        spec: ToolSpec::function(name, description, schema::<A>()),
+        spec: ToolSpec::function(name, description, output::schema_of::<A>()),
         effect: Effect::Write,
         handling: None,
         timeout: None,
         needs_approval: false,
         run: Box::new(run),
     }
-}
-
-/// The JSON schema of `A`, without references, which some servers do not follow.
-fn schema<A: JsonSchema>() -> serde_json::Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    let schema = settings.into_generator().into_root_schema_for::<A>();
-    schema.to_value()
 }
 
 type Run = dyn Fn(&str, ToolContext) -> BoxFuture<'static, ToolOutput> + Send + Sync;
@@ -159,11 +149,16 @@ impl FunctionTool {
         self
     }
 
-    /// The server holds the model to the schema. Default: it does not.
+    /// The server holds the model to the schema, which is made the one of
+    /// [`strict_schema_of`](output::strict_schema_of). Where there is none, the agent or session that
+    /// is given the tool says so. Default: the server does not.
     #[must_use]
     pub fn strict(mut self) -> Self {
-        if let ToolForm::Function { strict, .. } = &mut self.spec.form {
+        if let ToolForm::Function { strict, parameters } = &mut self.spec.form {
             *strict = true;
+            if let Ok(schema) = output::strict_of_type(parameters.clone()) {
+                *parameters = schema;
+            }
         }
         self
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{Handling, Tool, ToolForm, ToolSpec};
 use crate::BuildError;
+use crate::output::strict;
 
 /// The longest name of a tool, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -29,17 +30,20 @@ pub(crate) struct Entry {
 }
 
 impl ToolSet {
-    /// A set of `tools`, which the model is shown in this order.
+    /// A set of `tools`, which the model is shown in this order, those that are strict with the schema
+    /// that [`strict`] makes of theirs.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a name is not allowed or there twice, or if a schema is not one of an object.
+    /// [`BuildError`] if a name is not allowed or there twice, or if a schema is not one of an object or
+    /// cannot be strict though it has to.
     pub fn new(tools: &[Arc<dyn Tool>]) -> Result<Self, BuildError> {
         let mut by_name = BTreeMap::new();
         let mut specs = Vec::with_capacity(tools.len());
         for tool in tools {
-            let spec = tool.spec();
+            let mut spec = tool.spec();
             check(&spec)?;
+            make_strict(&mut spec)?;
             let entry = Entry { tool: Arc::clone(tool), form: spec.form.clone() };
             if by_name.insert(spec.name.clone(), entry).is_some() {
                 return Err(BuildError::DuplicateTool(spec.name));
@@ -138,6 +142,15 @@ fn check(spec: &ToolSpec) -> Result<(), BuildError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Schemas that a server would refuse are refused here.
+fn make_strict(spec: &mut ToolSpec) -> Result<(), BuildError> {
+    if let ToolForm::Function { parameters, strict: true } = &mut spec.form {
+        *parameters = strict(parameters.clone())
+            .map_err(|error| BuildError::StrictSchema { tool: spec.name.clone(), error })?;
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for ToolSet {

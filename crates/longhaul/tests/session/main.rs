@@ -31,11 +31,13 @@ mod retry;
 mod review;
 mod shutdown;
 mod steer;
+mod strict;
 mod support;
 mod sweep;
 mod task;
 mod tools;
 mod turn;
+mod typed;
 #[cfg(all(feature = "coding", unix))]
 mod undo;
 mod withdraw;

@@ -1,0 +1,97 @@
+//! Asking again where an answer cannot be read.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use longhaul_history::{ContentPart, History, Item, ItemView, Role};
+use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
+
+use crate::task::{SessionTask, TaskScope};
+
+/// Says what is wrong with an answer, if anything is.
+type Check = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// A turn whose answer is read before it ends. Where that fails its model is told why and answers
+/// again, so often; a refusal is an answer.
+pub(super) struct Repairing {
+    pub(super) task: Arc<dyn SessionTask>,
+    pub(super) check: Box<Check>,
+    pub(super) repairs: u32,
+    pub(super) refusal: Refusal,
+}
+
+/// What the model said in the place of its answer, if it refused one.
+#[derive(Clone, Default)]
+pub(super) struct Refusal(Arc<Mutex<Option<String>>>);
+
+impl Refusal {
+    pub(super) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, refusal: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+}
+
+#[async_trait]
+impl SessionTask for Repairing {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        let mut result = self.task.run(scope).await?;
+        for _ in 0..self.repairs {
+            let Some(problem) = self.problem(scope, &result) else {
+                return Ok(result);
+            };
+            scope.emit(Event::Background(format!("asking again: {problem}")));
+            scope.record([ask_again(&problem)]);
+            let repaired = self.task.run(scope).await?;
+            result = sum(&result, repaired);
+        }
+        self.problem(scope, &result);
+        Ok(result)
+    }
+}
+
+impl Repairing {
+    /// What is wrong with the answer that can be put right. Takes note of a refusal.
+    fn problem(&self, scope: &TaskScope, result: &TurnResult) -> Option<String> {
+        if result.end != TurnEnd::Complete {
+            return None;
+        }
+        let refusal = refusal(&scope.history());
+        let is_refused = refusal.is_some();
+        self.refusal.set(refusal);
+        let answer = result.last_message.as_deref().unwrap_or_default();
+        (self.check)(answer).filter(|_| !is_refused)
+    }
+}
+
+/// Both together, ended as the second.
+fn sum(first: &TurnResult, mut second: TurnResult) -> TurnResult {
+    second.usage.add(&first.usage);
+    second.model_calls += first.model_calls;
+    second.attempts += first.attempts;
+    second.cost += first.cost;
+    second
+}
+
+/// It is context: not the user's words, and not to be quoted as such.
+fn ask_again(problem: &str) -> Item {
+    Item::user(format!(
+        "<additional_context>\nYour last answer cannot be read: {}\nAnswer again, with nothing but \
+         JSON that follows the schema.\n</additional_context>",
+        problem.replace("</", "<\\/")
+    ))
+}
+
+/// The refusal in the model's last message, if there is one.
+fn refusal(history: &History) -> Option<String> {
+    let content = history.iter().rev().find_map(|item| match item.view() {
+        ItemView::Message { role: Role::Assistant, content } => Some(content),
+        _ => None,
+    });
+    content?.into_iter().find_map(|part| match part {
+        ContentPart::Refusal { refusal } => Some(refusal),
+        _ => None,
+    })
+}
