@@ -1,12 +1,13 @@
 //! Runs the turns of a session, one after the other.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use longhaul_state::{Begun, Start};
 use longhaul_transport::models::WindowSource;
-use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -116,48 +117,30 @@ fn tell_start(inner: &Inner, model: &str, emitter: &Emitter) {
     }
 }
 
-/// Runs a task where neither its panic nor its stubbornness reaches the session.
+/// Runs a task where neither its panic nor its stubbornness reaches the session. In the session's own
+/// tokio task: another one would cost two changes of thread a turn.
 async fn run_task(
     task: Arc<dyn SessionTask>,
     scope: TaskScope,
     inputs: Vec<Submission>,
     cancel: &CancellationToken,
 ) -> Result<TurnResult, TurnError> {
-    // Apart from the rest, so that no interrupt can stop it and lose an input.
-    let take = async move {
-        scope.take(inputs);
-        scope
-    };
-    let taken = tokio::spawn(take.in_current_span());
-    let scope = taken.await.map_err(|error| crash(&error))?;
-    let mut running = tokio::spawn(async move { task.run(&scope).await }.in_current_span());
+    // Whole, before anything can stop it, so that no interrupt loses an input.
+    catch_unwind(AssertUnwindSafe(|| scope.take(inputs))).map_err(|_| crash())?;
+    let running = AssertUnwindSafe(task.run(&scope)).catch_unwind();
     let stubborn = async {
         cancel.cancelled().await;
         tokio::time::sleep(STOP_AFTER).await;
     };
-    let joined = tokio::select! {
+    tokio::select! {
         biased;
-        joined = &mut running => joined,
-        () = stubborn => {
-            running.abort();
-            running.await
-        }
-    };
-    match joined {
-        Ok(result) => result,
-        Err(error) if error.is_cancelled() && cancel.is_cancelled() => {
-            Ok(TurnResult::empty(TurnEnd::INTERRUPTED))
-        }
-        Err(error) => Err(crash(&error)),
+        result = running => result.unwrap_or_else(|_| Err(crash())),
+        () = stubborn => Ok(TurnResult::empty(TurnEnd::INTERRUPTED)),
     }
 }
 
-fn crash(error: &JoinError) -> TurnError {
-    TurnError::Internal(if error.is_panic() {
-        "the task panicked".into()
-    } else {
-        "the runtime is shutting down".into()
-    })
+fn crash() -> TurnError {
+    TurnError::Internal("the task panicked".into())
 }
 
 fn tell_end(emitter: &Emitter, result: &Result<TurnResult, TurnError>) {
