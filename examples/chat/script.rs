@@ -75,7 +75,7 @@ fn review() -> Reply {
 
 fn say(text: &str, pause_ms: u64) -> Reply {
     let response = ResponseBuilder::new().reasoning("Let me think.", None).text(text);
-    Reply::from(response.usage(9_000, 200)).paced(Duration::from_millis(pause_ms))
+    Reply::from(response.usage(20_000, 200)).paced(Duration::from_millis(pause_ms))
 }
 
 /// What an item says.

@@ -10,7 +10,7 @@ use longhaul_testkit::server::Server;
 
 use crate::{script, tools};
 
-/// So that the gauge moves: an answer of the script says that it takes 9,200 tokens.
+/// So that the gauge moves: an answer of the script says that it takes 20,200 tokens.
 const SCRIPT_WINDOW: u64 = 64_000;
 
 /// An agent, and what has to live as long as it.

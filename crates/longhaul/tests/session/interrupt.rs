@@ -9,11 +9,13 @@ use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded, StreamEnd};
 use longhaul_testkit::server::{Gate, Reply, ReplyOutcome, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
+use longhaul_transport::{ErrorCode, ModelError};
 use tokio::sync::Barrier;
 use tokio::time::Instant;
 
 use super::support::{
-    Probe, Yielding, conversation, ends, items, line, lines, over_http, scripted, yield_twice,
+    Probe, Yielding, conversation, ends, items, line, lines, over_http, scripted, until,
+    yield_twice,
 };
 
 /// Three calls after a question, an answer after outputs.
@@ -278,4 +280,30 @@ async fn an_interrupt_ends_the_running_turn_alone() {
     assert!(first.await.unwrap().is_interrupted());
     assert_eq!(model.wait_until_ended(0).await, StreamEnd::Dropped);
     assert_eq!(second.await.unwrap().last_message.as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_between_two_attempts_waits_for_nothing() {
+    let down = || Answer::failure(ModelError::new(ErrorCode::ServerError, "down"));
+    let cut = ModelError::new(ErrorCode::StreamIncomplete, "cut");
+    let broken = Answer::from(ResponseBuilder::new().text("half")).unfinished().break_with(cut);
+    for failed in [down(), broken] {
+        let model = ScriptedModel::new().respond(failed).text("fine");
+        let session = scripted(&model).build().unwrap().session().start().await.unwrap();
+        let mut turn = session.prompt("go").await.unwrap();
+        until(&mut turn, |line| line.starts_with("retry 1/")).await;
+        let steered = session.steer("more").await.unwrap();
+        let begun = Instant::now();
+        assert!(session.interrupt());
+        assert_eq!(lines(&mut turn).await, ["aborted"]);
+        assert_eq!(begun.elapsed(), Duration::ZERO, "virtual");
+        session.prompt("and now?").await.unwrap().await.unwrap();
+        assert_eq!(steered.await.unwrap().last_message.as_deref(), Some("fine"));
+        assert_eq!(
+            items(&model.requests()[1].input()),
+            ["user go", "user more", "user and now?"],
+            "nothing of the broken answer, all of the user's"
+        );
+        model.assert_complete();
+    }
 }
