@@ -46,9 +46,10 @@
 //!
 //! # Modules, in reading order
 //!
-//! `agent`, `session` (accepting input, running turns), `turn_handle`, `input`, [`events`],
-//! [`transcript`] (what a user interface shows of them), [`tool`], [`task`] (the regular turn,
-//! compactions, and the seam for others), `hook` (the host's say in a compaction), [`coding`].
+//! `agent`, `session` (accepting input, running turns), `turn_handle`, `input`, [`output`] (answers of
+//! a Rust type), [`events`], [`transcript`] (events as what a user interface shows), [`tool`],
+//! [`approval`] (whether a call may run), [`task`] (the regular turn, compactions, and the seam for
+//! others), `hook` (the host's say in a compaction), [`coding`].
 //!
 //! # Features
 //!

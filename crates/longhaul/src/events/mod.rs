@@ -1,6 +1,6 @@
 //! The events of a session on their way to those who watch.
 //!
-//! A session numbers its events from 1 and keeps the newest of them in one [`EventLog`], which all
+//! A session numbers its events from 1 and keeps the newest of them in one log, which all
 //! readers share: each has a place in it and nothing else. So a turn never waits for a reader, a
 //! new reader goes from what was to what is without a gap, and what is kept is bounded however many
 //! read, or none. Who falls further behind than what is kept is told which numbers it missed.

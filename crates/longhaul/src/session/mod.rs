@@ -126,10 +126,11 @@ impl Session {
         TypedTurn::accept(self, task, input.into(), repairs).await
     }
 
-    /// Accepts input for the running turn: its next request carries it, exactly once. A request that
-    /// is being repeated is the same request; the one after it counts. If the turn ends first, or
-    /// none runs, the input starts a turn (inputs that came too late start one together); after an
-    /// interrupt it waits for the next one.
+    /// Accepts input for the turn that runs, or that was accepted and has not begun: its next request
+    /// carries it, exactly once. A request that is being repeated is the same request; the one after it
+    /// counts. If the turn ends first, or there is none, the input starts a turn (inputs that came too
+    /// late start one together); after an interrupt it waits for the next one.
+    /// [`TurnHandle::steers`] says which turn it was given to.
     ///
     /// The handle gives the result of whichever turn takes the input. Its events are those of the
     /// input alone, unless it starts the turn.
