@@ -1,4 +1,4 @@
-//! What sessions have in common.
+//! Setting an agent up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,154 +6,24 @@ use std::time::Duration;
 use longhaul_compaction::{self as compaction, Compaction, LastRung};
 use longhaul_history::HistoryConfig;
 use longhaul_state::budget::{Budget, PriceTable};
-use longhaul_state::protocol::{ApprovalPolicy, Settings};
+use longhaul_state::protocol::ApprovalPolicy;
 use longhaul_state::{ContextMessages, DefaultReasoning};
-use longhaul_transport::Model;
-use longhaul_transport::models::{ModelTable, WindowConfig};
-use longhaul_transport::request::{
-    Instructions, OptionsError, Reasoning, RequestOptions, Verbosity,
-};
+use longhaul_transport::models::ModelTable;
+use longhaul_transport::request::{Instructions, Reasoning, RequestOptions, Verbosity};
 use serde_json::Value;
 
-use crate::SessionBuilder;
-use crate::approval::{Approvals, Gatekeeping, Policy};
+use super::{Agent, BuildError, Defaults, ModelSource, WhileRunning};
+use crate::approval::{Approvals, Policy};
 use crate::events::EventBuffer;
-use crate::hook::{CompactionHook, CompactionSetup};
-use crate::output::SchemaError;
-use crate::task::{Regular, SessionTask};
-use crate::tool::{Tool, ToolSet};
-
-/// The default bound on one tool's output, in bytes.
-const DEFAULT_MAX_TOOL_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
-
-/// The default bound on model calls per turn.
-const DEFAULT_MAX_MODEL_CALLS: u32 = 200;
-
-/// A model and what sessions with it begin with. It holds one pool of connections and opens any
-/// number of sessions. Cloning shares.
-#[derive(Clone)]
-pub struct Agent {
-    pub(crate) model: Arc<dyn Model>,
-    pub(crate) defaults: Defaults,
-}
-
-/// What a session begins with, unless its builder says otherwise.
-#[derive(Clone)]
-pub(crate) struct Defaults {
-    pub(crate) settings: Settings,
-    pub(crate) instructions: Option<Instructions>,
-    pub(crate) tools: Vec<Arc<dyn Tool>>,
-    pub(crate) hosted_tools: Vec<Value>,
-    pub(crate) options: RequestOptions,
-    pub(crate) context: Arc<dyn ContextMessages>,
-    pub(crate) default_reasoning: DefaultReasoning,
-    pub(crate) models: ModelTable,
-    pub(crate) window: WindowConfig,
-    pub(crate) history: HistoryConfig,
-    pub(crate) compaction: CompactionSetup,
-    pub(crate) bounds: Bounds,
-    pub(crate) prices: PriceTable,
-    pub(crate) gatekeeping: Gatekeeping,
-    pub(crate) task: Arc<dyn SessionTask>,
-    pub(crate) while_running: WhileRunning,
-    pub(crate) event_buffer: EventBuffer,
-    #[cfg(feature = "coding")]
-    pub(crate) review_model: Option<String>,
-}
-
-/// What becomes of a [`prompt`](crate::Session::prompt) while a turn runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WhileRunning {
-    /// It waits for a turn of its own.
-    #[default]
-    Queue,
-    /// It is refused, as [`TurnError::Busy`](longhaul_state::protocol::TurnError::Busy).
-    Refuse,
-}
-
-/// The bounds of a session's turns.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) max_model_calls: u32,
-    pub(crate) max_tool_output_bytes: usize,
-    pub(crate) turn_deadline: Option<Duration>,
-    pub(crate) budget: Budget,
-}
-
-impl Agent {
-    /// An agent that talks to `model`, a slug such as `gpt-5`, behind `source`.
-    pub fn builder(model: impl Into<String>, source: impl Into<ModelSource>) -> AgentBuilder {
-        AgentBuilder {
-            source: source.into(),
-            defaults: Defaults {
-                settings: Settings::new(model),
-                instructions: None,
-                tools: Vec::new(),
-                hosted_tools: Vec::new(),
-                options: RequestOptions::default(),
-                context: Arc::new(()),
-                default_reasoning: |_, _| None,
-                models: ModelTable::builtin(),
-                window: WindowConfig::default(),
-                history: HistoryConfig::default(),
-                compaction: CompactionSetup::default(),
-                bounds: Bounds {
-                    max_model_calls: DEFAULT_MAX_MODEL_CALLS,
-                    max_tool_output_bytes: DEFAULT_MAX_TOOL_OUTPUT_BYTES,
-                    turn_deadline: None,
-                    budget: Budget::default(),
-                },
-                prices: PriceTable::default(),
-                gatekeeping: Gatekeeping::default(),
-                task: Arc::new(Regular),
-                while_running: WhileRunning::default(),
-                event_buffer: EventBuffer::default(),
-                #[cfg(feature = "coding")]
-                review_model: None,
-            },
-        }
-    }
-
-    /// A new session.
-    pub fn session(&self) -> SessionBuilder {
-        SessionBuilder::new(self)
-    }
-}
-
-/// Where a model is: behind a server that a [`Provider`](longhaul_transport::Provider) describes
-/// (feature `http`), or an own [`Model`].
-pub struct ModelSource(Result<Arc<dyn Model>, BuildError>);
-
-#[cfg(feature = "http")]
-impl From<longhaul_transport::Provider> for ModelSource {
-    /// The client is made at once; if that fails, [`AgentBuilder::build`] says so.
-    fn from(provider: longhaul_transport::Provider) -> Self {
-        let client = longhaul_transport::ResponsesClient::new(provider);
-        Self(match client {
-            Ok(client) => Ok(Arc::new(client)),
-            Err(error) => Err(BuildError::Http(error.to_string())),
-        })
-    }
-}
-
-impl<M: Model + 'static> From<Arc<M>> for ModelSource {
-    fn from(model: Arc<M>) -> Self {
-        Self(Ok(model))
-    }
-}
-
-impl From<Arc<dyn Model>> for ModelSource {
-    fn from(model: Arc<dyn Model>) -> Self {
-        Self(Ok(model))
-    }
-}
+use crate::hook::CompactionHook;
+use crate::task::SessionTask;
+use crate::tool::Tool;
 
 /// Sets an [`Agent`] up.
 #[must_use]
 pub struct AgentBuilder {
-    source: ModelSource,
-    defaults: Defaults,
+    pub(super) source: ModelSource,
+    pub(super) defaults: Defaults,
 }
 
 impl AgentBuilder {
@@ -369,94 +239,6 @@ impl AgentBuilder {
         let model = source.0?;
         defaults.check(&*model)?;
         Ok(Agent { model, defaults })
-    }
-}
-
-impl Defaults {
-    /// Whether sessions with `model` can be opened with these.
-    pub(crate) fn check(&self, model: &dyn Model) -> Result<ToolSet, BuildError> {
-        if self.settings.model.trim().is_empty() {
-            return Err(BuildError::NoModel);
-        }
-        if let Some(cwd) = self.settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            return Err(BuildError::RelativeCwd(cwd.clone()));
-        }
-        self.options.check()?;
-        let tools = ToolSet::new(&self.tools)?.with_hosted(&self.hosted_tools)?;
-        tools.check_features(model.features())?;
-        self.gatekeeping.check(&tools, self.settings.approval_policy)?;
-        Ok(tools)
-    }
-}
-
-/// Why an agent or a session cannot be set up. The caller is at fault; the message says what to
-/// change.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The model's slug is empty.
-    #[error("the model's name is empty: name one")]
-    NoModel,
-    /// The working folder is relative.
-    #[error("the working folder `{0}` is relative: give an absolute path")]
-    RelativeCwd(std::path::PathBuf),
-    /// A parameter of requests cannot be sent.
-    #[error("request option {0}")]
-    Options(#[from] OptionsError),
-    /// A tool's name is not allowed.
-    #[error("tool name `{0}`: use 1 to 64 letters, digits, `_` or `-`")]
-    ToolName(String),
-    /// Two tools have one name.
-    #[error("two tools are called `{0}`: give each a name of its own")]
-    DuplicateTool(String),
-    /// A tool's schema is not one of an object.
-    #[error("tool `{0}`: its parameters must be a JSON schema of type `object`")]
-    ToolSchema(String),
-    /// The server is to hold the model to a tool's schema, and no strict server takes it.
-    #[error("tool `{tool}` cannot be strict: {error}")]
-    StrictSchema {
-        /// Its name.
-        tool: String,
-        /// Where its schema is at fault.
-        #[source]
-        error: SchemaError,
-    },
-    /// A tool that the server runs is not an object with a `type` of its own.
-    #[error("hosted tool {position}: {problem}")]
-    HostedTool {
-        /// Which of them, from 1.
-        position: usize,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// A tool takes free text, and the provider does not know such tools.
-    #[error(
-        "tool `{0}` takes free text, which the provider does not know: \
-         give the tool JSON arguments, or use another provider"
-    )]
-    CustomTool(String),
-    /// A tool may ask for approval, and nobody answers.
-    #[error(
-        "tool `{0}` may ask for approval, and nobody answers: say that somebody does \
-         (`approvals`), or set the approval policy to `never`"
-    )]
-    NobodyApproves(String),
-    /// The policy may ask for approval, and nobody answers.
-    #[error(
-        "the policy may ask for approval, and nobody answers: say that somebody does \
-         (`approvals`), or that it never asks (`Policy::may_ask`)"
-    )]
-    NobodyAnswersPolicy,
-    /// HTTP cannot be set up.
-    #[error("HTTP client: {0}")]
-    Http(String),
-}
-
-impl std::fmt::Debug for Agent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Agent")
-            .field("model", &self.defaults.settings.model)
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,68 @@
+//! Why an agent or a session cannot be set up.
+
+use longhaul_transport::request::OptionsError;
+
+use crate::output::SchemaError;
+
+/// Why an agent or a session cannot be set up. The caller is at fault; the message says what to
+/// change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The model's slug is empty.
+    #[error("the model's name is empty: name one")]
+    NoModel,
+    /// The working folder is relative.
+    #[error("the working folder `{0}` is relative: give an absolute path")]
+    RelativeCwd(std::path::PathBuf),
+    /// A parameter of requests cannot be sent.
+    #[error("request option {0}")]
+    Options(#[from] OptionsError),
+    /// A tool's name is not allowed.
+    #[error("tool name `{0}`: use 1 to 64 letters, digits, `_` or `-`")]
+    ToolName(String),
+    /// Two tools have one name.
+    #[error("two tools are called `{0}`: give each a name of its own")]
+    DuplicateTool(String),
+    /// A tool's schema is not one of an object.
+    #[error("tool `{0}`: its parameters must be a JSON schema of type `object`")]
+    ToolSchema(String),
+    /// The server is to hold the model to a tool's schema, and no strict server takes it.
+    #[error("tool `{tool}` cannot be strict: {error}")]
+    StrictSchema {
+        /// Its name.
+        tool: String,
+        /// Where its schema is at fault.
+        #[source]
+        error: SchemaError,
+    },
+    /// A tool that the server runs is not an object with a `type` of its own.
+    #[error("hosted tool {position}: {problem}")]
+    HostedTool {
+        /// Which of them, from 1.
+        position: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A tool takes free text, and the provider does not know such tools.
+    #[error(
+        "tool `{0}` takes free text, which the provider does not know: \
+         give the tool JSON arguments, or use another provider"
+    )]
+    CustomTool(String),
+    /// A tool may ask for approval, and nobody answers.
+    #[error(
+        "tool `{0}` may ask for approval, and nobody answers: say that somebody does \
+         (`approvals`), or set the approval policy to `never`"
+    )]
+    NobodyApproves(String),
+    /// The policy may ask for approval, and nobody answers.
+    #[error(
+        "the policy may ask for approval, and nobody answers: say that somebody does \
+         (`approvals`), or that it never asks (`Policy::may_ask`)"
+    )]
+    NobodyAnswersPolicy,
+    /// HTTP cannot be set up.
+    #[error("HTTP client: {0}")]
+    Http(String),
+}
