@@ -3,7 +3,6 @@
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use longhaul_history::turn_item::TurnItemKind;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
@@ -13,7 +12,6 @@ use serde::de::DeserializeOwned;
 
 use super::repair::{Refusal, Repairing};
 use super::{AnswerError, read, strict_schema_of};
-use crate::task::SessionTask;
 use crate::{Input, Session, TurnHandle};
 
 /// An accepted input whose answer is a `T`. Awaiting it gives the value; events can be read as of any
@@ -73,19 +71,64 @@ impl OutputError {
     }
 }
 
-impl<T: DeserializeOwned + JsonSchema + 'static> TypedTurn<T> {
-    /// Accepts `input`; `task` is what the turn does that reads its answer.
-    pub(crate) async fn accept(
-        session: &Session,
-        task: Arc<dyn SessionTask>,
-        input: Input,
+impl Session {
+    /// Accepts input whose answer is to be a `T`: the server is given its schema, and what the model
+    /// says is read. Where that fails, the model is told why and answers once more, in the same turn.
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Weather {
+    ///     degrees: f64,
+    ///     rain: bool,
+    /// }
+    ///
+    /// # async fn run(session: &longhaul::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let weather: Weather = session.prompt_as("How is it in Oslo?").await?.await?;
+    /// println!("{} degrees", weather.degrees);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::InvalidInput`] if the type has no schema that a strict server takes, with the place
+    /// at fault; else as [`prompt`](Self::prompt).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`prompt`](Self::prompt).
+    pub async fn prompt_as<T: DeserializeOwned + JsonSchema + 'static>(
+        &self,
+        input: impl Into<Input>,
+    ) -> Result<TypedTurn<T>, TurnError> {
+        self.prompt_as_with(input, 1).await
+    }
+
+    /// The same, where the model may answer `repairs` times more.
+    ///
+    /// # Errors
+    ///
+    /// As [`prompt_as`](Self::prompt_as).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`prompt`](Self::prompt).
+    pub async fn prompt_as_with<T: DeserializeOwned + JsonSchema + 'static>(
+        &self,
+        input: impl Into<Input>,
         repairs: u32,
-    ) -> Result<Self, TurnError> {
+    ) -> Result<TypedTurn<T>, TurnError> {
+        TypedTurn::accept(self, input.into(), repairs).await
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema + 'static> TypedTurn<T> {
+    async fn accept(session: &Session, input: Input, repairs: u32) -> Result<Self, TurnError> {
         let schema = strict_schema_of::<T>()
             .map_err(|error| TurnError::InvalidInput(format!("the output type: {error}")))?;
         let refusal = Refusal::default();
         let task = Repairing {
-            task: input.task.clone().unwrap_or(task),
+            task: input.task.clone().unwrap_or_else(|| session.task()),
             check: Box::new(|answer| Some(read::<T>(answer).err()?.to_string())),
             repairs,
             refusal: refusal.clone(),

@@ -5,6 +5,7 @@ mod builder;
 mod inner;
 mod runner;
 mod submission;
+mod submit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +14,12 @@ use bytes::Bytes;
 use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item};
 use longhaul_state::protocol::{
-    ApprovalDecision, CallDigest, Op, PendingApproval, SettingsUpdate, TurnError,
+    ApprovalDecision, CallDigest, PendingApproval, SettingsUpdate, TurnError,
 };
 use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 
 use crate::events::SessionEvents;
-use crate::output::TypedTurn;
 use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
@@ -29,6 +27,7 @@ use crate::{BuildError, Input, TurnHandle};
 pub use builder::SessionBuilder;
 pub(crate) use inner::Inner;
 pub(crate) use submission::{Reply, Submission, Work};
+pub use submit::Accepted;
 
 /// A conversation. Turns run one at a time, in the order in which their inputs came. Cloning gives
 /// another handle of the same session; when the last is dropped, what was accepted is finished and
@@ -39,20 +38,15 @@ pub struct Session {
     _open: Arc<CloseOnDrop>,
 }
 
-/// What [`Session::submit`] did.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Accepted {
-    /// The input is accepted; its turn has a handle.
-    Turn(TurnHandle),
-    /// It is done.
-    Done,
-}
-
 impl Session {
     fn new(inner: Arc<Inner>) -> Self {
         let open = CloseOnDrop(Arc::clone(&inner));
         Self { inner, _open: Arc::new(open) }
+    }
+
+    /// What a turn does that ordinary input starts.
+    pub(crate) fn task(&self) -> Arc<dyn SessionTask> {
+        Arc::clone(&self.inner.task)
     }
 
     /// The session's id: the prompt cache key of its requests.
@@ -74,56 +68,6 @@ impl Session {
     /// Dropping the future before it is ready accepts nothing.
     pub async fn prompt(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
         self.inner.prompt(input.into()).await
-    }
-
-    /// Accepts input whose answer is to be a `T`: the server is given its schema, and what the model
-    /// says is read. Where that fails, the model is told why and answers once more, in the same turn.
-    ///
-    /// ```no_run
-    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
-    /// struct Weather {
-    ///     degrees: f64,
-    ///     rain: bool,
-    /// }
-    ///
-    /// # async fn run(session: &longhaul::Session) -> Result<(), Box<dyn std::error::Error>> {
-    /// let weather: Weather = session.prompt_as("How is it in Oslo?").await?.await?;
-    /// println!("{} degrees", weather.degrees);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::InvalidInput`] if the type has no schema that a strict server takes, with the place
-    /// at fault; else as [`prompt`](Self::prompt).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`prompt`](Self::prompt).
-    pub async fn prompt_as<T: DeserializeOwned + JsonSchema + 'static>(
-        &self,
-        input: impl Into<Input>,
-    ) -> Result<TypedTurn<T>, TurnError> {
-        self.prompt_as_with(input, 1).await
-    }
-
-    /// The same, where the model may answer `repairs` times more.
-    ///
-    /// # Errors
-    ///
-    /// As [`prompt_as`](Self::prompt_as).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`prompt`](Self::prompt).
-    pub async fn prompt_as_with<T: DeserializeOwned + JsonSchema + 'static>(
-        &self,
-        input: impl Into<Input>,
-        repairs: u32,
-    ) -> Result<TypedTurn<T>, TurnError> {
-        let task = Arc::clone(&self.inner.task);
-        TypedTurn::accept(self, task, input.into(), repairs).await
     }
 
     /// Accepts input for the turn that runs, or that was accepted and has not begun: its next request
@@ -320,51 +264,6 @@ impl Session {
     /// Dropping the future changes nothing.
     pub async fn preview_request(&self, input: impl Into<Input>) -> Result<Bytes, TurnError> {
         self.inner.preview(input.into()).await
-    }
-
-    /// Performs an operation under `id`. Operations that this version does not know are
-    /// [`TurnError::Unsupported`].
-    ///
-    /// # Errors
-    ///
-    /// What the operation's own method gives.
-    ///
-    /// # Cancel safety
-    ///
-    /// As the operation's own method.
-    pub async fn submit(&self, id: &str, op: Op) -> Result<Accepted, TurnError> {
-        match op {
-            Op::UserInput { items } => {
-                let handle = self.steer(Input::from(items).id(id)).await?;
-                Ok(Accepted::Turn(handle))
-            }
-            Op::UserTurn(turn) => {
-                let handle = self.steer(Input::from(turn).id(id)).await?;
-                Ok(Accepted::Turn(handle))
-            }
-            Op::OverrideTurnContext(change) => self.configure(change).map(|()| Accepted::Done),
-            Op::Interrupt => {
-                self.interrupt();
-                Ok(Accepted::Done)
-            }
-            Op::Withdraw { input_id } => self.withdraw(&input_id).map(|()| Accepted::Done),
-            Op::Approval { call_id, decision } => {
-                self.answer(&call_id, None, decision).map(|()| Accepted::Done)
-            }
-            Op::Compact => self.inner.compact(Some(id)).map(Accepted::Turn),
-            #[cfg(feature = "coding")]
-            Op::Review { prompt } => {
-                let review = self.inner.review(prompt)?;
-                self.inner.replace(Some(id), Arc::new(review)).map(Accepted::Turn)
-            }
-            #[cfg(feature = "coding")]
-            Op::Undo => {
-                let undo = Arc::new(crate::coding::Undo);
-                self.inner.replace(Some(id), undo).map(Accepted::Turn)
-            }
-            Op::Shutdown => self.shutdown().await.map(|()| Accepted::Done),
-            op => Err(TurnError::Unsupported(op.name())),
-        }
     }
 
     /// Ends the session: accepts nothing more, interrupts the running turn, settles inputs that
