@@ -22,6 +22,7 @@ const STOP_AFTER: Duration = Duration::from_millis(200);
 
 /// The life of a session. It ends when the session is closed and nothing waits.
 pub(super) async fn run(inner: Arc<Inner>) {
+    let _ending = Ending(Arc::clone(&inner));
     loop {
         inner.settle_cancelled();
         match inner.queue.begin(start) {
@@ -30,9 +31,19 @@ pub(super) async fn run(inner: Arc<Inner>) {
             None => inner.wake.notified().await,
         }
     }
-    inner.settle_waiting();
-    inner.tell_shutdown();
-    inner.ended.cancel();
+}
+
+/// Tells everybody that the session has ended, also where its runtime goes away in mid-turn.
+struct Ending(Arc<Inner>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // What is accepted from now on would never be begun.
+        self.0.queue.close();
+        self.0.settle_waiting();
+        self.0.tell_shutdown();
+        self.0.ended.cancel();
+    }
 }
 
 /// Runs a turn, and meanwhile settles inputs that are taken back while they wait.

@@ -16,6 +16,7 @@ mod budget;
 #[cfg(unix)]
 mod command;
 mod compact;
+mod concurrency;
 mod errors;
 mod events;
 #[cfg(feature = "coding")]
