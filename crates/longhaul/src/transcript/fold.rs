@@ -165,7 +165,8 @@ impl Fold<'_> {
         self.transcript.gap = last;
         self.transcript.status.retry = None;
         let running = &mut self.transcript.running;
-        (running.bridge, running.is_torn, running.is_committing) = (None, true, false);
+        (running.bridge, running.ended_search) = (None, None);
+        (running.is_torn, running.is_committing) = (true, false);
     }
 
     /// The turn is over, and all that belongs to it.

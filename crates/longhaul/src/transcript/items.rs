@@ -68,6 +68,8 @@ impl Fold<'_> {
             (TurnItemKind::ContextCompaction, _) => self.complete_bridge(&item.id),
             (_, Some((streamed, text))) if self.transcript.running.review.is_none() => {
                 self.complete_streamed(streamed, text, &item.id);
+                let is_search = streamed == Streamed::WebSearch;
+                self.transcript.running.ended_search = is_search.then(|| item.id.clone());
             }
             _ => {}
         }
@@ -103,8 +105,7 @@ impl Fold<'_> {
 
     /// The event says the same as the one before it that ends the item, unless that was missed.
     pub(super) fn end_search(&mut self, call_id: &str, query: &str) {
-        let has_ended = self.coming(Streamed::WebSearch, call_id).is_none()
-            && self.transcript.running.is_committing;
+        let has_ended = self.transcript.running.ended_search.take().as_deref() == Some(call_id);
         if !has_ended && self.transcript.running.review.is_none() {
             self.complete_streamed(Streamed::WebSearch, query.to_owned(), call_id);
         }

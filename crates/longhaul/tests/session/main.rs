@@ -37,6 +37,7 @@ mod support;
 mod sweep;
 mod task;
 mod tools;
+mod transcript;
 mod turn;
 mod typed;
 #[cfg(all(feature = "coding", unix))]
