@@ -101,8 +101,7 @@ impl Budget {
     /// The calibrated tokens that a request may have after a compaction: the window less a reserve.
     /// `None` if the window is not known, or too small to be held against local counts.
     pub fn ceiling(&self) -> Option<u64> {
-        let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS)?;
-        Some(window - MAX_RESERVE_TOKENS.min(window / 10))
+        self.countable_window().map(less_reserve)
     }
 
     /// Tokens that items may have so that a request stays within `calibrated` tokens.
@@ -125,24 +124,40 @@ impl Budget {
     /// At most a quarter of the window of `wanted` tokens. Of a window that nobody knows, it is known
     /// after a refusal that it is smaller than what was refused.
     pub fn quarter(&self, wanted: u64) -> u64 {
-        let window = self.window.filter(|window| *window >= MIN_WINDOW_TOKENS);
-        let refused = match self.cause {
-            Cause::Refused(refused) => Some(refused),
-            _ => None,
-        };
-        let refused = refused.and_then(|refused| {
+        let window = self.countable_window();
+        let refused = self.first_refusal().and_then(|refused| {
             let counted = refused.counted.max(MIN_WINDOW_TOKENS);
             refused.window.or(Some(counted).filter(|_| window.is_none()))
         });
         window.into_iter().chain(refused).map(|window| window / 4).fold(wanted, u64::min)
     }
 
+    /// The window, if it is known and large enough for local counts.
+    pub(crate) fn countable_window(&self) -> Option<u64> {
+        countable(self.window)
+    }
+
     fn refused(&self) -> Option<Refused> {
+        self.refused.or(self.first_refusal())
+    }
+
+    /// What the server refused before anything was tried.
+    fn first_refusal(&self) -> Option<Refused> {
         match self.cause {
-            Cause::Refused(refused) => self.refused.or(Some(refused)),
-            _ => self.refused,
+            Cause::Refused(refused) => Some(refused),
+            _ => None,
         }
     }
+}
+
+/// A window that is known and large enough for local counts.
+pub(crate) fn countable(window: Option<u64>) -> Option<u64> {
+    window.filter(|window| *window >= MIN_WINDOW_TOKENS)
+}
+
+/// A window of so many tokens without what is kept free for the next answers.
+pub(crate) fn less_reserve(window: u64) -> u64 {
+    window - MAX_RESERVE_TOKENS.min(window / 10)
 }
 
 /// The largest count that is at most `calibrated` tokens when it is calibrated.

@@ -12,9 +12,9 @@ pub(crate) struct Old {
     tokens: u64,
 }
 
-/// Of the items at `indexes`, which are in order, those before the newest `keep_tokens`, before the tail,
-/// and before what no model has seen. Where one does
-/// not fit any more, older ones go too: what stays is in one piece.
+/// Of the items at `indexes`, which are in order, those before the newest `keep_tokens`, before the
+/// tail, and before what no model has seen. Where one does not fit any more, older ones go too: what
+/// stays is in one piece.
 ///
 /// None where somebody asked for a compaction: then a summary is wanted.
 pub(crate) fn before_newest(

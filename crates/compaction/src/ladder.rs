@@ -173,8 +173,7 @@ impl Ladder {
                 Ok(None) => {}
                 Err(error) => self.failure = Some(error),
             }
-            self.at += 1;
-            self.progress = Progress::default();
+            self.step_up();
         }
         Action::Fail(self.failure.take().unwrap_or(Error::NothingToDo))
     }
@@ -264,9 +263,14 @@ impl Ladder {
             Ok(None) => {}
             Err(error) => self.failure = Some(error),
         }
+        self.step_up();
+        self.climb()
+    }
+
+    /// The next rung, from its beginning.
+    fn step_up(&mut self) {
         self.at += 1;
         self.progress = Progress::default();
-        self.climb()
     }
 }
 

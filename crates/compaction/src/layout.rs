@@ -123,12 +123,10 @@ impl Layout {
                 pinned.extend([call, index]);
             }
         }
-        self.pinned = pinned.into_iter().collect();
-        let pinned = std::mem::take(&mut self.pinned);
-        let is_free = |index: &usize| pinned.binary_search(index).is_err();
+        let is_free = |index: &usize| !pinned.contains(index);
         self.outputs.retain(is_free);
         self.images.retain(is_free);
-        self.pinned = pinned;
+        self.pinned = pinned.into_iter().collect();
     }
 }
 

@@ -119,9 +119,9 @@ impl Sources {
         let known: BTreeSet<&str> = self.messages.iter().map(|known| &*known.text).collect();
         let new: Vec<String> =
             carried.iter().filter(|text| !known.contains(&***text)).cloned().collect();
-        let messages = new.into_iter();
-        self.messages
-            .extend(messages.map(|text| Message { tokens: counter.count_text(&text), text }));
+        self.messages.extend(
+            new.into_iter().map(|text| Message { tokens: counter.count_text(&text), text }),
+        );
     }
 
     fn take_message(&mut self, view: &View, index: usize, counter: &dyn TokenCounter) {

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::{Answer, Ask, Progress, Step, Strategy};
+use crate::budget::{countable, less_reserve};
 use crate::trim::{Trimmed, fixed_tokens, trim, whole};
-use crate::{Budget, Cause, Error, MAX_RESERVE_TOKENS, Refused, SUMMARIZATION_PROMPT, View};
+use crate::{Budget, Cause, Error, Refused, SUMMARIZATION_PROMPT, View};
 
 /// Has a model sum the conversation up, and puts a bridge in its place.
 ///
@@ -70,8 +71,7 @@ impl Summarise {
         let input = whole(view);
         let own = self.own_tokens(view, budget);
         let by_window = self.window(budget).map(|window| {
-            let fitting = window - MAX_RESERVE_TOKENS.min(window / 10);
-            budget.items_within(fitting).saturating_sub(own - budget.overhead)
+            budget.items_within(less_reserve(window)).saturating_sub(own - budget.overhead)
         });
         let by_refusal = match budget.cause {
             // Another model may take what the one in use refused.
@@ -130,11 +130,10 @@ impl Summarise {
 
     /// The window of the model that is asked.
     fn window(&self, budget: &Budget) -> Option<u64> {
-        let window = match &self.model {
-            Some(model) => model.window,
-            None => budget.window,
-        };
-        window.filter(|window| *window >= crate::MIN_WINDOW_TOKENS)
+        match &self.model {
+            Some(model) => countable(model.window),
+            None => budget.countable_window(),
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use longhaul_compaction::{
     Action, Answer, Cause, Compacted, Error, Fact, Ladder, Proposal, Trigger, Verdict, View,
 };
+use longhaul_history::Part;
 use longhaul_history::turn_item::TurnItem;
-use longhaul_history::{Item, Part};
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use longhaul_state::turn::CompactionEnd;
 use tokio::time::Instant;
@@ -254,10 +254,6 @@ fn name_bridge(part: &mut Part) {
         && item.is_bridge()
         && item.shown_id().is_none()
     {
-        *item = named(item);
+        *item = item.with_client_id(&super::new_item_id());
     }
-}
-
-fn named(item: &Item) -> Item {
-    item.with_client_id(&super::new_item_id())
 }
