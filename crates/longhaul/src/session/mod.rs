@@ -102,8 +102,8 @@ impl Session {
     }
 
     /// Runs a task in the place of the turn that runs, which ends with the reason `replaced`. Inputs
-    /// that wait do so until the task is over. Of two tasks given while a turn ends, the second
-    /// replaces the first.
+    /// that wait do so until the task is over, and so do those that the turn had not taken. Of two tasks
+    /// given while a turn ends, the second replaces the first.
     ///
     /// # Errors
     ///

@@ -56,11 +56,11 @@ async fn a_task_ends_the_running_turn_and_comes_before_what_waits() {
     assert_eq!(model.wait_until_ended(0).await, StreamEnd::Dropped);
     assert_eq!(lines(&mut replacing).await, ["started", "complete -"]);
     assert_eq!(replacing.await.unwrap().end, TurnEnd::Complete);
-    assert_eq!(waiting.await.unwrap().last_message.as_deref(), Some("b"));
-    assert_eq!(steered.await.unwrap().last_message.as_deref(), Some("b"), "kept for that turn");
+    assert_eq!(steered.await.unwrap().last_message.as_deref(), Some("b"), "it has a turn");
+    assert_eq!(waiting.await.unwrap().last_message.as_deref(), Some("c"));
     assert_eq!(
         conversation(&session.history()),
-        ["user a", "assistant task", "user s", "user b", "assistant b"]
+        ["user a", "assistant task", "user s", "assistant b", "user b", "assistant c"]
     );
 }
 
@@ -93,15 +93,19 @@ async fn the_newest_of_several_runs_and_each_has_one_end() {
 
 #[tokio::test]
 async fn an_interrupt_means_the_task_that_is_about_to_begin_too() {
-    let model = ScriptedModel::new().hang();
+    let model = ScriptedModel::new().hang().text("fine");
     let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let running = session.prompt("a").await.unwrap();
     model.wait_for_requests(1).await;
+    let steered = session.steer("s").await.unwrap();
     let replacing = session.replace(task("task")).unwrap();
     assert!(session.interrupt());
     assert_eq!(running.await.unwrap().end, REPLACED);
     assert_eq!(replacing.await.unwrap().end, TurnEnd::INTERRUPTED);
-    assert_eq!(conversation(&session.history()), ["user a"]);
+    assert_eq!(conversation(&session.history()), ["user a"], "quiet: the steer waits");
+    session.prompt("b").await.unwrap().await.unwrap();
+    assert_eq!(steered.await.unwrap().last_message.as_deref(), Some("fine"));
+    assert_eq!(conversation(&session.history())[1..], ["user s", "user b", "assistant fine"]);
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ pub struct ActiveTurn<I> {
     pub cancel: CancellationToken,
     /// Why it was cancelled, if anybody said.
     abort: Option<AbortReason>,
+    /// Somebody wants quiet: what the turn has not taken starts nothing.
+    quiet: bool,
     state: TurnState<I>,
 }
 
@@ -206,7 +208,7 @@ impl<I> TurnQueue<I> {
         let Planned { input, steers, .. } = planned;
         let Start { turn_id, cancel, takes_input } = start(&input);
         let state = TurnState { pending_input: steers, approvals: Approvals::default() };
-        let mut active = ActiveTurn { turn_id, cancel, abort: None, state };
+        let mut active = ActiveTurn { turn_id, cancel, abort: None, quiet: false, state };
         if is_replaced {
             active.abort(AbortReason::Replaced);
         }
@@ -231,18 +233,19 @@ impl<I> TurnQueue<I> {
         }
     }
 
-    /// Ends the running turn. What it did not take starts the next turn, together; after an interrupt
-    /// what `is_input` is kept for whatever turn takes input next instead, and the rest waits for turns
+    /// Ends the running turn. What it did not take starts the next turn, together, also where another
+    /// task took its place; after an interrupt what `is_input` is kept for whatever turn takes input next instead, and the rest waits for turns
     /// of its own. It comes before what waits for a turn of its own, and after steers that came before.
     pub fn end(&self, interrupted: bool, is_input: impl Fn(&I) -> bool) {
         let mut inner = self.lock();
         let Some(active) = inner.active.take() else {
             return;
         };
+        let is_replaced = active.abort == Some(AbortReason::Replaced) && !active.quiet;
         let left = active.state.pending_input;
         if let Some(earlier) = inner.waiting.front_mut().filter(|front| front.has_steers()) {
             earlier.steers.extend(left);
-        } else if interrupted {
+        } else if interrupted && !is_replaced {
             inner.keep(left, is_input);
         } else if let Some(late) = Planned::of_steers(left) {
             inner.waiting.push_front(late);
@@ -256,6 +259,7 @@ impl<I> TurnQueue<I> {
         match &mut inner.active {
             // What ends it is meant too.
             Some(active) if active.abort == Some(AbortReason::Replaced) => {
+                active.quiet = true;
                 inner.interrupted = is_next;
             }
             Some(active) => active.abort(AbortReason::Interrupted),

@@ -239,3 +239,26 @@ fn of_tasks_that_replace_each_other_the_newest_runs() {
     assert_eq!(queue.submit_if_idle(3), Ok(()));
     assert_eq!(queue.submit_if_idle(4), Err(QueueError::Full));
 }
+
+#[test]
+fn steers_of_a_replaced_turn_have_one_of_their_own_unless_somebody_wants_quiet() {
+    for interrupts in [false, true] {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        begin(&queue).unwrap();
+        queue.steer(2, turn_of).unwrap();
+        queue.replace(9).unwrap();
+        if interrupts {
+            assert!(queue.interrupt());
+        }
+        assert_eq!(queue.abort_reason(), AbortReason::Replaced);
+        queue.end(true, |_| true);
+        let cancel = CancellationToken::new();
+        queue
+            .begin(|_| Start { cancel: cancel.clone(), takes_input: false, ..start(String::new()) })
+            .unwrap();
+        assert_eq!(cancel.is_cancelled(), interrupts);
+        queue.end(interrupts, |_| true);
+        assert_eq!(begin(&queue), (!interrupts).then(|| (vec![], 2)));
+    }
+}
