@@ -3,6 +3,7 @@
 mod answers;
 mod given;
 mod instance;
+mod limits;
 mod naive;
 mod random;
 mod refused;

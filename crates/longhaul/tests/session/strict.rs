@@ -12,17 +12,23 @@ use serde_json::{Value, json};
 
 use crate::support::{items, scripted};
 
-// Not `Serialize`: then its schema does not tell the default.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Journey {
     to: String,
     via: Option<String>,
+    /// Neither null nor left out; its default is not in the schema, because it cannot be written.
     #[serde(default)]
-    days: u8,
+    stops: Vec<Stop>,
 }
 
-async fn travel(Journey { to, via, days }: Journey) -> Result<String, std::io::Error> {
-    Ok(format!("{to} {via:?} {days}"))
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Stop {
+    at: String,
+}
+
+async fn travel(Journey { to, via, stops }: Journey) -> Result<String, std::io::Error> {
+    let stops: Vec<_> = stops.into_iter().map(|stop| stop.at).collect();
+    Ok(format!("{to} {via:?} {stops:?}"))
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -61,7 +67,7 @@ async fn a_strict_tool_is_told_with_a_strict_schema_and_others_as_they_are() {
     let parameters =
         json!({"type": "object", "properties": {"a": {"type": "string", "title": "A"}}});
     let given = |is_strict| Given { parameters: parameters.clone(), is_strict };
-    let arguments = json!({"to": "Oslo", "via": null, "days": 3}).to_string();
+    let arguments = json!({"to": "Oslo", "via": null, "stops": [{"at": "Hamar"}]}).to_string();
     let call = ResponseBuilder::new().call("c1", "travel", &arguments);
     let model = ScriptedModel::new().respond(call).text("There.").text("Yes.");
     let agent = scripted(&model)
@@ -86,7 +92,17 @@ async fn a_strict_tool_is_told_with_a_strict_schema_and_others_as_they_are() {
         "properties": {
             "to": {"type": "string"},
             "via": {"type": ["string", "null"]},
-            "days": {"type": "integer", "minimum": 0, "maximum": 255},
+            "stops": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"at": {"type": "string"}},
+                    "required": ["at"],
+                    "additionalProperties": false,
+                },
+                "description": "Neither null nor left out; its default is not in the schema, because \
+                                it cannot be written.",
+            },
         },
         "required": told(0)[0].1["required"],
         "additionalProperties": false,
@@ -105,7 +121,7 @@ async fn a_strict_tool_is_told_with_a_strict_schema_and_others_as_they_are() {
     });
     assert_eq!(told(0), [(true, journey), (true, strict)]);
     assert_eq!(told(2), [(false, anything), (false, parameters)]);
-    assert_eq!(items(&model.requests()[1].input())[2], "output c1 Oslo None 3");
+    assert_eq!(items(&model.requests()[1].input())[2], "output c1 Oslo None [\"Hamar\"]");
 }
 
 #[tokio::test]
@@ -139,7 +155,7 @@ async fn a_tool_that_cannot_be_strict_is_refused_before_a_session_opens() {
 #[tokio::test]
 async fn an_answer_is_read_as_its_type() {
     let model = ScriptedModel::new()
-        .text("{\"to\":\"Oslo\",\"via\":null,\"days\":1}")
+        .text("{\"to\":\"Oslo\",\"via\":null,\"stops\":[]}")
         .text("To Oslo, I think.");
     let session = scripted(&model).build().unwrap().session().start().await.unwrap();
     let schema = strict_schema_of::<Journey>().unwrap();
@@ -149,10 +165,10 @@ async fn an_answer_is_read_as_its_type() {
         let result = session.prompt(input).await.unwrap().await.unwrap();
         answers.push(read::<Journey>(&result.last_message.unwrap()));
     }
-    let [Ok(Journey { to, via: None, days: 1 }), Err(AnswerError::NotJson(_))] = answers.as_slice()
+    let [Ok(Journey { to, via: None, stops }), Err(AnswerError::NotJson(_))] = answers.as_slice()
     else {
         panic!("a journey, and prose");
     };
-    assert_eq!(to, "Oslo");
+    assert_eq!((to.as_str(), stops.len()), ("Oslo", 0));
     assert_eq!(model.requests()[0].body["text"]["format"]["schema"], schema);
 }

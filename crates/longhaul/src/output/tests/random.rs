@@ -181,7 +181,7 @@ fn leads_somewhere(schema: &Value, path: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn what_can_be_strict_becomes_strict_and_stays_so(schema in root(scalar().boxed())) {

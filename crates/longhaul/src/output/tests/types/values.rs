@@ -24,7 +24,8 @@ where
         assert!(fits(&schema, &schema, &json, Nulls::Null), "{json} in {schema}");
         assert_eq!(read::<T>(&json.to_string()).unwrap(), *value);
     }
-    proptest!(|(choices in proptest::collection::vec(any::<u8>(), 0..60))| {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(choices in proptest::collection::vec(any::<u8>(), 0..60))| {
         let json = instance(&schema, choices);
         prop_assert!(fits(&schema, &schema, &json, Nulls::Null), "{} in {}", json, schema);
         if let Err(error) = read::<T>(&json.to_string()) {
