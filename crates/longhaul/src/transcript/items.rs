@@ -67,9 +67,10 @@ impl Fold<'_> {
             (TurnItemKind::UserMessage { content }, _) => self.complete_user(content, item),
             (TurnItemKind::ContextCompaction, _) => self.complete_bridge(&item.id),
             (_, Some((streamed, text))) if self.transcript.running.review.is_none() => {
+                if streamed == Streamed::WebSearch {
+                    self.transcript.running.ended_search = Some(item.id.clone());
+                }
                 self.complete_streamed(streamed, text, &item.id);
-                let is_search = streamed == Streamed::WebSearch;
-                self.transcript.running.ended_search = is_search.then(|| item.id.clone());
             }
             _ => {}
         }

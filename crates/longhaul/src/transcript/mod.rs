@@ -106,7 +106,7 @@ struct Running {
     review: Option<usize>,
     /// Where the cell of the bridge is that was just shown, of which a report is to follow.
     bridge: Option<usize>,
-    /// The search that an item has just told the end of; an event of its own tells it again.
+    /// The search of which it was just shown that it has ended, and is to be told again.
     ended_search: Option<String>,
     /// Whether events of the response that is coming were missed.
     is_torn: bool,

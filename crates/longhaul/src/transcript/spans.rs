@@ -26,21 +26,25 @@ impl Fold<'_> {
         self.change(index, |cell| cell.item_id = Some(id.to_owned()));
     }
 
+    /// What stands for the old conversation is recorded. Where one compaction shows several, they are
+    /// one cell.
     pub(super) fn complete_bridge(&mut self, id: &str) {
-        let running = &mut self.transcript.running;
-        if running.review.is_some() || running.bridge.is_some() {
+        if self.transcript.running.review.is_some() {
             return;
         }
-        running.is_committing = true;
-        let index = self.compaction().or_else(|| self.server_compaction(id));
-        let done = CompactionState::Done { report: None };
-        let index = index.unwrap_or_else(|| {
-            self.push_open(CellKind::Compaction { trigger: None, state: done.clone() })
+        let begun = self.server_compaction(id);
+        if begun.is_none() && self.transcript.running.bridge.is_some() {
+            return;
+        }
+        let index = begun.or_else(|| self.compaction()).unwrap_or_else(|| {
+            let state = CompactionState::Running;
+            self.push_open(CellKind::Compaction { trigger: None, state })
         });
         self.finish(index, |cell| {
             cell.item_id = Some(id.to_owned());
-            set(&mut cell.kind, done);
+            set(&mut cell.kind, CompactionState::Done { report: None });
         });
+        self.transcript.running.is_committing = true;
         self.transcript.running.bridge = Some(index);
     }
 

@@ -3,6 +3,7 @@
 mod calls;
 mod gaps;
 mod items;
+mod plan;
 mod play;
 mod select;
 mod spans;

@@ -1,4 +1,4 @@
-//! Sessions made at random: what they tell, and the lines of the cells that this comes to.
+//! Sessions by plan: what they tell, and the lines of the cells that this comes to.
 //!
 //! The lines are made of what was meant, not of the events: whole items, what became of calls. Of the
 //! events they follow only what was cut off, piece by piece.
@@ -8,192 +8,10 @@ use std::sync::Arc;
 
 use longhaul_history::turn_item::TurnItem;
 use longhaul_state::protocol::Event;
-use proptest::collection::vec;
-use proptest::option;
-use proptest::prelude::*;
 
+use super::plan::{Before, Call, End, Kind, Part, Response, Step, Turn};
 use super::support::*;
 use crate::events::SessionEvent;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Agent,
-    Reasoning,
-    Search,
-    Compaction,
-}
-
-/// An item of a response: its own text, and what is streamed of it.
-#[derive(Debug, Clone)]
-struct Part {
-    kind: Kind,
-    text: String,
-    pieces: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-struct Response {
-    parts: Vec<Part>,
-    /// Whether the server says that an item begins.
-    is_announced: bool,
-    /// Whether it says so of all before it streams any.
-    is_announced_first: bool,
-    /// Whether one more begins that the response turns out not to have.
-    has_orphan: bool,
-    /// How the server gives ids: new ones, the same in each response, one for all.
-    ids: u8,
-}
-
-#[derive(Debug, Clone)]
-struct Call {
-    id: u8,
-    is_asked: bool,
-    is_denied: bool,
-    progress: Option<String>,
-    success: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Before {
-    Nothing,
-    Steer(String),
-    /// Whether a model is asked; what comes of it: 0 and 1 a new conversation, with or without a
-    /// bridge, 2 an error, 3 nothing.
-    Compaction(bool, u8),
-}
-
-#[derive(Debug, Clone)]
-struct Step {
-    before: Before,
-    /// Responses that break after so many events.
-    broken: Vec<(Response, usize)>,
-    response: Response,
-    calls: Vec<Call>,
-    is_parallel: bool,
-}
-
-#[derive(Debug, Clone)]
-enum End {
-    Complete,
-    Failed,
-    /// Cut off after so many events of the last response.
-    InResponse(usize),
-    /// Cut off after so many events of the last calls; whether it is told how those ended that ran.
-    InCalls(usize, bool),
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Turn {
-    id: u8,
-    text: String,
-    steps: Vec<Step>,
-    end: End,
-    /// Whether it is a review, and then whether that finds something.
-    review: Option<bool>,
-}
-
-impl Turn {
-    pub(super) fn is_review(&self) -> bool {
-        self.review.is_some()
-    }
-}
-
-fn words() -> impl Strategy<Value = String> {
-    "[a-z ]{0,6}"
-}
-
-fn part() -> impl Strategy<Value = Part> {
-    let kind = prop_oneof![
-        6 => Just(Kind::Agent),
-        4 => Just(Kind::Reasoning),
-        2 => Just(Kind::Search),
-        1 => Just(Kind::Compaction),
-    ];
-    (kind, words(), vec(words(), 1..4)).prop_map(|(kind, text, pieces)| Part { kind, text, pieces })
-}
-
-fn response() -> impl Strategy<Value = Response> {
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (vec(part(), 0..4), flags, 0..3_u8).prop_map(|(mut parts, flags, ids)| {
-        let (is_announced, is_announced_first, has_orphan) = flags;
-        // A server compacts once in a response.
-        let mut compactions = 0;
-        parts.retain(|part| {
-            compactions += usize::from(part.kind == Kind::Compaction);
-            part.kind != Kind::Compaction || compactions == 1
-        });
-        if !is_announced {
-            // All that is streamed of a kind looks like one item then.
-            let mut seen = Vec::new();
-            parts.retain(|part| {
-                let is_new = !seen.contains(&part.kind);
-                seen.push(part.kind);
-                is_new && matches!(part.kind, Kind::Agent | Kind::Reasoning)
-            });
-        }
-        let has_orphan = has_orphan && is_announced && !parts.is_empty();
-        Response { parts, is_announced, is_announced_first, has_orphan, ids }
-    })
-}
-
-fn call() -> impl Strategy<Value = Call> {
-    (0..2_u8, any::<bool>(), any::<bool>(), option::of(words()), any::<bool>()).prop_map(
-        |(id, is_asked, is_denied, progress, success)| Call {
-            id,
-            is_asked,
-            is_denied,
-            progress,
-            success,
-        },
-    )
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let before = prop_oneof![
-        4 => Just(Before::Nothing),
-        2 => words().prop_map(Before::Steer),
-        2 => (any::<bool>(), 0..4_u8).prop_map(|(asks, end)| Before::Compaction(asks, end)),
-    ];
-    let broken = vec((response(), 0..8_usize), 0..3);
-    (before, broken, response(), vec(call(), 0..4), any::<bool>()).prop_map(
-        |(before, broken, mut response, mut calls, is_parallel)| {
-            if is_parallel {
-                // Nobody can tell calls apart that share an id and run together.
-                for (id, call) in (0..).zip(&mut calls) {
-                    call.id = id;
-                }
-            }
-            let mut before = before;
-            if matches!(before, Before::Compaction(true, 3)) && response.parts.is_empty() {
-                // Of a response that says nothing nobody can tell that it came in between.
-                before = Before::Nothing;
-            }
-            if matches!(before, Before::Compaction(true, 3)) {
-                // Nobody can tell a compaction of the server from the end of one that said nothing.
-                let parts = broken.iter().map(|(response, _)| response).chain([&response]);
-                if parts.into_iter().any(|it| it.parts.iter().any(|p| p.kind == Kind::Compaction)) {
-                    response.parts.clear();
-                    response.has_orphan = false;
-                    let (before, broken) = (Before::Nothing, Vec::new());
-                    return Step { before, broken, response, calls, is_parallel };
-                }
-            }
-            Step { before, broken, response, calls, is_parallel }
-        },
-    )
-}
-
-pub(super) fn turn() -> impl Strategy<Value = Turn> {
-    let end = prop_oneof![
-        3 => Just(End::Complete),
-        1 => Just(End::Failed),
-        2 => (0..10_usize).prop_map(End::InResponse),
-        2 => (0..10_usize, any::<bool>()).prop_map(|(at, told)| End::InCalls(at, told)),
-    ];
-    let review = prop_oneof![5 => Just(None), 1 => any::<bool>().prop_map(Some)];
-    (0..2_u8, words(), vec(step(), 1..4), end, review)
-        .prop_map(|(id, text, steps, end, review)| Turn { id, text, steps, end, review })
-}
 
 /// What a session tells, and what is to be seen of it.
 #[derive(Debug, Default)]
@@ -409,36 +227,36 @@ impl Play {
 
     fn calls(&mut self, calls: &[Call], is_parallel: bool, abort: Option<(usize, bool)>) {
         let base = self.fresh();
-        let id = |call: &Call| format!("c{}", call.id);
+        // Each response numbers its calls anew.
+        let id = |position: usize| format!("c{position}");
         let arguments = |position: usize| format!("{base}.{position}");
         let mut told: Vec<(usize, Event, String)> = Vec::new();
         let mut tell = |position, event, state: String| told.push((position, event, state));
-        for (position, call) in calls.iter().enumerate().filter(|(_, call)| call.is_asked) {
-            tell(position, ask(&id(call), &arguments(position)), "not run".into());
+        for (position, _) in calls.iter().enumerate().filter(|(_, call)| call.is_asked) {
+            tell(position, ask(&id(position), &arguments(position)), "not run".into());
         }
-        let begins = |(position, call): (usize, &Call)| {
-            (position, run(&id(call), &arguments(position)), "stopped".to_owned())
-        };
+        let begins =
+            |position| (position, run(&id(position), &arguments(position)), "stopped".to_owned());
         let runs = |(_, call): &(usize, &Call)| !call.is_denied;
         if is_parallel {
-            let all = calls.iter().enumerate().filter(runs).map(begins);
+            let all = calls.iter().enumerate().filter(runs).map(|(position, _)| begins(position));
             all.for_each(|(position, event, state)| tell(position, event, state));
         }
         for (position, call) in calls.iter().enumerate() {
             if call.is_denied {
-                tell(position, denied(&id(call), &arguments(position)), "denied no".into());
+                tell(position, denied(&id(position), &arguments(position)), "denied no".into());
                 continue;
             }
             if !is_parallel {
-                let (position, event, state) = begins((position, call));
+                let (position, event, state) = begins(position);
                 tell(position, event, state);
             }
             if let Some(message) = &call.progress {
-                tell(position, progress(&id(call), message), "stopped".into());
+                tell(position, progress(&id(position), message), "stopped".into());
             }
             let output = arguments(position);
             let state = format!("{} {output}", if call.success { "ok" } else { "failed" });
-            tell(position, end(&id(call), call.success, &output), state);
+            tell(position, end(&id(position), call.success, &output), state);
         }
         told.truncate(abort.map_or(usize::MAX, |(cut, _)| cut));
         let mut shown: Vec<usize> = Vec::new();
@@ -451,11 +269,11 @@ impl Play {
         for (position, state) in &mut states {
             if state == "stopped" && abort.is_some_and(|(_, is_told)| is_told) {
                 *state = "failed aborted".into();
-                self.tell(end(&id(&calls[*position]), false, "aborted"));
+                self.tell(end(&id(*position), false, "aborted"));
             }
         }
         for position in shown {
-            let (id, arguments) = (id(&calls[position]), arguments(position));
+            let (id, arguments) = (id(position), arguments(position));
             self.lines.push(format!("tool {id} tool {arguments}: {}", states[&position]));
         }
     }

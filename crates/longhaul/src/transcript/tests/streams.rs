@@ -8,7 +8,8 @@ use longhaul_state::protocol::Event;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::play::{Play, turn};
+use super::plan::turn;
+use super::play::Play;
 use super::support::*;
 use crate::events::SessionEvent;
 use crate::transcript::*;
@@ -71,7 +72,9 @@ fn torn(events: &[SessionEvent], first: usize, last: usize) -> Vec<SessionEvent>
 /// What is known for certain from events: whole items, outputs, and what is said.
 fn facts(events: &[SessionEvent]) -> BTreeMap<String, usize> {
     let mut facts = BTreeMap::new();
-    let (mut users, mut searches) = (Vec::new(), 0);
+    let mut users = Vec::new();
+    // An ended search is told twice, unless one of the two is missed.
+    let mut is_told_again = false;
     for event in events {
         let fact = match &event.event {
             Event::ItemStarted(item) | Event::ItemCompleted(item)
@@ -91,17 +94,13 @@ fn facts(events: &[SessionEvent]) -> BTreeMap<String, usize> {
                 TurnItemKind::Reasoning { summary_text, .. } => {
                     format!("reasoning {}", summary_text[0])
                 }
-                // It is told twice.
                 TurnItemKind::WebSearch { query } => {
-                    searches += 1;
+                    is_told_again = true;
                     format!("search {query}")
                 }
                 _ => continue,
             },
-            Event::WebSearchEnd { .. } if searches > 0 => {
-                searches -= 1;
-                continue;
-            }
+            Event::WebSearchEnd { .. } if std::mem::take(&mut is_told_again) => continue,
             Event::WebSearchEnd { query, .. } => format!("search {query}"),
             Event::ToolCallEnd { success: true, output, .. } => format!("ok {output}"),
             Event::ToolCallEnd { output, .. } => format!("failed {output}"),
@@ -109,7 +108,10 @@ fn facts(events: &[SessionEvent]) -> BTreeMap<String, usize> {
             Event::ContextCompacted(report) => format!("done {}", report.strategy),
             Event::Error(error) => format!("error {}", error.code()),
             Event::TurnAborted { reason } => format!("aborted {}", reason.as_str()),
-            Event::Missed { first, last } => format!("gap {first}-{last}"),
+            Event::Missed { first, last } => {
+                is_told_again = false;
+                format!("gap {first}-{last}")
+            }
             _ => continue,
         };
         *facts.entry(fact).or_default() += 1;
