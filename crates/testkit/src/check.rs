@@ -1,4 +1,5 @@
-//! Do the calls and outputs of a request's `input` pair up, and does a request continue the one before it ([`prefix`])?
+//! Do the calls and outputs of a request's `input` pair up, does a request continue the one before it ([`prefix`]), and
+//! does a whole session keep its promises ([`session`])?
 //!
 //! The rules of pairing, as strict servers apply them:
 //! 1. No call and no output has an empty call id.
@@ -11,6 +12,7 @@
 //! A `local_shell_call` or `local_shell_call_output` without `call_id` goes by its `id`. All other items are ignored.
 
 mod prefix;
+pub mod session;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -8,7 +8,8 @@
 //! * [`model`]: a scripted model in process, behind the same seam as a server's client.
 //! * [`exchange`]: scripted HTTP exchanges for virtual time.
 //! * [`strategies`]: items and conversations for property tests, sound and broken.
-//! * [`check`]: do the calls and outputs of a request pair up, and does it continue the one before?
+//! * [`check`]: do the calls and outputs of a request pair up, does it continue the one before, and does a session keep its
+//!   promises?
 //!
 //! Features, none on by default: `http2` and `tls`, for the scripted server.
 //!
