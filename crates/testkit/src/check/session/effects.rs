@@ -23,7 +23,9 @@ pub(super) fn check(view: &View, rules: &Rules, found: &mut Found) {
         match entry {
             Entry::Request { .. } => {
                 current = exchanges.next();
-                current.into_iter().for_each(|exchange| ledger.request(exchange));
+                if let Some(exchange) = current {
+                    ledger.request(exchange);
+                }
             }
             Entry::ResponseCompleted { calls } => {
                 ledger.response(calls, current.and_then(|exchange| exchange.turn));
