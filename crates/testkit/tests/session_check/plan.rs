@@ -43,6 +43,7 @@ pub(crate) enum Cut {
 }
 
 /// One response with calls.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     /// Attempts that fail before it.
