@@ -6,27 +6,59 @@ use std::path::Path;
 use super::SnapshotError;
 use super::path::GitPath;
 
-/// Removes files and whole folders below `root`. Links are removed, never followed; repositories of
-/// others stay.
-pub(super) fn remove(
-    root: &Path,
-    files: &[GitPath],
-    dirs: &[GitPath],
-) -> Result<(), SnapshotError> {
-    for file in files {
-        let path = checked(root, file)?;
-        tolerant(std::fs::remove_file(&path)).map_err(|error| problem(file, &error))?;
-        remove_empty_parents(root, &path);
-    }
-    for dir in dirs {
-        let path = checked(root, dir)?;
-        if path.join(".git").symlink_metadata().is_ok() {
-            continue;
+/// What is new in a folder of a work tree.
+pub(super) struct New {
+    /// The root of the work tree.
+    pub(super) root: GitPath,
+    /// The folder, which stays itself.
+    pub(super) prefix: GitPath,
+    pub(super) files: Vec<GitPath>,
+    /// Whole folders.
+    pub(super) dirs: Vec<GitPath>,
+}
+
+impl New {
+    /// Removes it. Links are removed, never followed; what holds repositories of others stays.
+    pub(super) fn remove(&self) -> Result<(), SnapshotError> {
+        let root = self.root.as_path();
+        for file in &self.files {
+            let path = checked(root, file)?;
+            tolerant(std::fs::remove_file(&path)).map_err(|error| problem(file, &error))?;
+            self.remove_empty_parents(file);
         }
-        tolerant(std::fs::remove_dir_all(&path)).map_err(|error| problem(dir, &error))?;
-        remove_empty_parents(root, &path);
+        for dir in &self.dirs {
+            let path = checked(root, dir)?;
+            if holds_repository(&path) {
+                continue;
+            }
+            tolerant(std::fs::remove_dir_all(&path)).map_err(|error| problem(dir, &error))?;
+            self.remove_empty_parents(dir);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Git keeps no empty folders, so those that are empty now are new as well.
+    fn remove_empty_parents(&self, path: &GitPath) {
+        let prefix = self.prefix.as_path();
+        let parents = path.as_path().ancestors().skip(1);
+        for parent in parents.take_while(|parent| *parent != prefix && *parent != Path::new("")) {
+            // One that is not empty stays, and so do those around it.
+            if std::fs::remove_dir(self.root.as_path().join(parent)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether there is a repository in a folder. One that cannot be looked into may hold one.
+fn holds_repository(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return folder.symlink_metadata().is_ok();
+    };
+    entries.flatten().any(|entry| {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        entry.file_name() == ".git" || (is_folder && holds_repository(&entry.path()))
+    })
 }
 
 /// The path, if it is below the root and no link is on the way to it.
@@ -54,15 +86,4 @@ fn tolerant(removed: io::Result<()>) -> io::Result<()> {
 
 fn problem(path: &GitPath, error: &io::Error) -> SnapshotError {
     SnapshotError::Io(format!("`{}` cannot be removed: {error}", path.shown()))
-}
-
-/// Git keeps no empty folders, so those that are empty now are new as well.
-fn remove_empty_parents(root: &Path, path: &Path) {
-    let parents = path.ancestors().skip(1).take_while(|parent| *parent != root);
-    for parent in parents {
-        // One that is not empty stays, and so do those around it.
-        if std::fs::remove_dir(parent).is_err() {
-            return;
-        }
-    }
 }

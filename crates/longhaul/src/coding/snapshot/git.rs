@@ -7,12 +7,13 @@ use std::process::{Output, Stdio};
 use tokio::process::Command;
 
 use super::SnapshotError;
+use super::path::GitPath;
 
 /// Of what git says when it fails, this much of the end is shown, in bytes.
 const STDERR_BYTES: usize = 4 * 1024;
 
-/// What no configuration of a user or a repository may change: nothing of theirs runs, and nothing is
-/// asked.
+/// What no configuration of a user or a repository may change: no hook of theirs runs, and nothing is
+/// asked. Filters and line endings are as the repository has them.
 const SETTINGS: [&str; 5] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -53,6 +54,14 @@ impl<'a> Git<'a> {
                 .map_or_else(String::new, |it| it.as_ref().display().to_string()),
             stderr: complaint(&output.stderr),
         })
+    }
+
+    /// The path that git prints.
+    pub(super) async fn path(&self, arguments: &[&str]) -> Result<GitPath, SnapshotError> {
+        let mut path = self.run(arguments).await?;
+        // The line's own end; a name may have others.
+        path.pop_if(|byte| *byte == b'\n');
+        Ok(GitPath(path))
     }
 
     /// What git prints, as one line of text.

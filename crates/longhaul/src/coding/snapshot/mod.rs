@@ -33,17 +33,21 @@ const TAKE_LIMIT: Duration = Duration::from_secs(60);
 /// others within the folder are left alone. The commit is kept by git as long as its garbage
 /// collection keeps what no ref names: two weeks by default.
 ///
-/// As JSON it has the form of the `ghost_commit` of codex sessions, with two fields more; a name that
+/// As JSON it has the form of the `ghost_commit` of codex sessions, with three fields more; a name that
 /// is not UTF-8 is `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GhostCommit {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
-    #[serde(default)]
-    preexisting_untracked_files: Vec<GitPath>,
-    #[serde(default)]
-    preexisting_untracked_dirs: Vec<GitPath>,
+    /// Without these lists nobody knows what is new, and nothing is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preexisting_untracked_files: Option<Vec<GitPath>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preexisting_untracked_dirs: Option<Vec<GitPath>>,
+    /// The root of the work tree: another of the same repository is not this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<GitPath>,
     /// The folder, from the root of the work tree; `None` in sessions of others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix: Option<GitPath>,

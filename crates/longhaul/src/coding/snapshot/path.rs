@@ -12,17 +12,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(super) struct GitPath(pub(super) Vec<u8>);
 
 impl GitPath {
-    /// The path for this system, if it stays below the root and leads into no repository's own folder.
+    /// The path for this system.
     #[cfg(unix)]
-    pub(super) fn inside(&self) -> Option<&Path> {
+    pub(super) fn as_path(&self) -> &Path {
         use std::os::unix::ffi::OsStrExt;
-        stays_inside(Path::new(std::ffi::OsStr::from_bytes(&self.0)))
+        Path::new(std::ffi::OsStr::from_bytes(&self.0))
     }
 
-    /// The path for this system, if it stays below the root and leads into no repository's own folder.
+    /// The path for this system; git writes UTF-8 there.
     #[cfg(not(unix))]
+    pub(super) fn as_path(&self) -> &Path {
+        Path::new(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+
+    /// The same, if it stays below the root and leads into no repository's own folder.
     pub(super) fn inside(&self) -> Option<&Path> {
-        stays_inside(Path::new(std::str::from_utf8(&self.0).ok()?))
+        stays_inside(self.as_path())
     }
 
     /// For people.

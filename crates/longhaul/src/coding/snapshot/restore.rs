@@ -16,27 +16,41 @@ pub(super) async fn restore(commit: &GhostCommit, cwd: &Path) -> Result<(), Snap
     if let Some(of) = commit.prefix.as_ref().filter(|of| **of != prefix) {
         return Err(SnapshotError::OtherFolder { of: of.shown(), here: prefix.shown() });
     }
+    let here = take::root(&git).await?;
+    if let Some(of) = commit.root.as_ref().filter(|of| **of != here) {
+        return Err(SnapshotError::OtherFolder { of: of.shown(), here: here.shown() });
+    }
     let names_it = format!("{}^{{commit}}", commit.id);
     if git.try_line(&["cat-file", "-e", &names_it]).await?.is_none() {
         return Err(SnapshotError::Gone(commit.id.clone()));
     }
-    let root = cwd.join(git.line(&["rev-parse", "--show-cdup"]).await?);
     restore_files(&git, commit).await?;
     // What the snapshot holds is tracked now, and the rest is not.
     let now = Untracked::of(&git).await?;
     restore_index(&git, commit).await?;
-    let before = Untracked {
-        files: commit.preexisting_untracked_files.iter().cloned().collect(),
-        dirs: commit.preexisting_untracked_dirs.iter().map(without_slash).collect(),
+    let Some(before) = before(commit) else {
+        return Ok(());
     };
     let is_new = |path: &GitPath| !before.holds(path);
-    let (files, dirs): (Vec<_>, Vec<_>) = (
-        now.files.into_iter().filter(is_new).collect(),
-        now.dirs.into_iter().filter(is_new).collect(),
-    );
-    // Together, so that it is done whole or not at all.
-    let cleaning = tokio::task::spawn_blocking(move || clean::remove(&root, &files, &dirs));
+    let new = clean::New {
+        root: here,
+        prefix,
+        files: now.files.into_iter().filter(is_new).collect(),
+        dirs: now.dirs.into_iter().filter(is_new).collect(),
+    };
+    // Together, so that no interrupt leaves half of it.
+    let cleaning = tokio::task::spawn_blocking(move || new.remove());
     cleaning.await.unwrap_or_else(|error| Err(SnapshotError::Io(error.to_string())))
+}
+
+/// What git did not track when the snapshot was taken, if the record says so.
+fn before(commit: &GhostCommit) -> Option<Untracked> {
+    let files = commit.preexisting_untracked_files.as_ref()?;
+    let dirs = commit.preexisting_untracked_dirs.as_ref()?;
+    Some(Untracked {
+        files: files.iter().cloned().collect(),
+        dirs: dirs.iter().map(without_slash).collect(),
+    })
 }
 
 /// Puts the files of the snapshot in place. The index comes first, so that git removes nothing: what

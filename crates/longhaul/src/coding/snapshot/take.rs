@@ -24,11 +24,17 @@ pub(super) async fn take(cwd: &Path) -> Result<GhostCommit, SnapshotError> {
     Ok(GhostCommit {
         id: git.line(&commit).await?,
         parent,
-        preexisting_untracked_files: untracked.files.into_iter().collect(),
-        preexisting_untracked_dirs: untracked.dirs.into_iter().collect(),
+        preexisting_untracked_files: Some(untracked.files.into_iter().collect()),
+        preexisting_untracked_dirs: Some(untracked.dirs.into_iter().collect()),
+        root: Some(root(&git).await?),
         prefix: Some(prefix),
         index,
     })
+}
+
+/// The root of the work tree.
+pub(super) async fn root(git: &Git<'_>) -> Result<GitPath, SnapshotError> {
+    git.path(&["rev-parse", "--show-toplevel"]).await
 }
 
 /// Where the folder is in its work tree.
@@ -37,10 +43,7 @@ pub(super) async fn prefix(git: &Git<'_>, cwd: &Path) -> Result<GitPath, Snapsho
     if inside.as_deref() != Some("true") {
         return Err(SnapshotError::NotARepository(cwd.to_owned()));
     }
-    let mut prefix = git.run(&["rev-parse", "--show-prefix"]).await?;
-    // The line's own end; a name may have others.
-    prefix.pop_if(|byte| *byte == b'\n');
-    Ok(GitPath(prefix))
+    git.path(&["rev-parse", "--show-prefix"]).await
 }
 
 /// A folder for an index, removed in the end.
@@ -57,13 +60,19 @@ impl Scratch {
     /// A copy of the repository's index: what it knows of unchanged files need not be found out again.
     async fn index(&self, git: &Git<'_>, cwd: &Path) -> Result<PathBuf, SnapshotError> {
         let copy = self.0.join("index");
-        let theirs = cwd.join(git.line(&["rev-parse", "--git-path", "index"]).await?);
+        let theirs = git.path(&["rev-parse", "--git-path", "index"]).await?;
+        let theirs = cwd.join(theirs.as_path());
         let (from, to) = (theirs.clone(), copy.clone());
         let copying = tokio::task::spawn_blocking(move || std::fs::copy(from, to));
         match copying.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(_) => Ok(copy),
             // Nothing was ever added.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(copy),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && git.run(&["ls-files", "-z"]).await?.is_empty() =>
+            {
+                Ok(copy)
+            }
             Err(error) => Err(SnapshotError::Io(format!("{}: {error}", theirs.display()))),
         }
     }

@@ -276,6 +276,40 @@ async fn repositories_of_others_within_are_left_alone() {
 }
 
 #[tokio::test]
+async fn without_lists_and_in_another_work_tree_nothing_is_removed() {
+    let repository = Repository::new();
+    let mut snapshot = repository.take().await;
+    repository.write("mine", "x");
+    repository.write("mine.ign", "x");
+    repository.git(&["worktree", "add", "--quiet", "../other"]);
+    let other = repository.0.join("other");
+    fs::write(other.join("precious"), "x").unwrap();
+    let error = snapshot.restore(&other).await.unwrap_err();
+    assert!(matches!(error, SnapshotError::OtherFolder { .. }), "{error}");
+    assert!(other.join("precious").exists());
+    snapshot.preexisting_untracked_files = None;
+    snapshot.restore(&repository.work()).await.unwrap();
+    assert!(repository.at("mine").exists() && repository.at("mine.ign").exists());
+}
+
+#[tokio::test]
+async fn the_folder_itself_and_repositories_deep_in_new_folders_stay() {
+    let repository = Repository::new();
+    fs::create_dir_all(repository.at("fresh")).unwrap();
+    let fresh = repository.at("fresh");
+    let snapshot = GhostCommit::take(&fresh).await.unwrap();
+    fs::write(fresh.join("new"), "x").unwrap();
+    snapshot.restore(&fresh).await.unwrap();
+    assert!(fresh.is_dir() && !fresh.join("new").exists());
+
+    let snapshot = repository.take().await;
+    repository.write("ignored/dep/.git/HEAD", "x");
+    repository.write("ignored/dep/precious", "x");
+    snapshot.restore(&repository.work()).await.unwrap();
+    assert!(repository.at("ignored/dep/precious").exists());
+}
+
+#[tokio::test]
 async fn what_fails_removes_nothing_and_says_why() {
     let repository = Repository::new();
     let snapshot = repository.take().await;
@@ -316,11 +350,13 @@ async fn what_fails_removes_nothing_and_says_why() {
 
 #[test]
 fn names_that_lead_elsewhere_are_refused() {
-    let root = std::env::temp_dir();
+    let root = GitPath(std::env::temp_dir().as_os_str().as_bytes().to_vec());
     for name in ["/etc/passwd", "../x", "a/../../x", "", ".", ".git/config", "a/.GIT/hooks/x"] {
         let path = GitPath(name.into());
         assert_eq!(path.inside(), None, "{name}");
-        let removed = clean::remove(&root, std::slice::from_ref(&path), &[]);
+        let (prefix, files) = (GitPath::default(), vec![path]);
+        let new = clean::New { root: root.clone(), prefix, files, dirs: Vec::new() };
+        let removed = new.remove();
         assert!(matches!(removed, Err(SnapshotError::BadRecord(_))), "{name}");
     }
     assert!(GitPath("a/b".into()).inside().is_some());
@@ -331,7 +367,8 @@ fn records_of_others_are_read() {
     let record = r#"{"id":"0123456789012345678901234567890123456789","parent":null,"more":1,
         "preexisting_untracked_files":["a",{"base64":"/w=="}],"preexisting_untracked_dirs":["b/"]}"#;
     let read: GhostCommit = serde_json::from_str(record).unwrap();
-    assert_eq!(read.preexisting_untracked_files, [GitPath(b"a".to_vec()), GitPath(vec![0xff])]);
+    let files = vec![GitPath(b"a".to_vec()), GitPath(vec![0xff])];
+    assert_eq!(read.preexisting_untracked_files, Some(files));
     assert_eq!((read.short_id(), &read.prefix, &read.index), ("0123456", &None, &None));
 }
 
