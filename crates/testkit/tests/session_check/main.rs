@@ -1,11 +1,13 @@
 //! The checker of sessions: sound logs pass.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod faults;
 mod plan;
 mod sound;
 
-use longhaul_testkit::check::session::check;
+use faults::Fault;
+use longhaul_testkit::check::session::{Log, check};
 use proptest::prelude::*;
 
 proptest! {
@@ -20,4 +22,27 @@ proptest! {
         let log = sound::log(&plan);
         prop_assert!(check(&log, &sound::rules()).is_ok(), "{:#?}", check(&log, &sound::rules()));
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Each fault, alone, in each random log: it has a place there, and is found.
+    #[test]
+    fn each_planted_fault_is_found_under_its_invariant(plan in plan::full_plan(), number: usize) {
+        let sound = sound::log(&plan);
+        let missed: Vec<String> = faults::all().filter_map(|fault| missed(&sound, fault, number)).collect();
+        prop_assert!(missed.is_empty(), "{missed:#?}");
+    }
+}
+
+/// Why the fault counts as not found, if so.
+fn missed(sound: &Log, fault: &Fault, number: usize) -> Option<String> {
+    let mut log = sound.clone();
+    if !(fault.plant)(&mut log.entries, number) {
+        return Some(format!("{}: no place", fault.name));
+    }
+    let found = check(&log, &sound::rules()).err().unwrap_or_default();
+    let is_found = found.iter().any(|violation| violation.invariant == fault.invariant);
+    (!is_found).then(|| format!("{} ({}): {found:?}", fault.name, fault.invariant))
 }

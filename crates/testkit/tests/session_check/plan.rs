@@ -101,21 +101,25 @@ pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
         .prop_map(|(steps, reuses_ids, lags)| Plan { steps, reuses_ids, lags })
 }
 
-/// Any session in which everything happens at least once, ended by a turn that is nothing special.
+/// Any session in which everything happens at least once. What has to happen in some order for a fault to have a
+/// place comes at the end: a compaction between turns, and interrupts behind it.
 pub(crate) fn full_plan() -> impl Strategy<Value = Plan> {
     let steps = vec(step(), 0..4).prop_flat_map(|mut steps| {
         steps.extend(everything());
         Just(steps).prop_shuffle()
     });
-    (steps, vec(any::<bool>(), 1..20)).prop_map(|(mut steps, lags)| {
+    (steps, vec(any::<bool>(), 0..8)).prop_map(|(mut steps, mut lags)| {
+        steps.extend([plain_turn(), Step::Compact { asks: false }, plain_turn()]);
+        steps.extend([Cut::Streaming, Cut::Tools].map(cut_turn));
         steps.push(plain_turn());
+        // Within each of these the reader wakes.
+        lags.push(false);
         Plan { steps, reuses_ids: false, lags }
     })
 }
 
 fn everything() -> Vec<Step> {
     let cuts = [Cut::Early, Cut::Streaming, Cut::Tools, Cut::Fails];
-    let turns = cuts.map(|cut| Step::Turn { rounds: Vec::new(), cut: Some(cut), ahead: 0 });
     let others = [
         plain_turn(),
         Step::Compact { asks: true },
@@ -125,7 +129,11 @@ fn everything() -> Vec<Step> {
         Step::Withdraw { steers: false },
         Step::Withdraw { steers: true },
     ];
-    turns.into_iter().chain(others).collect()
+    cuts.map(cut_turn).into_iter().chain(others).collect()
+}
+
+fn cut_turn(cut: Cut) -> Step {
+    Step::Turn { rounds: Vec::new(), cut: Some(cut), ahead: 0 }
 }
 
 /// A turn with a retry, calls of all fates, a steer and a second prompt behind it.
