@@ -148,7 +148,9 @@ fn no_json(entries: &mut Vec<Entry>, number: usize) -> bool {
                 | Entry::Asked(Call { arguments, .. })
                 | Entry::Answered { arguments, .. } => cut(arguments, &spoiled),
                 Entry::ResponseCompleted { calls } => {
-                    calls.iter_mut().for_each(|call| cut(&mut call.arguments, &spoiled));
+                    for call in calls {
+                        cut(&mut call.arguments, &spoiled);
+                    }
                 }
                 Entry::Request { items, .. } => {
                     for item in items.iter_mut().filter(|item| item["arguments"] == *spoiled) {
