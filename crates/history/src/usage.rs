@@ -36,6 +36,18 @@ impl TokenUsage {
         self.total = self.total.saturating_add(other.total);
     }
 
+    /// What came to `earlier` until this, count by count; nothing where that is more.
+    #[must_use]
+    pub fn since(&self, earlier: &TokenUsage) -> Self {
+        Self {
+            input: self.input.saturating_sub(earlier.input),
+            cached_input: self.cached_input.saturating_sub(earlier.cached_input),
+            output: self.output.saturating_sub(earlier.output),
+            reasoning_output: self.reasoning_output.saturating_sub(earlier.reasoning_output),
+            total: self.total.saturating_sub(earlier.total),
+        }
+    }
+
     /// Tokens that stay in the context window for the next call: all but the reasoning.
     pub fn in_context(&self) -> u64 {
         self.total.saturating_sub(self.reasoning_output)

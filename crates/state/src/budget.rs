@@ -83,7 +83,8 @@ impl Budget {
     }
 
     /// What of the budget is used up, if anything is.
-    pub(crate) fn exceeded(&self, tokens: u64, cost: f64, requests: u32) -> Option<Exceeded> {
+    pub(crate) fn exceeded(&self, spent: &Spent) -> Option<Exceeded> {
+        let (tokens, cost, requests) = (spent.usage.total, spent.cost, spent.attempts);
         let by_tokens = self.tokens.filter(|limit| tokens >= *limit);
         let by_cost = self.cost.filter(|limit| cost >= *limit);
         let by_requests = self.requests.filter(|limit| requests >= *limit);
@@ -91,6 +92,41 @@ impl Budget {
             .map(|limit| Exceeded::Tokens { used: tokens, limit })
             .or(by_cost.map(|limit| Exceeded::Cost { used: cost, limit }))
             .or(by_requests.map(|limit| Exceeded::Requests { used: requests, limit }))
+    }
+}
+
+/// What a turn has spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Spent {
+    /// The sum over its responses.
+    pub usage: TokenUsage,
+    /// Responses that it asked for.
+    pub model_calls: u32,
+    /// Requests that it sent, repeated ones and those of compactions included.
+    pub attempts: u32,
+    /// What it cost, by the [`PriceTable`].
+    pub cost: f64,
+}
+
+impl Spent {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.usage.add(&other.usage);
+        self.model_calls = self.model_calls.saturating_add(other.model_calls);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.cost += other.cost;
+    }
+
+    /// What came to `earlier` until this.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            usage: self.usage.since(&earlier.usage),
+            model_calls: self.model_calls.saturating_sub(earlier.model_calls),
+            attempts: self.attempts.saturating_sub(earlier.attempts),
+            cost: self.cost - earlier.cost,
+        }
     }
 }
 
@@ -135,6 +171,11 @@ impl fmt::Display for Exceeded {
 mod tests {
     use super::*;
 
+    fn spent(tokens: u64, cost: f64, attempts: u32) -> Spent {
+        let usage = TokenUsage { total: tokens, ..TokenUsage::default() };
+        Spent { usage, attempts, cost, ..Spent::default() }
+    }
+
     #[test]
     fn cached_input_has_its_own_price_and_reasoning_is_output() {
         let price = Price::per_million(2.0, 0.5, 10.0);
@@ -163,13 +204,13 @@ mod tests {
     fn a_budget_is_used_up_when_its_limit_is_reached() {
         let mut budget = Budget::tokens(10);
         budget.requests = Some(3);
-        assert_eq!(budget.exceeded(9, 1e9, 2), None);
+        assert_eq!(budget.exceeded(&spent(9, 1e9, 2)), None);
         let tokens = Exceeded::Tokens { used: 10, limit: 10 };
-        assert_eq!(budget.exceeded(10, 0.0, 3), Some(tokens));
+        assert_eq!(budget.exceeded(&spent(10, 0.0, 3)), Some(tokens));
         let requests = Exceeded::Requests { used: 3, limit: 3 };
-        assert_eq!(budget.exceeded(0, 0.0, 3), Some(requests));
+        assert_eq!(budget.exceeded(&spent(0, 0.0, 3)), Some(requests));
         let cost = Exceeded::Cost { used: 0.5, limit: 0.5 };
-        assert_eq!(Budget::cost(0.5).exceeded(0, 0.5, 0), Some(cost));
-        assert_eq!(Budget::default().exceeded(u64::MAX, f64::MAX, u32::MAX), None);
+        assert_eq!(Budget::cost(0.5).exceeded(&spent(0, 0.5, 0)), Some(cost));
+        assert_eq!(Budget::default().exceeded(&spent(u64::MAX, f64::MAX, u32::MAX)), None);
     }
 }

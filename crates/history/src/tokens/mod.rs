@@ -45,7 +45,8 @@ pub use image::{ImageBudget, ImageDetail, ImageRule, ImageSize};
 
 /// Counts tokens.
 ///
-/// Only [`TokenCounter::count_text`] must be written; the rest is defined by it.
+/// Only [`TokenCounter::count_text`] must be written; the rest is defined by it. It is asked while an item
+/// is recorded and others wait for the conversation: it should be quick, block on nothing, and not panic.
 pub trait TokenCounter: Send + Sync {
     /// Tokens of a plain text. 0 for the empty text only.
     fn count_text(&self, text: &str) -> u64;

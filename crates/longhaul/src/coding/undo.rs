@@ -14,7 +14,8 @@ use crate::task::{Regular, SessionTask, TaskScope};
 /// The snapshot is taken while the model is asked; tools wait for it. It is recorded in the
 /// conversation, where no model sees it, and a compaction keeps it. Where none can be taken, because
 /// git is missing, there is no repository, or git fails, that is told as [`Event::Background`], and the
-/// turn goes on without.
+/// turn goes on without. Files are stored as git adds them: what the repository converts or filters comes
+/// back as git checks it out.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -57,6 +58,8 @@ impl SessionTask for Snapshots {
 
 /// Takes a snapshot and records it, or tells why there is none.
 async fn take(scope: &TaskScope) {
+    // An undo that was interrupted may still be at work.
+    let _work_tree = scope.work_tree().await;
     let taken = match &scope.context().settings.cwd {
         Some(cwd) => GhostCommit::take(cwd).await.map_err(|error| error.to_string()),
         None => Err("the session has no folder".into()),
@@ -73,7 +76,8 @@ async fn take(scope: &TaskScope) {
 /// to the one before.
 ///
 /// What it did is told by [`Event::UndoCompleted`], also if it failed; the turn is complete either way.
-/// An undo that has begun to restore is finished, whoever interrupts it.
+/// An undo that has begun to restore is finished, whoever interrupts it; the tools of later turns wait
+/// for its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Undo;
 
@@ -117,13 +121,19 @@ impl Drop for Completing<'_> {
     }
 }
 
-/// Restores in a task of its own: git that is killed half way leaves a lock behind.
+/// Restores in a task of its own: git that is killed half way leaves a lock behind. Nobody else changes
+/// the work tree before its end.
 async fn restore(scope: &TaskScope, commit: &GhostCommit) -> Result<(), String> {
     let Some(cwd) = scope.context().settings.cwd.clone() else {
         return Err("the session has no folder".into());
     };
     let commit = commit.clone();
-    let restoring = tokio::spawn(async move { commit.restore(&cwd).await });
+    let held = (scope.hold_tools(), scope.work_tree().await);
+    let restoring = tokio::spawn(async move {
+        let restored = commit.restore(&cwd).await;
+        drop(held);
+        restored
+    });
     match restoring.await {
         Ok(restored) => restored.map_err(|error| error.to_string()),
         Err(error) => Err(format!("the restore did not end: {error}")),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use longhaul_history::{ContentPart, History, Item, ItemView, Role};
+use longhaul_history::{ContentPart, History, Item, ItemView};
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 
 use crate::task::{SessionTask, TaskScope};
@@ -44,8 +44,7 @@ impl SessionTask for Repairing {
             };
             scope.emit(Event::Background(format!("asking again: {problem}")));
             scope.record([ask_again(&problem)]);
-            let repaired = self.task.run(scope).await?;
-            result = sum(&result, repaired);
+            result = self.task.run(scope).await?;
         }
         self.problem(scope, &result);
         Ok(result)
@@ -66,15 +65,6 @@ impl Repairing {
     }
 }
 
-/// Both together, ended as the second.
-fn sum(first: &TurnResult, mut second: TurnResult) -> TurnResult {
-    second.usage.add(&first.usage);
-    second.model_calls += first.model_calls;
-    second.attempts += first.attempts;
-    second.cost += first.cost;
-    second
-}
-
 /// It is context: not the user's words, and not to be quoted as such.
 fn ask_again(problem: &str) -> Item {
     Item::user(format!(
@@ -84,10 +74,10 @@ fn ask_again(problem: &str) -> Item {
     ))
 }
 
-/// The refusal in the model's last message, if there is one.
+/// The refusal in the last message, if there is one: in an earlier one it answers something else.
 fn refusal(history: &History) -> Option<String> {
     let content = history.iter().rev().find_map(|item| match item.view() {
-        ItemView::Message { role: Role::Assistant, content } => Some(content),
+        ItemView::Message { content, .. } => Some(content),
         _ => None,
     });
     content?.into_iter().find_map(|part| match part {

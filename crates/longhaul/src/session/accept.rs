@@ -13,6 +13,9 @@ use crate::coding::review::Review;
 use crate::task::{Compact, SessionTask};
 use crate::{Input, TurnHandle};
 
+/// What the model is told of a call that waits for an approval which nobody can give any more.
+pub(crate) const UNATTENDED: &str = "nobody is left who could approve it";
+
 /// A turn is named after the submission that starts it.
 pub(super) fn turn_of(submission: &Submission) -> String {
     submission.id.to_string()
@@ -60,12 +63,8 @@ impl Inner {
     /// Accepts input for the turn that runs.
     pub(crate) async fn steer(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
         let (submission, mut handle) = self.accept(input).await?;
-        let settings = submission.settings.clone();
         match self.queue.steer(submission, turn_of).map_err(refusal)? {
-            Steered::Running { turn_id } => {
-                self.state.update_settings(settings);
-                handle.steers = Some(turn_id);
-            }
+            Steered::Running { turn_id } => handle.steers = Some(turn_id),
             Steered::Queued => self.wake.notify_one(),
         }
         Ok(handle)
@@ -179,6 +178,12 @@ impl Inner {
         }
         self.state.record([item.pinned()]);
         Ok(())
+    }
+
+    /// No handle of the session is left: its turns go on without approvals.
+    pub(super) fn leave_unattended(&self) {
+        self.queue.nobody_answers(UNATTENDED);
+        self.answered.notify_one();
     }
 
     pub(super) fn close(&self) {

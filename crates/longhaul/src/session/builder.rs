@@ -10,7 +10,7 @@ use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::request::Instructions;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, Session, runner};
@@ -169,6 +169,9 @@ impl SessionBuilder {
             events: Arc::new(EventLog::new(self.begin.event_buffer)),
             wake: Arc::default(),
             answered: Notify::new(),
+            tool_holds: Arc::new(watch::Sender::new(0)),
+            #[cfg(feature = "coding")]
+            work_tree: Arc::default(),
             ended: CancellationToken::new(),
         });
         tokio::spawn(runner::run(Arc::clone(&inner)));

@@ -10,7 +10,7 @@ use longhaul_state::{SessionServices, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
 use longhaul_transport::request::{Instructions, RequestOptions, TaskKind};
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Submission, Work};
@@ -46,6 +46,11 @@ pub(crate) struct Inner {
     pub(crate) wake: Arc<Notify>,
     /// The running turn may have answers to its approval requests.
     pub(crate) answered: Notify,
+    /// How many want no tool to start.
+    pub(crate) tool_holds: Arc<watch::Sender<usize>>,
+    /// Held by who takes a snapshot of the work tree or puts one back, also after its turn.
+    #[cfg(feature = "coding")]
+    pub(crate) work_tree: Arc<tokio::sync::Mutex<()>>,
     /// Cancelled when the runner is gone.
     pub(crate) ended: CancellationToken,
 }
@@ -61,6 +66,8 @@ impl Inner {
         tools.check_features(self.services.model.features())?;
         self.gatekeeping.check(&tools, self.state.settings().approval_policy)?;
         *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        // What was approved was to be done by others.
+        self.state.clear_grants();
         Ok(())
     }
 

@@ -24,6 +24,7 @@ use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
 
+pub(crate) use accept::UNATTENDED;
 pub use builder::SessionBuilder;
 pub(crate) use inner::Inner;
 pub(crate) use submission::{Reply, Submission, Work};
@@ -31,7 +32,7 @@ pub use submit::Accepted;
 
 /// A conversation. Turns run one at a time, in the order in which their inputs came. Cloning gives
 /// another handle of the same session; when the last is dropped, what was accepted is finished and
-/// the session ends.
+/// the session ends; approvals are denied then, since nobody could give them.
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -306,6 +307,7 @@ struct CloseOnDrop(Arc<Inner>);
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close();
+        self.0.leave_unattended();
     }
 }
 

@@ -25,9 +25,11 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let _ending = Ending(Arc::clone(&inner));
     loop {
         inner.settle_cancelled();
+        // Before the look at what waits: what is accepted between the two is begun.
+        let is_closed = inner.queue.is_closed();
         match inner.queue.begin(start) {
             Some(begun) => run_and_listen(&inner, begun).await,
-            None if inner.queue.is_closed() => break,
+            None if is_closed => break,
             None => inner.wake.notified().await,
         }
     }
@@ -67,7 +69,9 @@ fn start(submission: &Submission) -> Start {
 }
 
 async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
-    inner.state.update_settings(begun.input.settings.clone());
+    for input in begun.kept.iter().chain([&begun.input]) {
+        inner.state.update_settings(input.settings.clone());
+    }
     let span = tracing::info_span!(
         parent: &begun.input.span,
         "invoke_agent",

@@ -21,6 +21,8 @@ pub struct ToolSet {
     by_name: Arc<BTreeMap<String, Entry>>,
     specs: Arc<[ToolSpec]>,
     list: ToolList,
+    /// How calls of each tool are handled.
+    handling: BTreeMap<String, Handling>,
 }
 
 #[derive(Clone)]
@@ -51,7 +53,8 @@ impl ToolSet {
             specs.push(spec);
         }
         let list = ToolList::new(&specs);
-        Ok(Self { by_name: Arc::new(by_name), specs: specs.into(), list })
+        let handling = handling(&by_name);
+        Ok(Self { handling, by_name: Arc::new(by_name), specs: specs.into(), list })
     }
 
     /// The same set with tools that the server runs, shown behind the others as the server wants
@@ -96,14 +99,18 @@ impl ToolSet {
         self.list.clone()
     }
 
-    /// How calls of each tool are handled.
+    /// How calls of each tool are handled, as the tools said when the set was made.
     pub(crate) fn handling(&self) -> BTreeMap<String, Handling> {
-        let handling = |(name, entry): (&String, &Entry)| {
-            let (parallel, may_run_again) = (entry.tool.parallel(), entry.tool.may_run_again());
-            (name.clone(), Handling { parallel, may_run_again })
-        };
-        self.by_name.iter().map(handling).collect()
+        self.handling.clone()
     }
+}
+
+fn handling(by_name: &BTreeMap<String, Entry>) -> BTreeMap<String, Handling> {
+    let handling = |(name, entry): (&String, &Entry)| {
+        let (parallel, may_run_again) = (entry.tool.parallel(), entry.tool.may_run_again());
+        (name.clone(), Handling { parallel, may_run_again })
+    };
+    by_name.iter().map(handling).collect()
 }
 
 fn check_hosted(tool: &Value) -> Result<(), &'static str> {

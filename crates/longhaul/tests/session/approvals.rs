@@ -245,3 +245,39 @@ async fn calls_that_cannot_run_do_not_ask() {
     assert!(!seen.iter().any(|line| line.starts_with("ask")), "{seen:?}");
     assert!(seen.contains(&"end a failed unsupported call: nothing".to_owned()), "{seen:?}");
 }
+
+#[tokio::test]
+async fn what_nobody_is_left_to_approve_is_denied_and_the_turn_ends() {
+    for drops_before in [false, true] {
+        let model = ScriptedModel::new().call("a", "risky", "1").text("done");
+        let session = asking(&model).await;
+        let mut turn = session.prompt("go").await.unwrap();
+        if !drops_before {
+            until(&mut turn, |line| line.starts_with("ask a")).await;
+        }
+        drop(session);
+        let seen = lines(&mut turn).await;
+        assert!(seen.iter().any(|line| line.starts_with("denied a ")), "{seen:?}");
+        assert!(!seen.iter().any(|line| line.starts_with("begin")), "{seen:?}");
+        let told = items(&model.requests()[1].input()).pop().unwrap();
+        assert!(told.ends_with("nobody is left who could approve it"), "{told}");
+        turn.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_approval_for_the_session_ends_with_its_tools() {
+    let model = ScriptedModel::new()
+        .call("a", "risky", "1")
+        .text("done")
+        .call("b", "risky", "1")
+        .text("done");
+    let session = asking(&model).await;
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask a")).await;
+    session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();
+    turn.await.unwrap();
+    session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).unwrap();
+    let mut turn = session.prompt("again").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask b")).await;
+}

@@ -83,3 +83,22 @@ async fn a_turn_that_has_used_its_budget_stops_and_the_session_goes_on() {
         model.assert_complete();
     }
 }
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[expect(dead_code, reason = "no answer is one")]
+struct City {
+    name: String,
+}
+
+#[tokio::test]
+async fn the_budget_of_a_turn_holds_over_its_repairs() {
+    for (requests, answers) in [(1, 1), (2, 2)] {
+        let model = ScriptedModel::new().text("prose").repeat_last();
+        let agent = scripted(&model).turn_budget(Budget::requests(requests));
+        let session = agent.build().unwrap().session().start().await.unwrap();
+        let turn = session.prompt_as_with::<City>("which?", 5).await.unwrap();
+        let error = turn.await.unwrap_err().to_string();
+        assert!(error.contains(&format!("sent {requests} of {requests} requests")), "{error}");
+        assert_eq!(model.requests().len(), answers);
+    }
+}

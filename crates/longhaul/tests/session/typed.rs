@@ -135,3 +135,14 @@ async fn an_interrupted_turn_has_no_value_and_is_not_repaired() {
     assert!(matches!(turn.await, Err(OutputError::Interrupted)));
     assert_eq!(model.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn an_earlier_refusal_is_none_of_a_later_answer() {
+    let model =
+        ScriptedModel::new().respond(refusal()).respond(ResponseBuilder::new()).repeat_last();
+    let session = open(&model).await;
+    let first = session.prompt_as::<City>("which?").await.unwrap().await.unwrap_err();
+    assert!(matches!(first, OutputError::Refused { .. }), "{first}");
+    let second = session.prompt_as_with::<City>("and now?", 0).await.unwrap().await.unwrap_err();
+    assert!(!matches!(second, OutputError::Refused { .. }), "{second}");
+}

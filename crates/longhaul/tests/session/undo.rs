@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use longhaul::coding::Snapshots;
 use longhaul::history::ItemKind;
 use longhaul::prelude::*;
+use longhaul::task::Regular;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Gate;
 
-use super::support::{Probe, items, lines, scripted};
+use super::support::{Probe, items, lines, scripted, until};
 
 /// A folder that is removed in the end.
 struct Folder(PathBuf);
@@ -189,4 +190,40 @@ async fn an_undo_replaces_the_running_turn() {
     assert!(undo(&session).await.0);
     assert_eq!(lines(&mut turn).await.last().unwrap(), "aborted replaced");
     assert_eq!(folder.read("a.txt").unwrap(), "one");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_tools_of_later_turns_wait_for_an_undo_that_was_interrupted() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done");
+    let model = model.call("c2", "write", "3").text("done");
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+    // Git waits here, in mid-restore, until somebody writes.
+    let gates = Folder::new();
+    let gate = gates.0.join("gate");
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let smudge = format!("cat '{}' >/dev/null; cat", gate.display());
+    let config = ["config", "filter.gated.smudge", &smudge];
+    assert!(Command::new("git").args(config).current_dir(&folder.0).status().unwrap().success());
+    std::fs::write(folder.0.join(".git/info/attributes"), "a.txt filter=gated\n").unwrap();
+
+    let mut undoing = session.undo().unwrap();
+    let opening = move || std::fs::File::options().write(true).open(gate).unwrap();
+    let gate = tokio::task::spawn_blocking(opening).await.unwrap();
+    session.interrupt();
+    let seen = lines(&mut undoing).await;
+    assert!(seen[2].contains("finishes what it has begun"), "{seen:?}");
+    assert_eq!(seen.last().unwrap(), "aborted");
+    let mut turn = session.prompt(Input::from("b").task(Regular)).await.unwrap();
+    let mut seen = until(&mut turn, |line| line.starts_with("tokens")).await;
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(folder.read("new-c2.txt"), None, "no tool runs yet");
+    drop(gate);
+    seen.extend(lines(&mut turn).await);
+    assert!(seen.contains(&"end c2 ok written".to_owned()), "{seen:?}");
+    assert_eq!(folder.read("a.txt").unwrap(), "3", "what came last stands");
 }

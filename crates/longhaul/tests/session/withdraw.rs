@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longhaul::WhileRunning;
 use longhaul::prelude::*;
-use longhaul::state::protocol::TurnEnd;
+use longhaul::state::protocol::{SettingsUpdate, TurnEnd};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Gate;
 use tokio::time::Instant;
@@ -124,4 +124,36 @@ async fn a_session_that_drains_finishes_what_it_accepted_within_its_time() {
     session.drain(Duration::from_secs(60)).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(60), "virtual");
     assert!(stuck.await.unwrap().is_interrupted());
+}
+
+#[tokio::test]
+async fn the_settings_of_an_input_that_is_taken_back_never_hold() {
+    let gate = Gate::new("first");
+    let model = ScriptedModel::new().hold(&gate).text("one").text("two");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
+    let running = session.prompt("a").await.unwrap();
+    gate.reached().await;
+    let mut settings = SettingsUpdate::default();
+    settings.model = Some("other-model".into());
+    session.steer(named("b").settings(settings)).await.unwrap();
+    session.withdraw("b").unwrap();
+    gate.open();
+    running.await.unwrap();
+    session.prompt("c").await.unwrap().await.unwrap();
+    assert_eq!(model.requests()[1].body["model"], "test-model");
+}
+
+#[tokio::test]
+async fn the_settings_of_an_input_that_an_interrupt_kept_hold_from_its_turn_on() {
+    let model = ScriptedModel::new().hang().text("two");
+    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
+    let running = session.prompt("a").await.unwrap();
+    model.wait_for_requests(1).await;
+    let mut settings = SettingsUpdate::default();
+    settings.model = Some("other-model".into());
+    session.steer(named("b").settings(settings)).await.unwrap();
+    session.interrupt();
+    running.await.unwrap();
+    session.prompt("c").await.unwrap().await.unwrap();
+    assert_eq!(model.requests()[1].body["model"], "other-model");
 }

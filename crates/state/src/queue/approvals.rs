@@ -11,10 +11,27 @@ pub(super) struct Approvals {
 }
 
 impl<I> TurnQueue<I> {
-    /// The running turn waits for an answer for the call at `position` among those of its response.
-    pub fn ask(&self, position: usize, approval: PendingApproval) {
-        if let Some(active) = &mut self.lock().active {
+    /// The running turn waits for an answer for the call at `position` among those of its response. Says
+    /// whether there may be one: not after [`nobody_answers`](Self::nobody_answers).
+    pub fn ask(&self, position: usize, approval: PendingApproval) -> bool {
+        let mut inner = self.lock();
+        if inner.unattended {
+            return false;
+        }
+        if let Some(active) = &mut inner.active {
             active.state.approvals.pending.push((position, approval));
+        }
+        true
+    }
+
+    /// Nobody is left who could answer: what waits is denied for `reason`, and nothing more is asked.
+    pub fn nobody_answers(&self, reason: &str) {
+        let mut inner = self.lock();
+        inner.unattended = true;
+        if let Some(active) = &mut inner.active {
+            let Approvals { pending, answers } = &mut active.state.approvals;
+            let denied = || ApprovalDecision::Denied { reason: Some(reason.to_owned()) };
+            answers.extend(pending.drain(..).map(|(position, _)| (position, denied())));
         }
     }
 

@@ -31,8 +31,20 @@ struct Inner<I> {
     kept: Vec<I>,
     /// The turn that is about to begin was interrupted already.
     interrupted: bool,
-    closed: bool,
-    stopped: bool,
+    stage: Stage,
+    /// Nobody is left who could answer approval requests.
+    unattended: bool,
+}
+
+/// What is still done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Inputs are accepted and begun.
+    Open,
+    /// What was accepted is begun.
+    Closed,
+    /// Nothing is begun.
+    Stopped,
 }
 
 /// A turn that waits.
@@ -114,8 +126,8 @@ impl<I> Default for TurnQueue<I> {
             waiting: VecDeque::new(),
             kept: Vec::new(),
             interrupted: false,
-            closed: false,
-            stopped: false,
+            stage: Stage::Open,
+            unattended: false,
         }))
     }
 }
@@ -199,7 +211,7 @@ impl<I> TurnQueue<I> {
     /// it, the turn's id, the token that ends it, and whether it takes input.
     pub fn begin(&self, start: impl FnOnce(&I) -> Start) -> Option<Begun<I>> {
         let mut inner = self.lock();
-        if inner.active.is_some() || inner.stopped {
+        if inner.active.is_some() || inner.stage == Stage::Stopped {
             return None;
         }
         let replacing = inner.next.pop_front();
@@ -210,9 +222,9 @@ impl<I> TurnQueue<I> {
         let state = TurnState { pending_input: steers, approvals: Approvals::default() };
         let mut active = ActiveTurn { turn_id, cancel, abort: None, quiet: false, state };
         if is_replaced {
+            // An interrupt is meant for the task that comes to run.
             active.abort(AbortReason::Replaced);
-        }
-        if std::mem::take(&mut inner.interrupted) {
+        } else if std::mem::take(&mut inner.interrupted) {
             active.abort(AbortReason::Interrupted);
         }
         inner.active = Some(active);
@@ -255,16 +267,16 @@ impl<I> TurnQueue<I> {
     /// Cancels the running turn, or the one that is about to begin, and says whether there is one.
     pub fn interrupt(&self) -> bool {
         let mut inner = self.lock();
-        let is_next = !inner.next.is_empty() || !inner.waiting.is_empty();
-        match &mut inner.active {
-            // What ends it is meant too.
-            Some(active) if active.abort == Some(AbortReason::Replaced) => {
+        let Inner { active, next, waiting, interrupted, .. } = &mut *inner;
+        match active {
+            // What takes its place is meant too.
+            Some(active) if active.cancel.is_cancelled() => {
                 active.quiet = true;
-                inner.interrupted = is_next;
+                *interrupted |= !next.is_empty();
             }
             Some(active) => active.abort(AbortReason::Interrupted),
-            None if is_next => inner.interrupted = true,
-            None => return false,
+            None if next.is_empty() && waiting.is_empty() => return false,
+            None => *interrupted = true,
         }
         true
     }
@@ -302,15 +314,15 @@ impl<I> TurnQueue<I> {
 
     /// Accepts nothing from now on.
     pub fn close(&self) {
-        self.lock().closed = true;
+        let mut inner = self.lock();
+        inner.stage = inner.stage.max(Stage::Closed);
     }
 
     /// Accepts nothing from now on, cancels the running turn, begins no other, and gives back what
     /// waits.
     pub fn stop(&self) -> Vec<I> {
         let mut inner = self.lock();
-        inner.closed = true;
-        inner.stopped = true;
+        inner.stage = Stage::Stopped;
         if let Some(active) = &inner.active {
             active.cancel.cancel();
         }
@@ -324,7 +336,7 @@ impl<I> TurnQueue<I> {
 
     /// Whether the session is closed.
     pub fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.lock().stage != Stage::Open
     }
 }
 
@@ -400,7 +412,7 @@ impl<I> Inner<I> {
         let planned: usize = self.waiting.iter().map(|planned| 1 + planned.steers.len()).sum();
         let waiting = planned + self.kept.len();
         let pending = self.active.as_ref().map_or(0, |active| active.state.pending_input.len());
-        if self.closed {
+        if self.stage != Stage::Open {
             Err(QueueError::Closed)
         } else if !begins_at_once && waiting + self.next.len() + pending >= MAX_WAITING {
             Err(QueueError::Full)

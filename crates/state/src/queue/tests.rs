@@ -262,3 +262,29 @@ fn steers_of_a_replaced_turn_have_one_of_their_own_unless_somebody_wants_quiet()
         assert_eq!(begin(&queue), (!interrupts).then(|| (vec![], 2)));
     }
 }
+
+#[test]
+fn an_interrupt_is_for_the_task_that_comes_to_run_whatever_it_replaces() {
+    for interrupted_before in [false, true] {
+        let queue = TurnQueue::default();
+        queue.submit(1).unwrap();
+        begin(&queue).unwrap();
+        if interrupted_before {
+            queue.interrupt();
+        }
+        for task in [8, 9] {
+            queue.replace(task).unwrap();
+        }
+        assert!(queue.interrupt());
+        queue.end(true, |_| true);
+        for reason in [AbortReason::Replaced, AbortReason::Interrupted] {
+            let cancel = CancellationToken::new();
+            queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
+            assert_eq!((cancel.is_cancelled(), queue.abort_reason()), (true, reason));
+            queue.end(true, |_| true);
+        }
+        queue.submit(2).unwrap();
+        assert_eq!(begin(&queue), Some((vec![], 2)));
+        assert!(!queue.lock().active.as_ref().unwrap().cancel.is_cancelled(), "it was for those");
+    }
+}

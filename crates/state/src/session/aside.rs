@@ -20,23 +20,26 @@ impl SessionState {
             usage.set_context_tokens(0);
         }
         aside.told = Told::default();
+        aside.begun_with = (aside.usage.unwrap_or_default().total_token_usage, aside.cost);
         (aside.asked, aside.sent_items, aside.used, aside.exchanged) = (None, None, None, None);
         Self(std::sync::Mutex::new(aside))
     }
 
-    /// Takes over what a conversation that was begun by [`aside`](Self::aside) has used, and what it
-    /// met with of limits and models. Nothing else may have been used meanwhile.
+    /// Takes over what a conversation that was begun by [`aside`](Self::aside) has used since, and what it
+    /// met with of limits and models. To be called once for each.
     pub fn absorb(&self, aside: &Self) {
-        let (usage, cost, rate_limits, models) = {
+        let (used, cost, rate_limits, models) = {
             let aside = aside.lock();
-            (aside.usage, aside.cost, aside.rate_limits, aside.models.clone())
+            let (usage, cost) = aside.begun_with;
+            let used = aside.usage.map(|info| info.total_token_usage.since(&usage));
+            (used, aside.cost - cost, aside.rate_limits, aside.models.clone())
         };
         let mut inner = self.lock();
-        if let Some(usage) = usage {
-            inner.usage.get_or_insert_default().total_token_usage = usage.total_token_usage;
+        if let Some(used) = used {
+            inner.usage.get_or_insert_default().total_token_usage.add(&used);
         }
-        inner.cost = cost;
-        inner.rate_limits = rate_limits;
-        inner.models = models;
+        inner.cost += cost;
+        inner.rate_limits = rate_limits.or(inner.rate_limits);
+        inner.models.extend(models);
     }
 }

@@ -43,6 +43,8 @@ struct Inner {
     usage: Option<TokenUsageInfo>,
     /// What the session has cost, by the agent's prices.
     cost: f64,
+    /// Usage and cost that a conversation beside the session began with: those of the session.
+    begun_with: (TokenUsage, f64),
     rate_limits: Option<RateLimits>,
     models: BTreeMap<String, Remembered>,
     /// The model that was asked last, and the tokens that its request was counted for.
@@ -79,6 +81,7 @@ impl SessionState {
             told: Told::default(),
             usage: None,
             cost: 0.0,
+            begun_with: Default::default(),
             rate_limits: None,
             models: BTreeMap::new(),
             asked: None,
@@ -116,9 +119,13 @@ impl SessionState {
     /// Changes the settings of later turns.
     pub fn update_settings(&self, change: SettingsUpdate) {
         let mut inner = self.lock();
-        let model = inner.settings.model.clone();
+        let before = inner.settings.clone();
         inner.settings.update(change);
-        if inner.settings.model != model {
+        if inner.settings.cwd != before.cwd {
+            // The same command does something else there.
+            inner.grants.clear();
+        }
+        if inner.settings.model != before.model {
             // Another limit holds, and another model sums up.
             inner.breaker.reset();
         }
@@ -261,6 +268,11 @@ impl SessionState {
         if inner.grants.len() < MAX_GRANTS {
             inner.grants.insert(digest);
         }
+    }
+
+    /// What was approved for the session's length no longer is.
+    pub fn clear_grants(&self) {
+        self.lock().grants.clear();
     }
 
     /// Whether calls of this digest were approved for the session's length.

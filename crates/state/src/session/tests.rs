@@ -54,3 +54,40 @@ fn models_without_end_take_no_memory_without_end() {
     state.learn_window("0", 2);
     assert_eq!(state.learned_window("0"), Some(2), "known ones still change");
 }
+
+#[test]
+fn what_conversations_beside_each_other_use_adds_up() {
+    let usage = |total| TokenUsage { total, ..TokenUsage::default() };
+    let session = SessionState::new(History::default(), Settings::new("a"));
+    session.record_usage(usage(100), None);
+    session.add_cost(1.0);
+    let asides = [1, 2].map(|number| {
+        let aside = session.aside(session.settings());
+        assert_eq!(aside.token_count().0.unwrap().total_token_usage.total, 100);
+        aside.record_usage(usage(10 * number), None);
+        aside.add_cost(0.5);
+        aside
+    });
+    session.record_usage(usage(1_000), None);
+    for aside in &asides {
+        session.absorb(aside);
+    }
+    assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 1_130);
+    assert!((session.cost() - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn an_approval_for_the_session_ends_with_its_folder() {
+    let session = SessionState::new(History::default(), Settings::new("a"));
+    let digest = CallDigest::of("shell", "make");
+    session.grant(digest);
+    let mut change = SettingsUpdate { model: Some("other".into()), ..SettingsUpdate::default() };
+    session.update_settings(change.clone());
+    assert!(session.is_granted(digest));
+    change.cwd = Some("/elsewhere".into());
+    session.update_settings(change.clone());
+    assert!(!session.is_granted(digest));
+    session.grant(digest);
+    session.update_settings(change);
+    assert!(session.is_granted(digest), "it is the same folder");
+}

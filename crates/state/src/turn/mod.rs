@@ -12,9 +12,9 @@ mod tests;
 mod wording;
 
 use longhaul_compaction::{Cause, Refused};
-use longhaul_history::usage::TokenUsage;
 use longhaul_history::{ItemKind, Role};
 
+use crate::budget::Spent;
 use crate::protocol::{TurnEnd, TurnError, TurnResult};
 use calls::Calls;
 
@@ -30,10 +30,7 @@ pub use record::TurnRecord;
 pub struct Turn {
     limits: TurnLimits,
     phase: Phase,
-    usage: TokenUsage,
-    model_calls: u32,
-    attempts: u32,
-    cost: f64,
+    spent: Spent,
     last_message: Option<String>,
     /// The conversation was compacted because the server found this step's request too long.
     has_shrunk: bool,
@@ -90,13 +87,22 @@ impl Turn {
         Self {
             limits,
             phase: Phase::New,
-            usage: TokenUsage::default(),
-            model_calls: 0,
-            attempts: 0,
-            cost: 0.0,
+            spent: Spent::default(),
             last_message: None,
             has_shrunk: false,
         }
+    }
+
+    /// The same after so much was spent by others in its name: it counts for the bounds and the result.
+    #[must_use]
+    pub fn after(mut self, spent: Spent) -> Self {
+        self.spent = spent;
+        self
+    }
+
+    /// What the turn has spent so far.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// Where the turn is.
@@ -148,7 +154,7 @@ impl Turn {
                 self.shrink(error, refused)
             }
             (Phase::Sampling | Phase::BackingOff, Fact::AttemptFailed) => {
-                self.attempts += 1;
+                self.spent.attempts += 1;
                 self.phase = Phase::BackingOff;
                 Ok(self.over_budget().into_iter().collect())
             }
@@ -190,7 +196,7 @@ impl Turn {
     /// The next step, if there may be one.
     fn prepare(&mut self) -> Vec<Action> {
         let limit = self.limits.max_model_calls;
-        if self.model_calls >= limit {
+        if self.spent.model_calls >= limit {
             return vec![self.end_with(TurnError::TooManyModelCalls { limit })];
         }
         if let Some(over) = self.over_budget() {
@@ -202,8 +208,7 @@ impl Turn {
 
     /// Ends the turn if it has used up its budget.
     fn over_budget(&mut self) -> Option<Action> {
-        let (tokens, budget) = (self.usage.total, self.limits.budget);
-        let exceeded = budget.exceeded(tokens, self.cost, self.attempts)?;
+        let exceeded = self.limits.budget.exceeded(&self.spent)?;
         Some(self.end_with(TurnError::BudgetExceeded(exceeded)))
     }
 
@@ -217,13 +222,13 @@ impl Turn {
 
     /// The request of a step.
     fn sample(&mut self) -> Vec<Action> {
-        self.model_calls += 1;
+        self.spent.model_calls += 1;
         self.resample()
     }
 
     /// The same request over a shorter conversation.
     fn resample(&mut self) -> Vec<Action> {
-        self.attempts += 1;
+        self.spent.attempts += 1;
         self.phase = Phase::Sampling;
         vec![Action::Sample]
     }
@@ -247,9 +252,9 @@ impl Turn {
         refusal: Option<TurnError>,
     ) -> Vec<Action> {
         self.has_shrunk |= !end.is_installed && matches!(cause, Cause::Window { .. });
-        self.usage.add(&end.usage);
-        self.attempts += end.attempts;
-        self.cost += end.cost;
+        self.spent.usage.add(&end.usage);
+        self.spent.attempts += end.attempts;
+        self.spent.cost += end.cost;
         match refusal {
             Some(error) if !end.is_installed => vec![self.end_with(error)],
             refusal => match (self.over_budget(), refusal) {
@@ -264,8 +269,8 @@ impl Turn {
     fn complete(&mut self, response: Response) -> Vec<Action> {
         self.has_shrunk = false;
         let usage = response.usage.unwrap_or_default();
-        self.usage.add(&usage);
-        self.cost += self.limits.price.cost(&usage);
+        self.spent.usage.add(&usage);
+        self.spent.cost += self.limits.price.cost(&usage);
         if let Some(message) = last_message(&response) {
             self.last_message = Some(message);
         }
@@ -324,14 +329,9 @@ impl Turn {
     }
 
     fn result(&self, end: TurnEnd) -> TurnResult {
-        TurnResult {
-            end,
-            usage: self.usage,
-            model_calls: self.model_calls,
-            attempts: self.attempts,
-            cost: self.cost,
-            last_message: self.last_message.clone(),
-        }
+        let Spent { usage, model_calls, attempts, cost } = self.spent;
+        let last_message = self.last_message.clone();
+        TurnResult { end, usage, model_calls, attempts, cost, last_message }
     }
 }
 

@@ -90,8 +90,8 @@ impl Turn {
     }
 
     fn restore_response(&mut self, items: Vec<Item>, usage: Option<TokenUsage>) {
-        self.model_calls += 1;
-        self.attempts += 1;
+        self.spent.model_calls += 1;
+        self.spent.attempts += 1;
         let response = super::Response::new(items, usage);
         // What there is to do now, the records that follow say.
         let _ = self.complete(response);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::tools;
 use crate::approval::{CallInQuestion, Policy};
+use crate::session::UNATTENDED;
 use crate::task::TaskScope;
 use crate::tool::{ToolCall, may_ask};
 
@@ -58,7 +59,11 @@ impl Gate {
         let turn_id = scope.context().turn_id.to_string();
         let approval = PendingApproval::new(turn_id, call_id, name, arguments);
         // First, so that whoever hears the event can answer.
-        scope.queue().ask(position, approval.clone());
+        if !scope.queue().ask(position, approval.clone()) {
+            let verdict = Verdict::Denied { reason: Some(UNATTENDED.into()) };
+            self.facts.push_back(Fact::ApprovalAnswered { position, verdict });
+            return;
+        }
         let PendingApproval { call_id, name, arguments, digest, .. } = approval;
         self.asked += 1;
         scope.emit(Event::ApprovalRequest { call_id, name, arguments, digest });

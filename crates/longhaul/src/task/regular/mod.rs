@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
+use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{Event, TurnError, TurnResult};
 use longhaul_state::turn::{Action, Answer, CallEnd, CompactionEnd, Fact, Response, Turn};
 use longhaul_transport::ErrorCode;
@@ -24,6 +25,9 @@ use super::{SessionTask, TaskScope, compact};
 
 /// The task of ordinary input: asks the model and runs its tools, until it answers. Tasks of one's own
 /// can be made around it, over the session's conversation or over [one beside it](TaskScope::aside).
+///
+/// A task may run it more than once: bounds and budget are those of the turn, and so are the sums in its
+/// result.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Regular;
 
@@ -38,6 +42,8 @@ impl SessionTask for Regular {
 struct Driver<'a> {
     scope: &'a TaskScope,
     turn: Turn,
+    /// What the turn had spent already.
+    before: Spent,
     todo: VecDeque<Action>,
     sampling: Option<Sampling>,
     compacting: Option<BoxFuture<'a, CompactionEnd>>,
@@ -49,9 +55,11 @@ struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     fn new(scope: &'a TaskScope) -> Self {
+        let before = scope.spent();
         Self {
             scope,
-            turn: Turn::new(scope.context().limits.clone()),
+            turn: Turn::new(scope.context().limits.clone()).after(before),
+            before,
             todo: VecDeque::new(),
             sampling: None,
             compacting: None,
@@ -63,6 +71,12 @@ impl<'a> Driver<'a> {
     }
 
     async fn run(mut self) -> Result<TurnResult, TurnError> {
+        let result = self.drive().await;
+        self.scope.spend(&self.turn.spent().since(&self.before));
+        result
+    }
+
+    async fn drive(&mut self) -> Result<TurnResult, TurnError> {
         self.tell(Fact::Started)?;
         loop {
             while let Some(action) = self.todo.pop_front() {

@@ -78,7 +78,11 @@ impl TaskScope {
         for input in inputs {
             if input.reply.cancel.is_cancelled() {
                 input.reply.withdraw();
-            } else if let Some(joined) = self.join(input) {
+                continue;
+            }
+            // They hold for later turns: this one keeps those that it began with.
+            self.state.update_settings(input.settings.clone());
+            if let Some(joined) = self.join(input) {
                 self.record_input(joined);
             }
         }

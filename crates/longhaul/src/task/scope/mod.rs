@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longhaul_history::{History, Item};
+use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{CallDigest, Event};
 use longhaul_state::{ContextMessages, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
 use longhaul_transport::{Model, Request};
 use serde_json::Value;
+#[cfg(feature = "coding")]
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +39,8 @@ pub struct TaskScope {
     pub(super) replies: Replies,
     /// The schema of the newest input that brought one.
     output_schema: Arc<Mutex<Option<Arc<Value>>>>,
-    /// How many want no tool to run yet.
-    holds: Arc<watch::Sender<usize>>,
+    /// What the turn has spent, over all conversations.
+    spent: Arc<Mutex<Spent>>,
     /// For a conversation beside the session's.
     beside: Option<Arc<Beside>>,
 }
@@ -61,7 +64,7 @@ impl TaskScope {
             deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
             replies: Replies::default(),
             output_schema: Arc::default(),
-            holds: Arc::new(watch::Sender::new(0)),
+            spent: Arc::default(),
             beside: None,
         }
     }
@@ -92,9 +95,25 @@ impl TaskScope {
             deadline: self.deadline,
             replies: self.replies.clone(),
             output_schema: Arc::clone(&self.output_schema),
-            holds: Arc::clone(&self.holds),
+            spent: Arc::clone(&self.spent),
             beside: self.beside.clone(),
         }
+    }
+
+    /// Whoever holds this has the work tree to itself, among those who ask.
+    #[cfg(feature = "coding")]
+    pub(crate) async fn work_tree(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.inner.work_tree).lock_owned().await
+    }
+
+    /// What the turn has spent so far, over all conversations.
+    pub(super) fn spent(&self) -> Spent {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to what the turn has spent.
+    pub(super) fn spend(&self, spent: &Spent) {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).add(spent);
     }
 
     fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
@@ -124,16 +143,16 @@ impl TaskScope {
         }
     }
 
-    /// As long as the guard lives, the turn starts no tool.
+    /// As long as the guard lives the session starts no tool, also in later turns.
     pub fn hold_tools(&self) -> ToolHold {
-        self.holds.send_modify(|holds| *holds += 1);
-        ToolHold(Arc::clone(&self.holds))
+        self.inner.tool_holds.send_modify(|holds| *holds += 1);
+        ToolHold(Arc::clone(&self.inner.tool_holds))
     }
 
     /// Completes when nobody holds tools.
     pub(super) async fn tools_released(&self) {
-        let mut holds = self.holds.subscribe();
-        // The sender lives as long as the scope.
+        let mut holds = self.inner.tool_holds.subscribe();
+        // The sender lives as long as the session.
         let _ = holds.wait_for(|holds| *holds == 0).await;
     }
 
@@ -266,7 +285,7 @@ impl TaskScope {
     }
 }
 
-/// Keeps the tools of a turn from starting; made by [`TaskScope::hold_tools`].
+/// Keeps the tools of a session from starting; made by [`TaskScope::hold_tools`].
 #[derive(Debug)]
 pub struct ToolHold(Arc<watch::Sender<usize>>);
 

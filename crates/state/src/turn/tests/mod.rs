@@ -6,6 +6,7 @@ mod model;
 mod resume;
 
 use longhaul_compaction::{Cause, Refused, Trigger};
+use longhaul_history::usage::TokenUsage;
 use longhaul_history::{CallOutput, Item};
 use longhaul_transport::{ErrorCode, ModelError};
 
