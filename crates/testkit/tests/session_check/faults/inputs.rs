@@ -88,8 +88,8 @@ fn twice(entries: &mut Vec<Entry>, number: usize) -> bool {
 fn swapped(entries: &mut Vec<Entry>, number: usize) -> bool {
     let steers: HashMap<String, bool> = texts(entries).into_values().collect();
     let mut pairs = Vec::new();
-    for at in 0..entries.len() {
-        let items = items(&mut entries[at]).map(|items| items.clone()).unwrap_or_default();
+    for (at, entry) in entries.iter_mut().enumerate() {
+        let items = items(entry).map(|items| items.clone()).unwrap_or_default();
         let kind = |place: usize| {
             let text = items[place]["content"][0]["text"].as_str()?;
             steers.get(text)
