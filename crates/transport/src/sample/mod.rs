@@ -83,7 +83,8 @@ pub fn sample(
         budget.deposit();
     }
     let trace = Trace::new(&request, model.server());
-    let sampling = Sampling {
+    // Boxed, since it is handed on with every event.
+    let sampling = Box::new(Sampling {
         model,
         request,
         policy,
@@ -92,7 +93,7 @@ pub fn sample(
         failures: Failures::default(),
         in_a_row: 0,
         trace,
-    };
+    });
     stream::unfold((sampling, State::Connect), |(sampling, state)| sampling.timed(state)).boxed()
 }
 
@@ -135,7 +136,7 @@ fn ended_early() -> ModelError {
 
 impl Sampling {
     /// The next thing to give, unless the deadline comes first.
-    async fn timed(mut self, state: State) -> Option<(Given, (Self, State))> {
+    async fn timed(mut self: Box<Self>, state: State) -> Option<(Given, (Box<Self>, State))> {
         let Some(deadline) = self.deadline else {
             let (given, state) = self.next(state).await?;
             return Some((given, (self, state)));
@@ -157,9 +158,10 @@ impl Sampling {
                     tokio::time::sleep_until(until).await;
                     Step::On(State::Connect)
                 }
-                State::Connect => self.connect().instrument(span).await,
+                // Boxed, or each event would carry room for them.
+                State::Connect => Box::pin(self.connect().instrument(span)).await,
                 State::Refresh(error, generation) => {
-                    self.refresh(error, generation).instrument(span).await
+                    Box::pin(self.refresh(error, generation).instrument(span)).await
                 }
                 State::Read(response, held) => self.read(response, held).instrument(span).await,
             };
