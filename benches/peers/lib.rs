@@ -3,8 +3,23 @@
 //! nanocodex is used as its own driver uses it: items without the ids of their server, sealed into
 //! a shared segment at the end of each turn.
 
+#[cfg(feature = "turn")]
+#[path = "../src/answer.rs"]
+pub mod answer;
+#[cfg(feature = "turn")]
+#[path = "../src/deltas.rs"]
+pub mod deltas;
+#[cfg(feature = "turn")]
+#[path = "../src/loopback.rs"]
+pub mod loopback;
+#[cfg(feature = "turn")]
+#[path = "../src/naive.rs"]
+pub mod naive;
 #[path = "../src/session.rs"]
 pub mod session;
+#[cfg(feature = "turn")]
+#[path = "../src/turns.rs"]
+pub mod turns;
 
 use std::error::Error;
 
