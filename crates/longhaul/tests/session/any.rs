@@ -1,7 +1,6 @@
 //! Sessions in any order of what their users do, over a model that does anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +16,10 @@ use longhaul_testkit::sse::ResponseBuilder;
 use longhaul_transport::ErrorCode;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::task::JoinHandle;
 
-use super::support::{Probe, Yielding, conversation, items};
+use super::observer::Observer;
+use super::support::{Probe, Yielding, conversation};
 
 /// What somebody does. Numbers choose among what there is.
 #[derive(Debug, Clone, Copy)]
@@ -92,26 +93,22 @@ struct Run {
     /// Inputs in the order in which they were accepted: prompts, and steers.
     prompts: Vec<String>,
     steers: Vec<String>,
-    started: Arc<Mutex<Vec<String>>>,
-    approved: BTreeSet<String>,
+    observer: Observer,
+    reading: JoinHandle<()>,
 }
 
 impl Run {
     async fn open(seed: u64) -> Self {
         let model =
             ScriptedModel::new().respond_with(move |request| respond(seed, request)).repeat_last();
-        let started = Arc::new(Mutex::new(Vec::new()));
+        let observer = Observer::default();
         let probe = |name: &str| {
-            let started = Arc::clone(&started);
-            Probe::new(name, move |call, _| {
-                started.lock().unwrap().push(call.call_id);
-                async {
-                    tokio::task::yield_now().await;
-                    ToolOutput::text("out")
-                }
-            })
+            observer.tool(Probe::new(name, |_, _| async {
+                tokio::task::yield_now().await;
+                ToolOutput::text("out")
+            }))
         };
-        let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model.clone())))
+        let agent = longhaul::Agent::builder("test-model", observer.model(Yielding(model.clone())))
             .context_window(1_000_000)
             .auto_compact_token_limit(6_000)
             .max_model_calls(6)
@@ -120,8 +117,9 @@ impl Run {
             .tool(probe("risky").write().asks())
             .approvals(Approvals::answered());
         let session = agent.build().unwrap().session().start().await.unwrap();
-        let (handles, approved) = (Vec::new(), BTreeSet::new());
-        Self { session, model, handles, prompts: Vec::new(), steers: Vec::new(), started, approved }
+        let reading = observer.read(&session);
+        let (handles, prompts, steers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { session, model, handles, prompts, steers, observer, reading }
     }
 
     async fn take(&mut self, step: Step) {
@@ -132,9 +130,11 @@ impl Run {
             Step::Review => self.began("review", self.session.review("look")),
             Step::Replace => self.began("replace", self.session.replace(Nothing)),
             Step::Withdraw(which) => {
-                if let Some((id, _)) = self.handles.get(which % self.handles.len().max(1)) {
-                    // It may be too late.
-                    let _ = self.session.withdraw(id);
+                // It may be too late.
+                if let Some((id, _)) = self.handles.get(which % self.handles.len().max(1))
+                    && self.session.withdraw(id).is_ok()
+                {
+                    self.observer.seen().withdrawn(id);
                 }
             }
             Step::Cancel(which) => {
@@ -157,6 +157,7 @@ impl Run {
         let accepted =
             if steers { self.session.steer(input).await } else { self.session.prompt(input).await };
         if let Ok(handle) = accepted {
+            self.observer.seen().accepted(&*id, &*id, steers);
             if steers { &mut self.steers } else { &mut self.prompts }.push(id.clone());
             self.handles.push((id, handle));
         }
@@ -178,9 +179,8 @@ impl Run {
             _ => ApprovalDecision::Abort,
         };
         let is_yes = decision == ApprovalDecision::Approved;
-        if self.session.answer(&pending.call_id, None, decision).is_ok() && is_yes {
-            self.approved.insert(pending.call_id);
-        }
+        self.observer.seen().answered(&*pending.call_id, &*pending.arguments, is_yes);
+        self.session.answer(&pending.call_id, None, decision).unwrap();
     }
 
     /// Lets everything come to its end; gives how each input ended.
@@ -197,9 +197,12 @@ impl Run {
                 () = tokio::time::sleep(Duration::from_millis(50)) => self.answer(0),
             }
         }
+        (&mut self.reading).await.unwrap();
         let mut ends = BTreeMap::new();
         for (id, handle) in std::mem::take(&mut self.handles) {
-            let end = match handle.await {
+            let result = handle.await;
+            self.observer.settled(&id, &result);
+            let end = match result {
                 // An interrupt left it for a turn that never came.
                 Err(TurnError::Closed) => {
                     assert!(self.steers.contains(&id), "{id} was accepted and refused");
@@ -256,30 +259,6 @@ fn check_inputs(run: &Run, ends: &BTreeMap<String, Option<TurnEnd>>) {
             assert_eq!(times, usize::from(!is_withdrawn(id)), "{id} in {said}");
         }
     }
-    for request in run.model.requests() {
-        let request = items(&request.input()).join("\n");
-        let withdrawn = ends.keys().filter(|id| id.starts_with('<') && is_withdrawn(id));
-        for id in withdrawn {
-            assert!(!request.contains(id.as_str()), "{id} was taken back: {request}");
-        }
-    }
-}
-
-/// No tool starts twice for a call, or without the yes that it needs.
-fn check_effects(run: &Run) {
-    let started = run.started.lock().unwrap().clone();
-    let once: BTreeSet<_> = started.iter().collect();
-    assert_eq!(once.len(), started.len(), "{started:?}");
-    let mut names = BTreeMap::new();
-    for request in run.model.requests() {
-        for item in request.input().iter().filter(|item| item["type"] == "function_call") {
-            names.insert(item["call_id"].to_string(), item["name"].to_string());
-        }
-    }
-    for call in started {
-        let asks = names.get(&format!("\"{call}\"")).is_some_and(|name| name == "\"risky\"");
-        assert!(!asks || run.approved.contains(&call), "nobody said yes to {call}");
-    }
 }
 
 proptest! {
@@ -303,7 +282,8 @@ proptest! {
             }
             check_events(&run.session).await;
             check_inputs(&run, &ends);
-            check_effects(&run);
+            run.observer.seen().end();
+            run.observer.check(&["risky"]);
         });
     }
 }

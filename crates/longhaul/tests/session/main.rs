@@ -24,6 +24,7 @@ mod fork;
 mod interrupt;
 mod isolation;
 mod models;
+mod observer;
 mod policy;
 mod preview;
 mod replace;

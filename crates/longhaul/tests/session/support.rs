@@ -209,6 +209,22 @@ impl Probe {
         self
     }
 
+    /// Calls `begin` when the tool starts, and drops what it gives when the tool ends or is stopped.
+    pub(crate) fn around(
+        mut self,
+        begin: impl Fn(&ToolCall) -> Box<dyn Send> + Send + Sync + 'static,
+    ) -> Self {
+        let run = Arc::clone(&self.run);
+        self.run = Arc::new(move |call, context| {
+            let (run, running) = (Arc::clone(&run), begin(&call));
+            Box::pin(async move {
+                let _running = running;
+                run(call, context).await
+            })
+        });
+        self
+    }
+
     pub(crate) fn custom(mut self) -> Self {
         self.spec = ToolSpec::custom(self.spec.name, "");
         self

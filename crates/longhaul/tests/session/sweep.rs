@@ -1,7 +1,6 @@
 //! One conversation with two tools, an approval and a compaction, cut at every place.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use longhaul::approval::{ApprovalDecision, Approvals};
@@ -11,6 +10,7 @@ use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
 
+use super::observer::Observer;
 use super::support::{Probe, Yielding, conversation, ends, items, line};
 
 /// Calls two tools, then answers; where there is a prompt for a summary, sums up.
@@ -36,14 +36,20 @@ fn respond(request: &Recorded) -> Answer {
 
 /// A session of that conversation, over a model that lets others run before each of its events.
 async fn open() -> (Session, ScriptedModel) {
+    let (session, model, _) = open_observed().await;
+    (session, model)
+}
+
+async fn open_observed() -> (Session, ScriptedModel, Observer) {
     let model = ScriptedModel::new().respond_with(respond).repeat_last();
-    let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model.clone())))
+    let observer = Observer::default();
+    let agent = longhaul::Agent::builder("test-model", observer.model(Yielding(model.clone())))
         .context_window(100_000)
         .auto_compact_token_limit(900)
-        .tool(Probe::echo("look"))
-        .tool(Probe::echo("change").write().asks())
+        .tool(observer.tool(Probe::echo("look")))
+        .tool(observer.tool(Probe::echo("change").write().asks()))
         .approvals(Approvals::answered());
-    (agent.build().unwrap().session().start().await.unwrap(), model)
+    (agent.build().unwrap().session().start().await.unwrap(), model, observer)
 }
 
 /// Approves whatever asks.
@@ -55,27 +61,34 @@ fn approve(session: &Session, event: &Event) {
 }
 
 /// A session that something was done to in mid-turn is whole: its conversation is paired, and goes on.
-async fn goes_on(session: &Session, model: &ScriptedModel, place: &str) {
+async fn goes_on(session: &Session, model: &ScriptedModel, place: &str) -> TurnResult {
     let history = conversation(&session.history());
     let count = |what: &str| history.iter().filter(|item| item.starts_with(what)).count();
     assert_eq!(count("call c"), count("output c"), "{place}: {history:?}");
-    let result = session.prompt("and now?").await.unwrap().await.unwrap();
+    let next = Input::from("and now?").id("next");
+    let result = session.prompt(next).await.unwrap().await.unwrap();
     assert_eq!(result.last_message.as_deref(), Some("fine"), "{place}");
     assert_eq!(model.problems(), [""; 0], "{place}");
+    result
 }
 
 #[tokio::test]
 async fn an_interrupt_at_any_event_ends_the_turn_once_and_the_conversation_goes_on() {
     let mut ended = [0, 0];
     for index in 0.. {
-        let (session, model) = open().await;
-        let mut turn = session.prompt("go").await.unwrap();
+        let (session, model, observer) = open_observed().await;
+        let reading = observer.read(&session);
+        let mut turn = session.prompt(Input::from("go").id("go")).await.unwrap();
+        observer.seen().accepted("go", "go", false);
         let mut seen = Vec::new();
         while let Some(event) = turn.next().await {
             if seen.len() == index {
                 session.interrupt();
             }
             seen.push(line(&event));
+            if let Event::ApprovalRequest { call_id, arguments, .. } = &event {
+                observer.seen().answered(call_id, arguments, true);
+            }
             approve(&session, &event);
         }
         let place = format!("at {index} of {seen:?}");
@@ -83,11 +96,18 @@ async fn an_interrupt_at_any_event_ends_the_turn_once_and_the_conversation_goes_
         let count = |what: &str| seen.iter().filter(|line| line.starts_with(what)).count();
         assert_eq!(count("begin "), count("end "), "{place}");
         assert!(count("begin c2") <= count("ask c2"), "{place}");
-        let result = turn.await.unwrap();
-        let is_interrupted = result.end == TurnEnd::INTERRUPTED;
+        let result = turn.await;
+        observer.settled("go", &result);
+        let is_interrupted = result.unwrap().end == TurnEnd::INTERRUPTED;
         assert_eq!(seen.last().unwrap() == "aborted", is_interrupted, "{place}");
         ended[usize::from(is_interrupted)] += 1;
-        goes_on(&session, &model, &place).await;
+        observer.seen().accepted("next", "and now?", false);
+        let result = goes_on(&session, &model, &place).await;
+        observer.settled("next", &Ok(result));
+        session.shutdown().await.unwrap();
+        reading.await.unwrap();
+        observer.seen().end();
+        observer.check(&["change"]);
         if seen.len() <= index {
             assert!(count("compacted auto") == 1 && count("ask c2") == 1, "{place}");
             break;
