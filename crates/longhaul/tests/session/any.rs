@@ -58,8 +58,8 @@ fn respond(seed: u64, request: &Recorded) -> Answer {
     let input = request.input();
     let is_summary = request.body["tool_choice"] == "none";
     let id = |n: u64| format!("c{order}_{n}");
-    let names = ["look", "change", "risky"];
-    let pick = |n: u64| names[usize::try_from((chance + n) % 3).unwrap()];
+    let names = ["look", "change", "risky", "endless"];
+    let pick = |n: u64| names[usize::try_from((chance / 4 + n) % 4).unwrap()];
     let call = |response: ResponseBuilder, n: u64| response.call(&id(n), pick(n), "{}");
     let answer = || Answer::from(ResponseBuilder::new().text("answer"));
     match chance % 10 {
@@ -115,6 +115,7 @@ impl Run {
             .tool(probe("look"))
             .tool(probe("change").write())
             .tool(probe("risky").write().asks())
+            .tool(observer.tool(Probe::endless("endless").timeout(Duration::from_secs(1))))
             .approvals(Approvals::answered());
         let session = agent.build().unwrap().session().start().await.unwrap();
         let reading = observer.read(&session);
