@@ -1,6 +1,7 @@
 //! The conversation: items in their order, ready for the wire.
 
 mod config;
+mod difference;
 mod edit;
 mod mend;
 mod open_calls;
@@ -125,16 +126,20 @@ impl History {
     /// Where there is none, the output is appended, and the next [`normalise`](Self::normalise)
     /// removes and reports it.
     ///
-    /// Costs what stands behind the call. The output is cut as [`record`](Self::record) does.
-    pub fn record_output(&mut self, output: Item) {
+    /// Gives the index of the output. Costs what stands behind the call. The output is cut as
+    /// [`record`](Self::record) does.
+    pub fn record_output(&mut self, output: Item) -> usize {
         let state = Arc::make_mut(&mut self.0);
         let output = state.segments.config().limited(output);
         let from = state.turn.map_or(0, |turn| turn.index);
         let is_kept = is_kept(&output, state.segments.config());
-        match is_kept.then(|| state.pairing.answer(&output, from)).flatten() {
-            Some(call) => state.insert(call + 1, output),
-            None => self.record(output),
-        }
+        let call = is_kept.then(|| state.pairing.answer(&output, from)).flatten();
+        let Some(call) = call else {
+            self.record(output);
+            return self.len() - 1;
+        };
+        state.insert(call + 1, output);
+        call + 1
     }
 
     /// Number of items.
@@ -232,6 +237,17 @@ impl History {
     /// yet.
     pub fn turn_start(&self) -> Option<usize> {
         self.0.turn.map(|turn| turn.index)
+    }
+
+    /// The indexes of the items that begin a turn, in order, from `start` on.
+    pub fn turn_starts(&self, start: usize) -> impl Iterator<Item = usize> {
+        let entries = self.0.segments.entries(start..self.len());
+        (start..).zip(entries).filter(|(_, entry)| entry.starts_turn).map(|(index, _)| index)
+    }
+
+    /// Whether the item that is recorded next begins a turn.
+    pub fn awaits_turn(&self) -> bool {
+        self.0.starts_turn
     }
 
     /// Makes the stored conversation well formed and says what that took, in the order of the items.

@@ -272,6 +272,7 @@ impl Pair {
         let by_index = (0..=len).map(|index| history.get(index));
         prop_assert!(by_index.eq(naive.items().map(Some).chain([None])));
         prop_assert_eq!(history.turn_start(), naive.turn_start());
+        prop_assert!(history.turn_starts(0).eq(naive.turns()));
         prop_assert_eq!(history.turn_count(), naive.turns().len());
         let user_messages = naive.user_messages();
         prop_assert_eq!(history.last_user_message(), user_messages.last().copied());
@@ -326,6 +327,19 @@ impl Pair {
     }
 }
 
+/// The later one is made of these parts of the earlier; where something was only removed, none is new.
+fn check_difference(
+    before: &History,
+    after: &History,
+    only_removed: bool,
+) -> Result<(), TestCaseError> {
+    let parts = after.parts_of(before);
+    let is_new = parts.iter().any(|part| matches!(part, Part::New(_)));
+    prop_assert!(!only_removed || !is_new, "{:?}", parts);
+    prop_assert!(before.composed(parts).is_ok_and(|composed| composed == *after));
+    Ok(())
+}
+
 fn run(format: WireFormat, ops: Vec<(Index, Op)>) -> Result<(), TestCaseError> {
     let mut pairs = vec![Pair::in_format(format)];
     for (which, op) in ops {
@@ -333,7 +347,11 @@ fn run(format: WireFormat, ops: Vec<(Index, Op)>) -> Result<(), TestCaseError> {
         if let Op::Fork = op {
             pairs.push(pairs[which].clone());
         }
+        let before = pairs[which].history.clone();
+        let only_removed =
+            matches!(op, Op::RemoveOldest(_) | Op::DropLastTurns(_) | Op::CutBeforeUserMessage(_));
         pairs[which].apply(op)?;
+        check_difference(&before, &pairs[which].history, only_removed)?;
     }
     for pair in &pairs {
         pair.check()?;
