@@ -44,5 +44,8 @@ pub mod turn;
 pub use context::{ContextMessages, TurnContext};
 pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState};
 pub use services::{DefaultReasoning, SessionServices};
-pub use session::{MAX_GRANTS, MAX_REMEMBERED_MODELS, SessionState};
+pub use session::{
+    Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS, SessionState,
+    TurnStarts,
+};
 pub use turn::Turn;

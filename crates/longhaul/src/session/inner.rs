@@ -120,7 +120,7 @@ impl Inner {
         let (submission, _) = self.accept(input).await?;
         let state = self.state.fork();
         state.update_settings(submission.settings);
-        state.begin_turn(&*self.services.context);
+        state.begin_turn(&submission.id, &*self.services.context);
         let kept =
             |kept: &Submission| kept.item().filter(|_| !kept.reply.cancel.is_cancelled()).cloned();
         state.record(self.queue.kept(kept));

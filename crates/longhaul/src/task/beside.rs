@@ -80,7 +80,7 @@ impl TaskScope {
     #[must_use]
     pub fn aside(&self, aside: Aside, input: impl IntoIterator<Item = Item>) -> Self {
         let own = Arc::new(self.state().aside(aside.settings));
-        own.begin_turn(&*aside.context);
+        own.begin_turn(&self.context().turn_id, &*aside.context);
         own.record(input);
         let mut context =
             self.inner.turn_context_of(&own, &self.context().turn_id, self.tools(), None);

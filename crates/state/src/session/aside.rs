@@ -34,12 +34,14 @@ impl SessionState {
             let used = aside.usage.map(|info| info.total_token_usage.since(&usage));
             (used, aside.cost - cost, aside.rate_limits, aside.models.clone())
         };
-        let mut inner = self.lock();
-        if let Some(used) = used {
-            inner.usage.get_or_insert_default().total_token_usage.add(&used);
-        }
-        inner.cost += cost;
-        inner.rate_limits = rate_limits.or(inner.rate_limits);
-        inner.models.extend(models);
+        self.change(|inner| {
+            if let Some(used) = used {
+                inner.usage.get_or_insert_default().total_token_usage.add(&used);
+            }
+            inner.cost += cost;
+            inner.rate_limits = rate_limits.or(inner.rate_limits);
+            inner.models.extend(models);
+            inner.note_used();
+        });
     }
 }

@@ -4,7 +4,7 @@ use longhaul_compaction::{Breaker, Compacted, Error, Stopped, Trigger};
 use longhaul_history::History;
 
 use super::told::Told;
-use super::{Inner, SessionState};
+use super::{Change, Inner, SessionState};
 use crate::protocol::Settings;
 
 /// A conversation before and after it was compacted.
@@ -64,7 +64,7 @@ impl SessionState {
         compacted: &Compacted,
         told: Option<Settings>,
     ) -> Result<(), Error> {
-        let (before, after) = self.lock().install(base, compacted, told)?;
+        let (before, after) = self.change(|inner| inner.install(base, compacted, told))?;
         self.change_breaker(|breaker| match compacted.report.trigger {
             Trigger::Manual => breaker.reset(),
             _ => breaker.compacted(&before, &after),
@@ -75,17 +75,19 @@ impl SessionState {
     /// Brings back the conversation as it was before the last compaction, with what was recorded since
     /// behind it, and says whether there was one. Once for each.
     pub fn undo_compaction(&self) -> bool {
-        let mut inner = self.lock();
-        let Some(exchanged) = inner.exchanged.take() else {
-            return false;
-        };
-        let Exchanged { before, after, .. } = &exchanged;
-        let is_undone = inner.history.starts_with(after)
-            && inner.history.exchange_prefix(after.len(), before).is_ok();
-        if is_undone {
-            inner.go_back(exchanged);
-        }
-        is_undone
+        self.change(|inner| {
+            let Some(exchanged) = inner.exchanged.take() else {
+                return false;
+            };
+            let Exchanged { before, after, .. } = &exchanged;
+            let is_undone = inner.history.starts_with(after)
+                && inner.history.exchange_prefix(after.len(), before).is_ok();
+            if is_undone {
+                inner.note(|inner| Change::CompactionUndone { turns: inner.turns() });
+                inner.go_back(exchanged);
+            }
+            is_undone
+        })
     }
 }
 
@@ -102,6 +104,11 @@ impl Inner {
         }
         let before = self.history.clone();
         self.history.replace_prefix(compacted.replaced, compacted.parts.iter().cloned())?;
+        self.note(|inner| Change::Compacted {
+            compacted: compacted.clone(),
+            told: told.clone(),
+            turns: inner.turns(),
+        });
         let told_before = self.told.clone();
         self.told = Told::from_start(told.or_else(|| self.told.last().cloned()));
         let report = &compacted.report;

@@ -3,6 +3,7 @@
 mod aside;
 mod compaction;
 mod fork;
+mod journal;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -18,9 +19,12 @@ use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
 use self::compaction::Exchanged;
+use self::journal::Journal;
 use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, Settings, SettingsUpdate};
+
+pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.
@@ -59,6 +63,8 @@ struct Inner {
     grants: BTreeSet<CallDigest>,
     /// The last compaction, for who wants the old conversation back.
     exchanged: Option<Exchanged>,
+    /// What is to be kept, if anything is.
+    journal: Journal,
 }
 
 /// What a session met with at a model.
@@ -90,6 +96,7 @@ impl SessionState {
             breaker: Breaker::new(BreakerLimits::default()),
             grants: BTreeSet::new(),
             exchanged: None,
+            journal: Journal::default(),
         }))
     }
 
@@ -118,74 +125,83 @@ impl SessionState {
 
     /// Changes the settings of later turns.
     pub fn update_settings(&self, change: SettingsUpdate) {
-        let mut inner = self.lock();
-        let before = inner.settings.clone();
-        inner.settings.update(change);
-        if inner.settings.cwd != before.cwd {
-            // The same command does something else there.
-            inner.grants.clear();
-        }
-        if inner.settings.model != before.model {
-            // Another limit holds, and another model sums up.
-            inner.breaker.reset();
-        }
+        self.change(|inner| {
+            let before = inner.settings.clone();
+            inner.settings.update(change);
+            if inner.settings != before {
+                inner.note(|inner| Change::Settings(inner.settings.clone()));
+            }
+            if inner.settings.cwd != before.cwd {
+                // The same command does something else there.
+                inner.clear_grants();
+            }
+            if inner.settings.model != before.model {
+                // Another limit holds, and another model sums up.
+                inner.breaker.reset();
+            }
+        });
     }
 
     /// Puts other settings in the place of those that there are.
     pub fn set_settings(&self, settings: Settings) {
-        self.lock().settings = settings;
+        self.change(|inner| {
+            inner.settings = settings;
+            inner.note(|inner| Change::Settings(inner.settings.clone()));
+        });
     }
 
     /// Begins a turn: records what `context` has to tell the model about settings that are new to
     /// it. Reasoning of earlier turns is no longer sent.
-    pub fn begin_turn(&self, context: &dyn ContextMessages) {
+    pub fn begin_turn(&self, turn_id: &Arc<str>, context: &dyn ContextMessages) {
         let (told, now) = {
             let inner = self.lock();
             (inner.told.last().cloned(), inner.settings.clone())
         };
         // Not under the lock: it is the embedder's code, and may look at the session.
         let messages = context.messages(told.as_ref(), &now);
-        let mut inner = self.lock();
-        inner.history.begin_turn();
-        inner.breaker.begin_turn();
-        let index = inner.history.len();
-        inner.history.extend(messages);
-        inner.told.note(index, now);
+        self.change(|inner| {
+            inner.history.begin_turn();
+            inner.breaker.begin_turn();
+            let index = inner.history.len();
+            let (turn_id, settings) = (Arc::clone(turn_id), now.clone());
+            inner.note(|_| Change::TurnBegan { turn_id, settings });
+            inner.record(messages);
+            inner.told.note(index, now);
+        });
     }
 
     /// Records items, together.
     pub fn record(&self, items: impl IntoIterator<Item = Item>) {
-        self.lock().history.extend(items);
+        self.change(|inner| inner.record(items));
     }
 
     /// Records the output of a call, right after the call.
     pub fn record_output(&self, output: Item) {
-        self.lock().history.record_output(output);
+        self.change(|inner| {
+            let index = inner.history.record_output(output.clone());
+            // Behind the last item, it is as if appended, unless that would begin a turn.
+            let is_inserted = index + 1 < inner.history.len() || inner.history.awaits_turn();
+            let at = is_inserted.then_some(index);
+            inner.note(|_| Change::Recorded { item: output, at });
+        });
     }
 
     /// Takes the item at `index` out of the conversation, if it is `item`, and says whether it was.
     pub fn remove(&self, index: usize, item: &Item) -> bool {
-        let mut inner = self.lock();
-        if inner.history.get(index) != Some(item) {
-            return false;
-        }
-        let parts = [Part::Keep(0..index)];
-        let is_removed = inner.history.replace_prefix(index + 1, parts).is_ok();
-        if is_removed {
-            inner.told.remove(index);
-        }
-        if is_removed && inner.sent_items.is_some_and(|sent| index < sent) {
-            inner.sent_items = inner.sent_items.map(|sent| sent - 1);
-        }
-        is_removed
+        self.change(|inner| inner.remove(index, item))
     }
 
     /// Puts the conversation right and gives what is to be sent of it, in `format`.
     pub fn prompt(&self, filter: ReasoningFilter, format: WireFormat) -> (Prompt, Vec<Repair>) {
-        let mut inner = self.lock();
-        inner.history.set_format(format);
-        let repairs = inner.history.normalise();
-        (inner.history.prompt(filter), repairs)
+        self.change(|inner| {
+            inner.history.set_format(format);
+            let before = inner.history.clone();
+            let repairs = inner.history.normalise();
+            if !repairs.is_empty() {
+                inner.note_edit(&before, EditCause::Repaired);
+            }
+            (inner.history.prompt(filter), repairs)
+        })
     }
 
     /// The conversation so far; a snapshot.
@@ -242,19 +258,24 @@ impl SessionState {
 
     /// Adds what a response cost, also one that is no step of a turn.
     pub fn record_usage(&self, usage: TokenUsage, model_context_window: Option<u64>) {
-        let mut inner = self.lock();
-        if let Some((model, tokens)) = inner.asked.take()
-            && let Some(remembered) = inner.remember(&model)
-        {
-            remembered.calibration.observe(tokens, usage.input);
-        }
-        let info = inner.usage.get_or_insert_default();
-        info.record(usage, model_context_window);
+        self.change(|inner| {
+            if let Some((model, tokens)) = inner.asked.take()
+                && let Some(remembered) = inner.remember(&model)
+            {
+                remembered.calibration.observe(tokens, usage.input);
+            }
+            let info = inner.usage.get_or_insert_default();
+            info.record(usage, model_context_window);
+            inner.note_used();
+        });
     }
 
     /// Adds what requests cost.
     pub fn add_cost(&self, cost: f64) {
-        self.lock().cost += cost;
+        self.change(|inner| {
+            inner.cost += cost;
+            inner.note_used();
+        });
     }
 
     /// What the session has cost, by the agent's prices; 0 where those know none.
@@ -264,15 +285,16 @@ impl SessionState {
 
     /// Calls of this digest need no further approval.
     pub fn grant(&self, digest: CallDigest) {
-        let mut inner = self.lock();
-        if inner.grants.len() < MAX_GRANTS {
-            inner.grants.insert(digest);
-        }
+        self.change(|inner| {
+            if inner.grants.len() < MAX_GRANTS && inner.grants.insert(digest) {
+                inner.note(|_| Change::Granted(digest));
+            }
+        });
     }
 
     /// What was approved for the session's length no longer is.
     pub fn clear_grants(&self) {
-        self.lock().grants.clear();
+        self.change(Inner::clear_grants);
     }
 
     /// Whether calls of this digest were approved for the session's length.
@@ -289,8 +311,10 @@ impl SessionState {
     /// The server says that the conversation fills the context window of `tokens`. What the session
     /// has used so far stays as it is.
     pub fn mark_window_full(&self, tokens: u64) {
-        let mut inner = self.lock();
-        inner.usage.get_or_insert_default().mark_window_full(tokens);
+        self.change(|inner| {
+            inner.usage.get_or_insert_default().mark_window_full(tokens);
+            inner.note_used();
+        });
     }
 
     /// The server says how large the raw context window of `model` is, in tokens. A window of 0 says
@@ -299,9 +323,12 @@ impl SessionState {
         if tokens == 0 {
             return;
         }
-        if let Some(remembered) = self.lock().remember(model) {
-            remembered.window = Some(tokens);
-        }
+        self.change(|inner| {
+            if let Some(remembered) = inner.remember(model) {
+                remembered.window = Some(tokens);
+                inner.note_used();
+            }
+        });
     }
 
     /// How large the raw context window of `model` is, in tokens, if its server ever said so.
@@ -318,7 +345,10 @@ impl SessionState {
 
     /// Takes note of limits that the server states; those that it leaves out stay known.
     pub fn record_rate_limits(&self, rate_limits: RateLimits) {
-        self.lock().rate_limits.get_or_insert_default().update(rate_limits);
+        self.change(|inner| {
+            inner.rate_limits.get_or_insert_default().update(rate_limits);
+            inner.note_used();
+        });
     }
 
     /// What the session has used, and the newest limits.
@@ -329,6 +359,36 @@ impl SessionState {
 }
 
 impl Inner {
+    fn record(&mut self, items: impl IntoIterator<Item = Item>) {
+        for item in items {
+            self.history.record(item.clone());
+            self.note(|_| Change::Recorded { item, at: None });
+        }
+    }
+
+    fn remove(&mut self, index: usize, item: &Item) -> bool {
+        if self.history.get(index) != Some(item) {
+            return false;
+        }
+        let before = self.history.clone();
+        let is_removed = self.history.replace_prefix(index + 1, [Part::Keep(0..index)]).is_ok();
+        if is_removed {
+            self.told.remove(index);
+            self.note_edit(&before, EditCause::Removed(index));
+        }
+        if is_removed && self.sent_items.is_some_and(|sent| index < sent) {
+            self.sent_items = self.sent_items.map(|sent| sent - 1);
+        }
+        is_removed
+    }
+
+    fn clear_grants(&mut self) {
+        if !self.grants.is_empty() {
+            self.grants.clear();
+            self.note(|_| Change::GrantsCleared);
+        }
+    }
+
     /// What is remembered of `model`, to be changed.
     fn remember(&mut self, model: &str) -> Option<&mut Remembered> {
         if !self.models.contains_key(model) && self.models.len() >= MAX_REMEMBERED_MODELS {

@@ -53,7 +53,7 @@ impl TaskScope {
         if joined.is_empty() {
             return;
         }
-        self.state.begin_turn(&*self.inner.services.context);
+        self.state.begin_turn(&self.context.turn_id, &*self.inner.services.context);
         for input in joined {
             self.record_input(input);
         }
