@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("longhaul-history", &[]),
     ("longhaul-compaction", &["longhaul-history"]),
     ("longhaul-transport", &["longhaul-history"]),
-    ("longhaul-rollout", &[]),
+    ("longhaul-rollout", &["longhaul-history"]),
     ("longhaul-state", &["longhaul-compaction", "longhaul-history", "longhaul-transport"]),
     (
         "longhaul",

@@ -49,6 +49,28 @@ pub enum Error {
         /// The beginning of the value.
         excerpt: String,
     },
+    /// The line does not end as a sealed one does, with its checksum: damaged, or another program's.
+    #[error("the line has no checksum: `{excerpt}`")]
+    NotSealed {
+        /// The beginning of the line.
+        excerpt: String,
+    },
+    /// The line is not as it was written: damaged on disk.
+    #[error("the checksum is {stated:08x}, that of the line is {computed:08x}")]
+    BadChecksum {
+        /// What the line says.
+        stated: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// The envelope's `ordinal` or `epoch` is not a number from 0 to 2^64: a writer's mistake.
+    #[error("`{field}` is not a number: `{excerpt}`")]
+    BadNumber {
+        /// The name of the field.
+        field: &'static str,
+        /// The beginning of the value.
+        excerpt: String,
+    },
     /// A session id is not a UUID: the caller's mistake. Nothing else is let into a path.
     #[error("a session id must be a UUID of 36 characters, not `{excerpt}`")]
     BadSessionId {

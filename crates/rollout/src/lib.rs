@@ -37,8 +37,10 @@ mod error;
 mod lines;
 mod path;
 mod record;
+mod source;
 
 pub use error::Error;
 pub use lines::{Line, Lines, lines};
 pub use path::log_path;
-pub use record::{Record, RecordKind};
+pub use record::{Record, RecordKind, Sealed};
+pub use source::Source;

@@ -1,13 +1,20 @@
 //! One record and its line.
 
-use std::fmt;
+mod fields;
+mod kind;
+mod seal;
 
 use jiff::Timestamp;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{Error, excerpt};
+use fields::{Fields, read_kind, read_timestamp, take};
+
+pub use kind::RecordKind;
+pub use seal::Sealed;
 
 /// One entry of a session log.
 #[derive(Debug, Clone)]
@@ -22,52 +29,6 @@ pub struct Record {
     extra: Vec<(String, Box<RawValue>)>,
 }
 
-/// What a record's payload is: the `type` of the envelope.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RecordKind {
-    /// `session_meta`: which session this is; the first record of a log.
-    SessionMeta,
-    /// `response_item`: an item of the conversation.
-    ResponseItem,
-    /// `compacted`: what took the place of the conversation so far.
-    Compacted,
-    /// `turn_context`: the settings of a turn.
-    TurnContext,
-    /// `event_msg`: an event that clients were sent.
-    EventMsg,
-    /// Any other type, by its name. The name of a known type is not an other type: it is written
-    /// as given and read back as the known one.
-    Other(String),
-}
-
-impl RecordKind {
-    /// The name of the type in the log.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::SessionMeta => "session_meta",
-            Self::ResponseItem => "response_item",
-            Self::Compacted => "compacted",
-            Self::TurnContext => "turn_context",
-            Self::EventMsg => "event_msg",
-            Self::Other(name) => name,
-        }
-    }
-}
-
-impl From<String> for RecordKind {
-    fn from(name: String) -> Self {
-        match name.as_str() {
-            "session_meta" => Self::SessionMeta,
-            "response_item" => Self::ResponseItem,
-            "compacted" => Self::Compacted,
-            "turn_context" => Self::TurnContext,
-            "event_msg" => Self::EventMsg,
-            _ => Self::Other(name),
-        }
-    }
-}
-
 impl Record {
     /// A record without unknown fields.
     pub fn new(timestamp: Timestamp, kind: RecordKind, payload: Box<RawValue>) -> Self {
@@ -80,21 +41,65 @@ impl Record {
         self.extra.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// Appends the record to `log` as exactly one line, with its newline.
+    /// Where in the conversation the item is inserted; `None` if it is appended. The field `at`.
+    pub fn at(&self) -> Option<usize> {
+        self.field("at")
+    }
+
+    /// The record of an item that is inserted at `index`.
+    #[must_use]
+    pub fn with_at(self, index: usize) -> Self {
+        self.with_field("at", &index)
+    }
+
+    /// Where in the payload stand-ins for blobs begin, each at its opening quote,
+    /// in bytes. The field `blobs`; empty if there is none.
+    pub fn blobs(&self) -> Vec<usize> {
+        self.field("blobs").unwrap_or_default()
+    }
+
+    /// The record of a payload in which strings stand for blobs, at these places.
+    #[must_use]
+    pub fn with_blobs(self, offsets: &[usize]) -> Self {
+        self.with_field("blobs", &offsets)
+    }
+
+    fn field<T: DeserializeOwned>(&self, field: &str) -> Option<T> {
+        let (_, value) = self.extra().find(|(name, _)| *name == field)?;
+        serde_json::from_str(value.get()).ok()
+    }
+
+    fn with_field(mut self, field: &str, value: &impl Serialize) -> Self {
+        self.extra.retain(|(name, _)| name != field);
+        // Numbers and lists of them always serialise.
+        self.extra.extend(to_raw_value(value).ok().map(|value| (field.to_owned(), value)));
+        self
+    }
+
+    /// Appends the record to `log` as exactly one line, with its newline: a line of another
+    /// program's log, without ordinal and checksum. [`seal`](Self::seal) writes ours.
     ///
     /// The line is the timestamp in UTC with milliseconds, then unknown fields, `type` and
     /// `payload`. Line breaks in a payload or unknown field, which JSON allows between tokens only,
     /// are left out.
     pub fn encode(&self, log: &mut Vec<u8>) {
-        push(log, &format!("{{\"timestamp\":\"{:.3}\",", self.timestamp));
-        for (name, value) in self.extra() {
-            push(log, &format!("{}:", json_string(name)));
-            push_one_line(log, value);
-            push(log, ",");
-        }
-        push(log, &format!("\"type\":{},\"payload\":", json_string(self.kind.as_str())));
-        push_one_line(log, &self.payload);
+        self.push_timestamp(log);
+        self.push_fields(|_| true, log);
         push(log, "}\n");
+    }
+
+    fn push_timestamp(&self, log: &mut Vec<u8>) {
+        push(log, &format!("{{\"timestamp\":\"{:.3}\"", self.timestamp));
+    }
+
+    /// Appends unknown fields that `is_kept`, the type and the payload.
+    fn push_fields(&self, is_kept: impl Fn(&str) -> bool, log: &mut Vec<u8>) {
+        for (name, value) in self.extra().filter(|(name, _)| is_kept(name)) {
+            push(log, &format!(",{}:", json_string(name)));
+            push_one_line(log, value);
+        }
+        push(log, &format!(",\"type\":{},\"payload\":", json_string(self.kind.as_str())));
+        push_one_line(log, &self.payload);
     }
 
     /// Reads one line, with or without its newline.
@@ -104,7 +109,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// Every variant of [`Error`] but [`Error::BadSessionId`], whichever is found first.
+    /// What is wrong with the text or one of the three fields, whichever is found first.
     ///
     /// ```
     /// use longhaul_rollout::{Error, Record, RecordKind};
@@ -167,61 +172,5 @@ fn syntax(error: &serde_json::Error, line: &[u8]) -> Error {
     match error.classify() {
         Category::Data => Error::NotAnObject { excerpt: excerpt(line) },
         _ => Error::NotJson { column: error.column(), excerpt: excerpt(line) },
-    }
-}
-
-type Field<'a> = (String, &'a RawValue);
-
-/// Takes the one field called `field` out of `fields`.
-fn take<'a>(
-    fields: &mut Vec<Field<'a>>,
-    field: &'static str,
-    line: &[u8],
-) -> Result<&'a RawValue, Error> {
-    let mut found = fields.extract_if(.., |(name, _)| name == field);
-    match (found.next(), found.next()) {
-        (Some((_, value)), None) => Ok(value),
-        (None, _) => Err(Error::MissingField { field, excerpt: excerpt(line) }),
-        _ => Err(Error::RepeatedField { field, excerpt: excerpt(line) }),
-    }
-}
-
-fn read_kind(value: &RawValue) -> Result<RecordKind, Error> {
-    serde_json::from_str::<String>(value.get())
-        .map(RecordKind::from)
-        .map_err(|_| Error::BadType { excerpt: excerpt(value.get().as_bytes()) })
-}
-
-fn read_timestamp(value: &RawValue) -> Result<Timestamp, Error> {
-    serde_json::from_str::<String>(value.get())
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| Error::BadTimestamp { excerpt: excerpt(value.get().as_bytes()) })
-}
-
-/// The fields of an object in their order, values untouched.
-struct Fields<'a>(Vec<Field<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor).map(Fields)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Vec<Field<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(4);
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
-        }
-        Ok(fields)
     }
 }

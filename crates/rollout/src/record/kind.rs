@@ -1,0 +1,86 @@
+//! What records are.
+
+/// What a record's payload is: the `type` of the envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RecordKind {
+    /// `session_meta`: which session this is; the first record of a log.
+    SessionMeta,
+    /// `session_opened`: the log was opened again, for writing.
+    SessionOpened,
+    /// `turn_context`: the settings of a turn, which begins.
+    TurnContext,
+    /// `settings`: settings that changed between turns.
+    Settings,
+    /// `response_item`: an item of the conversation.
+    ResponseItem,
+    /// `compacted`: what took the place of the conversation so far.
+    Compacted,
+    /// `compaction_undone`: the conversation that a compaction replaced stands again.
+    CompactionUndone,
+    /// `edited`: what took the place of items that were removed or put right.
+    Edited,
+    /// `event_msg`: an event that clients were sent.
+    EventMsg,
+    /// `call`: how far a call of a tool has come.
+    Call,
+    /// `grant`: an approval for the length of the session.
+    Grant,
+    /// `input`: an input that waits, or waits no more.
+    Input,
+    /// Any other type, by its name. The name of a known type is not an other type: it is written
+    /// as given and read back as the known one.
+    Other(String),
+}
+
+impl RecordKind {
+    /// The name of the type in the log.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::SessionMeta => "session_meta",
+            Self::SessionOpened => "session_opened",
+            Self::TurnContext => "turn_context",
+            Self::Settings => "settings",
+            Self::ResponseItem => "response_item",
+            Self::Compacted => "compacted",
+            Self::CompactionUndone => "compaction_undone",
+            Self::Edited => "edited",
+            Self::EventMsg => "event_msg",
+            Self::Call => "call",
+            Self::Grant => "grant",
+            Self::Input => "input",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The type called `name`, if it is known.
+    fn known(name: &str) -> Option<Self> {
+        Some(match name {
+            "session_meta" => Self::SessionMeta,
+            "session_opened" => Self::SessionOpened,
+            "turn_context" => Self::TurnContext,
+            "settings" => Self::Settings,
+            "response_item" => Self::ResponseItem,
+            "compacted" => Self::Compacted,
+            "compaction_undone" => Self::CompactionUndone,
+            "edited" => Self::Edited,
+            "event_msg" => Self::EventMsg,
+            "call" => Self::Call,
+            "grant" => Self::Grant,
+            "input" => Self::Input,
+            _ => return None,
+        })
+    }
+}
+
+impl From<&str> for RecordKind {
+    fn from(name: &str) -> Self {
+        Self::known(name).unwrap_or_else(|| Self::Other(name.into()))
+    }
+}
+
+impl From<String> for RecordKind {
+    fn from(name: String) -> Self {
+        Self::known(&name).unwrap_or(Self::Other(name))
+    }
+}
