@@ -33,14 +33,22 @@
 //!
 //! `record` (one line), `lines` (a whole log), `path` (where a log is stored), `error`.
 
+mod blobs;
+mod damage;
 mod error;
 mod lines;
+mod meta;
 mod path;
 mod record;
+mod replay;
 mod source;
 
+pub use blobs::{BLOB_BYTES, Blobs};
+pub use damage::{Damage, Flaw, OnDamage, ReadError, Torn};
 pub use error::Error;
 pub use lines::{Line, Lines, lines};
+pub use meta::{FORMAT_VERSION, ForkedFrom, SessionMeta};
 pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
+pub use replay::{MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};
 pub use source::Source;

@@ -1,0 +1,41 @@
+//! Long strings that are stored beside a log, once each.
+
+use std::collections::BTreeMap;
+use std::io;
+
+/// From how many bytes on a string of a payload is stored in a blob, its quotes aside.
+pub const BLOB_BYTES: usize = 64 * 1024;
+
+/// Where long strings of payloads are.
+///
+/// In a payload `"blob:<digest>"` stands for such a string; the digest is the SHA-256 of its JSON
+/// between the quotes, in lower-case hexadecimal digits. The envelope's field `blobs` says where
+/// in the payload stand-ins are, so that a text which only looks like one is never mistaken.
+pub trait Blobs {
+    /// The bytes whose SHA-256 this is, `None` if they are not there. Whoever asks checks them.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>>;
+}
+
+/// No blobs: for logs that refer to none.
+impl Blobs for () {
+    fn get(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+}
+
+/// Blobs in memory, by digest.
+impl Blobs for BTreeMap<String, Vec<u8>> {
+    fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(BTreeMap::get(self, sha256_hex).cloned())
+    }
+}
+
+impl<B: Blobs + ?Sized> Blobs for &B {
+    fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>> {
+        (**self).get(sha256_hex)
+    }
+}

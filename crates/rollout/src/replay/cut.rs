@@ -1,0 +1,48 @@
+//! What a fork takes over.
+
+use longhaul_history::{EditError, ItemKind, Role, turn_item};
+
+use super::{Replay, ReplayItem};
+
+impl Replay {
+    /// How many messages of the user the conversation has. Contexts, bridges and notes are none.
+    pub fn user_message_count(&self) -> usize {
+        self.items.iter().filter(|it| it.is_user_message()).count()
+    }
+
+    /// Keeps what stands before the `n`-th message of the user, counted from 0, and nothing that
+    /// only the session itself has: approvals, inputs that wait, an open turn, what was used.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError::OutOfRange`] if there is no such message; nothing has changed then.
+    pub fn cut_before_user_message(&mut self, n: usize) -> Result<(), EditError> {
+        let messages = self.items.iter().enumerate().filter(|(_, it)| it.is_user_message());
+        let Some((len, _)) = { messages }.nth(n) else {
+            let available = self.user_message_count();
+            return Err(EditError::OutOfRange { what: "user message", asked: n, available });
+        };
+        self.items.truncate(len);
+        self.told.retain(|(index, _)| *index < len);
+        self.disown();
+        Ok(())
+    }
+
+    /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
+    /// used.
+    pub fn disown(&mut self) {
+        (self.grants, self.inputs) = (Vec::new(), Vec::new());
+        (self.turn, self.token_count) = (None, None);
+    }
+}
+
+impl ReplayItem {
+    fn is_user_message(&self) -> bool {
+        is_user_message(&self.item)
+    }
+}
+
+/// Whether the user said it.
+pub(super) fn is_user_message(item: &longhaul_history::Item) -> bool {
+    item.kind() == ItemKind::Message(Role::User) && !turn_item::is_context(item)
+}

