@@ -42,6 +42,8 @@ impl Drop for Ending {
     fn drop(&mut self) {
         // What is accepted from now on would never be begun.
         self.0.queue.close();
+        // What a turn that was cut off with its runtime had not taken.
+        self.0.queue.end(true, |_| true);
         self.0.settle_waiting();
         self.0.tell_shutdown();
         self.0.ended.cancel();

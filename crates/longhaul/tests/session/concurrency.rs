@@ -99,19 +99,21 @@ async fn f143_no_task_outlives_its_turn() {
 fn f141_a_runtime_that_goes_takes_its_turns_with_it_and_tells() {
     let model = ScriptedModel::new().hang();
     let runtime = Runtime::new().unwrap();
-    let (session, mut running, waiting, mut events) = runtime.block_on(async {
+    let (session, mut running, waiting, steer, mut events) = runtime.block_on(async {
         let session = scripted(&model).build().unwrap().session().start().await.unwrap();
         let running = session.prompt("a").await.unwrap();
         model.wait_for_requests(1).await;
         let waiting = session.prompt("b").await.unwrap();
+        let steer = session.steer("s").await.unwrap();
         let events = session.subscribe(1);
-        (session, running, waiting, events)
+        (session, running, waiting, steer, events)
     });
     drop(runtime);
     Runtime::new().unwrap().block_on(async {
         while running.next().await.is_some() {}
         assert_eq!(running.await.unwrap_err().code(), "closed");
         assert_eq!(waiting.await.unwrap_err().code(), "closed");
+        assert_eq!(steer.await.unwrap_err().code(), "closed");
         let mut last = None;
         while let Some(event) = events.next().await {
             last = Some(event.event);

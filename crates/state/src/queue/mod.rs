@@ -25,12 +25,10 @@ pub struct TurnQueue<I>(Mutex<Inner<I>>);
 struct Inner<I> {
     active: Option<ActiveTurn<I>>,
     /// Tasks that end the running turn: the newest runs next, the others are over as they begin.
-    next: VecDeque<I>,
+    next: VecDeque<Planned<I>>,
     waiting: VecDeque<Planned<I>>,
     /// Steers of an interrupted turn: they go into the next one, before what starts it.
     kept: Vec<I>,
-    /// The turn that is about to begin was interrupted already.
-    interrupted: bool,
     stage: Stage,
     /// Nobody is left who could answer approval requests.
     unattended: bool,
@@ -55,6 +53,8 @@ struct Planned<I> {
     steers: VecDeque<I>,
     /// What starts it was to steer another.
     is_steer: bool,
+    /// Somebody has ended it already.
+    is_interrupted: bool,
 }
 
 /// The turn that runs.
@@ -125,7 +125,6 @@ impl<I> Default for TurnQueue<I> {
             next: VecDeque::new(),
             waiting: VecDeque::new(),
             kept: Vec::new(),
-            interrupted: false,
             stage: Stage::Open,
             unattended: false,
         }))
@@ -173,7 +172,7 @@ impl<I> TurnQueue<I> {
     pub fn replace(&self, input: I) -> Result<(), QueueError> {
         let mut inner = self.lock();
         inner.check_room()?;
-        inner.next.push_back(input);
+        inner.next.push_back(Planned::of(input));
         if let Some(active) = &mut inner.active {
             active.abort(AbortReason::Replaced);
         }
@@ -216,15 +215,14 @@ impl<I> TurnQueue<I> {
         }
         let replacing = inner.next.pop_front();
         let is_replaced = !inner.next.is_empty();
-        let planned = replacing.map(Planned::of).or_else(|| inner.waiting.pop_front())?;
-        let Planned { input, steers, .. } = planned;
+        let planned = replacing.or_else(|| inner.waiting.pop_front())?;
+        let Planned { input, steers, is_interrupted, .. } = planned;
         let Start { turn_id, cancel, takes_input } = start(&input);
         let state = TurnState { pending_input: steers, approvals: Approvals::default() };
         let mut active = ActiveTurn { turn_id, cancel, abort: None, quiet: false, state };
         if is_replaced {
-            // An interrupt is meant for the task that comes to run.
             active.abort(AbortReason::Replaced);
-        } else if std::mem::take(&mut inner.interrupted) {
+        } else if is_interrupted {
             active.abort(AbortReason::Interrupted);
         }
         inner.active = Some(active);
@@ -246,8 +244,9 @@ impl<I> TurnQueue<I> {
     }
 
     /// Ends the running turn. What it did not take starts the next turn, together, also where another
-    /// task took its place; after an interrupt what `is_input` is kept for whatever turn takes input next instead, and the rest waits for turns
-    /// of its own. It comes before what waits for a turn of its own, and after steers that came before.
+    /// task took its place; after an interrupt what `is_input` is kept for whatever turn takes input
+    /// next instead, and the rest waits for turns of its own. It comes before what waits for a turn of
+    /// its own, and after steers that came before.
     pub fn end(&self, interrupted: bool, is_input: impl Fn(&I) -> bool) {
         let mut inner = self.lock();
         let Some(active) = inner.active.take() else {
@@ -267,18 +266,23 @@ impl<I> TurnQueue<I> {
     /// Cancels the running turn, or the one that is about to begin, and says whether there is one.
     pub fn interrupt(&self) -> bool {
         let mut inner = self.lock();
-        let Inner { active, next, waiting, interrupted, .. } = &mut *inner;
-        match active {
+        let Inner { active, next, waiting, .. } = &mut *inner;
+        // Of those that take the place of others the newest comes to run.
+        let meant = match active {
             // What takes its place is meant too.
             Some(active) if active.cancel.is_cancelled() => {
                 active.quiet = true;
-                *interrupted |= !next.is_empty();
+                next.back_mut()
             }
-            Some(active) => active.abort(AbortReason::Interrupted),
-            None if next.is_empty() && waiting.is_empty() => return false,
-            None => *interrupted = true,
-        }
-        true
+            Some(active) => {
+                active.abort(AbortReason::Interrupted);
+                return true;
+            }
+            None => next.back_mut().or_else(|| waiting.front_mut()),
+        };
+        let is_there = meant.is_some() || active.is_some();
+        meant.into_iter().for_each(|planned| planned.is_interrupted = true);
+        is_there
     }
 
     /// Why the running turn ends, if it is cancelled.
@@ -290,16 +294,14 @@ impl<I> TurnQueue<I> {
     /// Takes back those inputs that wait and are no longer wanted.
     pub fn withdraw(&self, is_unwanted: impl Fn(&I) -> bool) -> Vec<I> {
         let mut inner = self.lock();
-        // An interrupt is meant for the input that was about to begin, not for its successor.
-        let waiting = inner.waiting.front().map(|planned| &planned.input);
-        let next_goes = inner.next.front().or(waiting).is_some_and(&is_unwanted);
-        inner.interrupted &= !next_goes;
         let mut unwanted: Vec<I> = inner.kept.extract_if(.., |i| is_unwanted(i)).collect();
-        unwanted.extend(take_if(&mut inner.next, &is_unwanted));
-        for planned in std::mem::take(&mut inner.waiting) {
-            let (gone, left) = planned.without(&is_unwanted);
-            unwanted.extend(gone);
-            inner.waiting.extend(left);
+        let Inner { next, waiting, .. } = &mut *inner;
+        for planned in [next, waiting] {
+            for plan in std::mem::take(planned) {
+                let (gone, left) = plan.without(&is_unwanted);
+                unwanted.extend(gone);
+                planned.extend(left);
+            }
         }
         if let Some(active) = &mut inner.active {
             unwanted.extend(take_if(&mut active.state.pending_input, &is_unwanted));
@@ -360,12 +362,13 @@ fn take_if<I>(inputs: &mut VecDeque<I>, is_meant: impl Fn(&I) -> bool) -> VecDeq
 
 impl<I> Planned<I> {
     fn of(input: I) -> Self {
-        Self { input, steers: VecDeque::new(), is_steer: false }
+        Self { input, steers: VecDeque::new(), is_steer: false, is_interrupted: false }
     }
 
     /// A turn of steers that no other takes.
     fn of_steers(mut steers: VecDeque<I>) -> Option<Self> {
-        Some(Self { input: steers.pop_front()?, steers, is_steer: true })
+        let input = steers.pop_front()?;
+        Some(Self { input, steers, is_steer: true, is_interrupted: false })
     }
 
     /// Whether it has inputs that were to steer: what was accepted later comes after them.
@@ -399,9 +402,8 @@ impl<I> Inner<I> {
 
     fn drain(&mut self) -> Vec<I> {
         let mut left = std::mem::take(&mut self.kept);
-        left.extend(self.next.drain(..));
-        left.extend(self.waiting.drain(..).flat_map(Planned::into_inputs));
-        self.interrupted = false;
+        let planned = self.next.drain(..).chain(self.waiting.drain(..));
+        left.extend(planned.flat_map(Planned::into_inputs));
         left
     }
 

@@ -288,3 +288,19 @@ fn an_interrupt_is_for_the_task_that_comes_to_run_whatever_it_replaces() {
         assert!(!queue.lock().active.as_ref().unwrap().cancel.is_cancelled(), "it was for those");
     }
 }
+
+#[test]
+fn an_interrupt_before_anything_begins_is_for_what_was_first_then() {
+    let queue = TurnQueue::default();
+    queue.submit(1).unwrap();
+    assert!(queue.interrupt());
+    queue.replace(8).unwrap();
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let cancel = CancellationToken::new();
+        let next = queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) });
+        begun.push((next.unwrap().input, cancel.is_cancelled()));
+        queue.end(false, |_| true);
+    }
+    assert_eq!(begun, [(8, false), (1, true)]);
+}
