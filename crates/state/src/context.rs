@@ -7,7 +7,7 @@ use longhaul_transport::Request;
 use longhaul_transport::request::{Instructions, RequestOptions, TaskKind, ToolList};
 use serde_json::Value;
 
-use crate::protocol::Settings;
+use crate::protocol::{GrantScope, Settings};
 use crate::turn::TurnLimits;
 
 /// Messages that tell a model of the settings it works under, in the user's place.
@@ -46,6 +46,8 @@ pub struct TurnContext {
     pub options: RequestOptions,
     /// Its bounds.
     pub limits: TurnLimits,
+    /// What an approval for the session's length is given for in it.
+    pub grants: GrantScope,
     /// What kind of task a server that asks is told.
     pub task_kind: TaskKind,
 }

@@ -58,7 +58,7 @@ impl ContextMessages for Folder {
 
 fn apply(state: &SessionState, step: &Step) {
     match *step {
-        Step::BeginTurn => state.begin_turn(&Arc::from("t"), &Folder),
+        Step::BeginTurn => state.begin_turn(&Arc::from("t"), &state.settings(), &Folder),
         Step::Say(n) => state.record([Item::user(format!("{n}"))]),
         Step::Call(n) => state.record([Item::function_call(&format!("c{n}"), "tool", "{}")]),
         Step::Answer(n) => {

@@ -62,6 +62,9 @@ pub enum BuildError {
          (`approvals`), or that it never asks (`Policy::may_ask`)"
     )]
     NobodyAnswersPolicy,
+    /// The session is shut down. Open another.
+    #[error("the session is shut down")]
+    Closed,
     /// HTTP cannot be set up.
     #[error("HTTP client: {0}")]
     Http(String),

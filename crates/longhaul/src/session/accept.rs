@@ -141,10 +141,15 @@ impl Inner {
             return Err(TurnError::UnknownApproval { call_id: call_id.to_owned() });
         };
         if holds {
-            self.state.grant(answered.digest);
+            self.state.grant(answered.digest, answered.scope);
         }
         self.answered.notify_one();
         Ok(())
+    }
+
+    /// Nothing is changed in a session that accepts nothing more.
+    pub(super) fn check_open(&self) -> Result<(), TurnError> {
+        if self.queue.is_closed() { Err(TurnError::Closed) } else { Ok(()) }
     }
 
     pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
@@ -164,6 +169,7 @@ impl Inner {
 
     /// Records an item that every compaction keeps, if there is room for it.
     pub(super) fn pin(&self, item: &Item) -> Result<(), TurnError> {
+        self.check_open()?;
         let history = self.state.history();
         let measured = history.measured(0..history.len());
         let pinned: u64 =

@@ -62,6 +62,9 @@ impl Inner {
     }
 
     pub(super) fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
+        if self.queue.is_closed() {
+            return Err(BuildError::Closed);
+        }
         let tools = ToolSet::new(tools)?.with_hosted(&self.hosted_tools)?;
         tools.check_features(self.services.model.features())?;
         self.gatekeeping.check(&tools, self.state.settings().approval_policy)?;
@@ -84,6 +87,8 @@ impl Inner {
         tools: &ToolSet,
         output_schema: Option<Arc<Value>>,
     ) -> TurnContext {
+        // Before the settings: if they change between the two, nothing is granted.
+        let grants = self.state.grant_scope();
         let settings = state.settings();
         let mut limits = TurnLimits::new(self.bounds.max_model_calls, tools.handling());
         limits.budget = self.bounds.budget;
@@ -96,6 +101,7 @@ impl Inner {
             output_schema,
             options: self.options.clone(),
             limits,
+            grants,
             task_kind: TaskKind::Standard,
             settings,
         }
@@ -120,7 +126,7 @@ impl Inner {
         let (submission, _) = self.accept(input).await?;
         let state = self.state.fork();
         state.update_settings(submission.settings);
-        state.begin_turn(&submission.id, &*self.services.context);
+        state.begin_turn(&submission.id, &state.settings(), &*self.services.context);
         let kept =
             |kept: &Submission| kept.item().filter(|_| !kept.reply.cancel.is_cancelled()).cloned();
         state.record(self.queue.kept(kept));

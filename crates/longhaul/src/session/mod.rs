@@ -186,7 +186,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`TurnError::InvalidInput`] if there is no room for it; nothing is recorded then.
+    /// [`TurnError::InvalidInput`] if there is no room for it; [`TurnError::Closed`]. Nothing is recorded
+    /// then.
     pub fn pin(&self, item: &Item) -> Result<(), TurnError> {
         self.inner.pin(item)
     }
@@ -202,8 +203,9 @@ impl Session {
     /// # Errors
     ///
     /// [`TurnError::InvalidInput`] if the folder is relative, or if tools would have to ask for
-    /// approval; nothing has changed then.
+    /// approval; [`TurnError::Closed`]. Nothing has changed then.
     pub fn configure(&self, change: SettingsUpdate) -> Result<(), TurnError> {
+        self.inner.check_open()?;
         self.inner.check_settings(&change)?;
         self.inner.state.update_settings(change);
         Ok(())
@@ -213,7 +215,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if they cannot be used; nothing has changed then.
+    /// [`BuildError`] if they cannot be used, or the session is shut down; nothing has changed then.
     pub fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
         self.inner.set_tools(tools)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
-use longhaul_state::{Begun, Start};
+use longhaul_state::{Begun, Start, TurnContext};
 use longhaul_transport::models::WindowSource;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -92,8 +92,10 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let emitter = input.reply.emitter.clone();
     let cancel = input.reply.cancel.token();
     let task = input.task.clone();
+    // Before the tools: if they change between the two, nothing is granted.
+    let grants = inner.state.grant_scope();
     let tools = inner.tools();
-    let context = inner.turn_context(&turn_id, &tools);
+    let context = TurnContext { grants, ..inner.turn_context(&turn_id, &tools) };
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;

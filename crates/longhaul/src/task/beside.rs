@@ -80,12 +80,13 @@ impl TaskScope {
     #[must_use]
     pub fn aside(&self, aside: Aside, input: impl IntoIterator<Item = Item>) -> Self {
         let own = Arc::new(self.state().aside(aside.settings));
-        own.begin_turn(&self.context().turn_id, &*aside.context);
+        own.begin_turn(&self.context().turn_id, &own.settings(), &*aside.context);
         own.record(input);
         let mut context =
             self.inner.turn_context_of(&own, &self.context().turn_id, self.tools(), None);
         context.instructions = aside.instructions;
         context.task_kind = aside.task_kind;
+        context.grants = self.context().grants;
         let beside = Beside {
             context: aside.context,
             hides_messages: aside.hides_messages,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul::approval::{ApprovalDecision, Approvals, CallDigest};
 use longhaul::prelude::*;
+use longhaul::state::protocol::SettingsUpdate;
 use longhaul::state::protocol::{ApprovalPolicy, TurnEnd};
 use longhaul_testkit::ScriptedModel;
 use tokio::time::Instant;
@@ -262,6 +263,32 @@ async fn what_nobody_is_left_to_approve_is_denied_and_the_turn_ends() {
         let told = items(&model.requests()[1].input()).pop().unwrap();
         assert!(told.ends_with("nobody is left who could approve it"), "{told}");
         turn.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_folder_or_the_tools_changed_holds_for_its_call_alone() {
+    for tools_change in [false, true] {
+        let model = ScriptedModel::new()
+            .call("a", "risky", "1")
+            .text("done")
+            .call("b", "risky", "1")
+            .text("done");
+        let session = asking(&model).await;
+        let mut turn = session.prompt("go").await.unwrap();
+        until(&mut turn, |line| line.starts_with("ask a")).await;
+        if tools_change {
+            session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).unwrap();
+        } else {
+            let mut change = SettingsUpdate::default();
+            change.cwd = Some("/elsewhere".into());
+            session.configure(change).unwrap();
+        }
+        session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();
+        until(&mut turn, |line| line.starts_with("end a ok")).await;
+        turn.await.unwrap();
+        let mut turn = session.prompt("again").await.unwrap();
+        until(&mut turn, |line| line.starts_with("ask b")).await;
     }
 }
 

@@ -55,13 +55,27 @@ pub struct PendingApproval {
     pub arguments: String,
     /// What an approval holds for.
     pub digest: CallDigest,
+    /// What an approval for the session's length is given for.
+    #[serde(skip)]
+    pub scope: GrantScope,
+}
+
+/// What approvals for a session's length are given for: its folder and its tools. When those change,
+/// another begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GrantScope(u64);
+
+impl GrantScope {
+    pub(crate) fn end(&mut self) {
+        self.0 += 1;
+    }
 }
 
 impl PendingApproval {
     /// A call that waits.
     pub fn new(turn_id: String, call_id: String, name: String, arguments: String) -> Self {
         let digest = CallDigest::of(&name, &arguments);
-        Self { turn_id, call_id, name, arguments, digest }
+        Self { turn_id, call_id, name, arguments, digest, scope: GrantScope::default() }
     }
 }
 

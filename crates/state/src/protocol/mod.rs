@@ -10,7 +10,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use approval::{ApprovalDecision, CallDigest, PendingApproval};
+pub use approval::{ApprovalDecision, CallDigest, GrantScope, PendingApproval};
 pub use config::{CommandTool, Config, FsyncPolicy, ProviderConfig, TimeoutsMs};
 pub use error::TurnError;
 pub use event::{AbortReason, Event, TurnEnd, TurnResult};

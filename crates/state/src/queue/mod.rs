@@ -281,7 +281,9 @@ impl<I> TurnQueue<I> {
             None => next.back_mut().or_else(|| waiting.front_mut()),
         };
         let is_there = meant.is_some() || active.is_some();
-        meant.into_iter().for_each(|planned| planned.is_interrupted = true);
+        if let Some(planned) = meant {
+            planned.is_interrupted = true;
+        }
         is_there
     }
 

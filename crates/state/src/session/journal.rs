@@ -24,6 +24,8 @@ pub enum Change {
         turn_id: Arc<str>,
         /// Its settings.
         settings: Settings,
+        /// Those of later turns, if they have changed already.
+        later: Option<Settings>,
     },
     /// These are the settings of later turns.
     Settings(Settings),

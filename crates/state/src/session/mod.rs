@@ -22,7 +22,7 @@ use self::compaction::Exchanged;
 use self::journal::Journal;
 use self::told::Told;
 use crate::ContextMessages;
-use crate::protocol::{CallDigest, Settings, SettingsUpdate};
+use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
 pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 
@@ -61,6 +61,7 @@ struct Inner {
     breaker: Breaker,
     /// What was approved for the session's length.
     grants: BTreeSet<CallDigest>,
+    grant_scope: GrantScope,
     /// The last compaction, for who wants the old conversation back.
     exchanged: Option<Exchanged>,
     /// What is to be kept, if anything is.
@@ -95,6 +96,7 @@ impl SessionState {
             used: None,
             breaker: Breaker::new(BreakerLimits::default()),
             grants: BTreeSet::new(),
+            grant_scope: GrantScope::default(),
             exchanged: None,
             journal: Journal::default(),
         }))
@@ -150,23 +152,28 @@ impl SessionState {
         });
     }
 
-    /// Begins a turn: records what `context` has to tell the model about settings that are new to
-    /// it. Reasoning of earlier turns is no longer sent.
-    pub fn begin_turn(&self, turn_id: &Arc<str>, context: &dyn ContextMessages) {
-        let (told, now) = {
-            let inner = self.lock();
-            (inner.told.last().cloned(), inner.settings.clone())
-        };
+    /// Begins a turn with these settings: records what `context` has to tell the model about those
+    /// that are new to it. Reasoning of earlier turns is no longer sent.
+    pub fn begin_turn(
+        &self,
+        turn_id: &Arc<str>,
+        settings: &Settings,
+        context: &dyn ContextMessages,
+    ) {
+        let told = self.lock().told.last().cloned();
         // Not under the lock: it is the embedder's code, and may look at the session.
-        let messages = context.messages(told.as_ref(), &now);
+        let messages = context.messages(told.as_ref(), settings);
         self.change(|inner| {
             inner.history.begin_turn();
             inner.breaker.begin_turn();
             let index = inner.history.len();
-            let (turn_id, settings) = (Arc::clone(turn_id), now.clone());
-            inner.note(|_| Change::TurnBegan { turn_id, settings });
+            inner.note(|inner| Change::TurnBegan {
+                turn_id: Arc::clone(turn_id),
+                settings: settings.clone(),
+                later: Some(&inner.settings).filter(|later| *later != settings).cloned(),
+            });
             inner.record(messages);
-            inner.told.note(index, now);
+            inner.told.note(index, settings.clone());
         });
     }
 
@@ -283,23 +290,31 @@ impl SessionState {
         self.lock().cost
     }
 
-    /// Calls of this digest need no further approval.
-    pub fn grant(&self, digest: CallDigest) {
+    /// What an approval for the session's length is given for now.
+    pub fn grant_scope(&self) -> GrantScope {
+        self.lock().grant_scope
+    }
+
+    /// Calls of this digest need no further approval, unless what that was given for has changed.
+    pub fn grant(&self, digest: CallDigest, scope: GrantScope) {
         self.change(|inner| {
-            if inner.grants.len() < MAX_GRANTS && inner.grants.insert(digest) {
+            let is_now = inner.grant_scope == scope && inner.grants.len() < MAX_GRANTS;
+            if is_now && inner.grants.insert(digest) {
                 inner.note(|_| Change::Granted(digest));
             }
         });
     }
 
-    /// What was approved for the session's length no longer is.
+    /// What was approved for the session's length no longer is, also where the answer is still to
+    /// come.
     pub fn clear_grants(&self) {
         self.change(Inner::clear_grants);
     }
 
-    /// Whether calls of this digest were approved for the session's length.
-    pub fn is_granted(&self, digest: CallDigest) -> bool {
-        self.lock().grants.contains(&digest)
+    /// Whether calls of this digest were approved for the session's length, for just this.
+    pub fn is_granted(&self, digest: CallDigest, scope: GrantScope) -> bool {
+        let inner = self.lock();
+        inner.grant_scope == scope && inner.grants.contains(&digest)
     }
 
     /// What the last response says that the conversation takes, in tokens; `None` if it said nothing
@@ -383,6 +398,7 @@ impl Inner {
     }
 
     fn clear_grants(&mut self) {
+        self.grant_scope.end();
         if !self.grants.is_empty() {
             self.grants.clear();
             self.note(|_| Change::GrantsCleared);

@@ -80,14 +80,14 @@ fn what_conversations_beside_each_other_use_adds_up() {
 fn an_approval_for_the_session_ends_with_its_folder() {
     let session = SessionState::new(History::default(), Settings::new("a"));
     let digest = CallDigest::of("shell", "make");
-    session.grant(digest);
+    session.grant(digest, session.grant_scope());
     let mut change = SettingsUpdate { model: Some("other".into()), ..SettingsUpdate::default() };
     session.update_settings(change.clone());
-    assert!(session.is_granted(digest));
+    assert!(session.is_granted(digest, session.grant_scope()));
     change.cwd = Some("/elsewhere".into());
     session.update_settings(change.clone());
-    assert!(!session.is_granted(digest));
-    session.grant(digest);
+    assert!(!session.is_granted(digest, session.grant_scope()));
+    session.grant(digest, session.grant_scope());
     session.update_settings(change);
-    assert!(session.is_granted(digest), "it is the same folder");
+    assert!(session.is_granted(digest, session.grant_scope()), "it is the same folder");
 }

@@ -57,7 +57,8 @@ impl Gate {
     pub(super) fn ask(&mut self, scope: &TaskScope, call: PlannedCall) {
         let PlannedCall { position, call_id, name, arguments, .. } = call;
         let turn_id = scope.context().turn_id.to_string();
-        let approval = PendingApproval::new(turn_id, call_id, name, arguments);
+        let mut approval = PendingApproval::new(turn_id, call_id, name, arguments);
+        approval.scope = scope.context().grants;
         // First, so that whoever hears the event can answer.
         if !scope.queue().ask(position, approval.clone()) {
             let verdict = Verdict::Denied { reason: Some(UNATTENDED.into()) };

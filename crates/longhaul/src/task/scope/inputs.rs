@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longhaul_history::Item;
 use longhaul_history::turn_item::TurnItem;
+use longhaul_state::TurnContext;
 use longhaul_state::protocol::Event;
 
 use super::TaskScope;
@@ -53,7 +54,8 @@ impl TaskScope {
         if joined.is_empty() {
             return;
         }
-        self.state.begin_turn(&self.context.turn_id, &*self.inner.services.context);
+        let Self { context: TurnContext { turn_id, settings, .. }, inner, .. } = self;
+        self.state.begin_turn(turn_id, settings, &*inner.services.context);
         for input in joined {
             self.record_input(input);
         }

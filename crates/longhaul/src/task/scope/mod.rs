@@ -233,7 +233,7 @@ impl TaskScope {
 
     /// Whether calls of this digest were approved for the session's length.
     pub(super) fn is_granted(&self, digest: CallDigest) -> bool {
-        self.inner.state.is_granted(digest)
+        self.inner.state.is_granted(digest, self.context.grants)
     }
 
     /// Who waits for what.
