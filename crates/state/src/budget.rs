@@ -83,7 +83,7 @@ impl Budget {
     }
 
     /// What of the budget is used up, if anything is.
-    pub(crate) fn exceeded(&self, spent: &Spent) -> Option<Exceeded> {
+    pub fn exceeded(&self, spent: &Spent) -> Option<Exceeded> {
         let (tokens, cost, requests) = (spent.usage.total, spent.cost, spent.attempts);
         let by_tokens = self.tokens.filter(|limit| tokens >= *limit);
         let by_cost = self.cost.filter(|limit| cost >= *limit);
@@ -103,7 +103,7 @@ pub struct Spent {
     pub usage: TokenUsage,
     /// Responses that it asked for.
     pub model_calls: u32,
-    /// Requests that it sent, repeated ones and those of compactions included.
+    /// Requests that it sent, those of compactions included, and repeats from when they were decided.
     pub attempts: u32,
     /// What it cost, by the [`PriceTable`].
     pub cost: f64,

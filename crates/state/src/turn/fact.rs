@@ -113,6 +113,16 @@ pub struct CompactionEnd {
     pub cost: f64,
 }
 
+impl CompactionEnd {
+    /// Adds one that came after.
+    pub fn add(&mut self, later: &Self) {
+        self.is_installed |= later.is_installed;
+        self.usage.add(&later.usage);
+        self.attempts = self.attempts.saturating_add(later.attempts);
+        self.cost += later.cost;
+    }
+}
+
 /// A complete response.
 #[derive(Debug)]
 pub struct Response {

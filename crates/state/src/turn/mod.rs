@@ -154,9 +154,13 @@ impl Turn {
                 self.shrink(error, refused)
             }
             (Phase::Sampling | Phase::BackingOff, Fact::AttemptFailed) => {
+                if let Some(over) = self.over_budget() {
+                    return Ok(vec![over]);
+                }
+                // The repeat.
                 self.spent.attempts += 1;
                 self.phase = Phase::BackingOff;
-                Ok(self.over_budget().into_iter().collect())
+                Ok(Vec::new())
             }
             (Phase::BackingOff, Fact::StreamRecovered) => {
                 self.phase = Phase::Sampling;

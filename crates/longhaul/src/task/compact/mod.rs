@@ -15,6 +15,7 @@ use longhaul_compaction::{
 };
 use longhaul_history::Part;
 use longhaul_history::turn_item::TurnItem;
+use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use longhaul_state::turn::CompactionEnd;
 use tokio::time::Instant;
@@ -32,9 +33,8 @@ pub(crate) struct Compact;
 impl SessionTask for Compact {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
         let compaction = async {
-            let compacting = Compacting::new(scope, Cause::Manual, scope.deadline());
-            let (end, outcome) = compacting.run().await;
-            outcome.map(|()| compaction_result(end))
+            let mut compacting = Compacting::new(scope, Cause::Manual, scope.spent());
+            compacting.run().await.map(|()| compaction_result(compacting.end))
         };
         tokio::select! {
             biased;
@@ -51,42 +51,55 @@ fn compaction_result(end: CompactionEnd) -> TurnResult {
     result
 }
 
-/// Compacts between the steps of a turn, and tells who is to be told.
-pub(super) async fn between_steps(
-    scope: &TaskScope,
-    cause: Cause,
-    deadline: Option<Instant>,
-) -> CompactionEnd {
-    // They wait in the turn, so that whatever ends it meanwhile settles them too.
-    let asked = (cause == Cause::Manual).then(|| scope.on_behalf_of_the_first()).flatten();
-    let Some(scope) = asked else {
-        return tell(scope, Compacting::new(scope, cause, deadline).run().await).0;
-    };
-    tokio::select! {
-        biased;
-        () = scope.compaction_unwanted() => {
-            // Whoever else waits does so for the next step.
-            scope.awaits_compaction();
-            CompactionEnd::default()
-        }
-        ended = Compacting::new(&scope, cause, deadline).run() => {
-            let (end, outcome) = tell(&scope, ended);
-            for Submission { reply, .. } in scope.take_compactions() {
-                reply.settle(outcome.clone().map(|()| compaction_result(end)));
-            }
-            end
-        }
+/// Compacts between the steps of a turn that has spent so much, and tells who is to be told.
+pub(super) async fn between_steps(scope: &TaskScope, cause: Cause, spent: Spent) -> CompactionEnd {
+    if cause == Cause::Manual {
+        return on_demand(scope, spent).await;
     }
+    let mut compacting = Compacting::new(scope, cause, spent);
+    let outcome = compacting.run().await;
+    tell(scope, &outcome);
+    compacting.end
 }
 
-type Ended = (CompactionEnd, Result<(), TurnError>);
+/// Compacts for those who wait for it. They wait in the turn, so that whatever ends it meanwhile settles
+/// them too. Where the first of them takes it back, it is done for the next.
+async fn on_demand(scope: &TaskScope, mut spent: Spent) -> CompactionEnd {
+    let mut sum = CompactionEnd::default();
+    while let Some(scope) = scope.on_behalf_of_the_first() {
+        let mut compacting = Compacting::new(&scope, Cause::Manual, spent);
+        let outcome = tokio::select! {
+            biased;
+            () = scope.compaction_unwanted() => None,
+            outcome = compacting.run() => Some(outcome),
+        };
+        let end = compacting.end;
+        sum.add(&end);
+        spent.add(&spent_by(&end));
+        let Some(outcome) = outcome else {
+            scope.awaits_compaction();
+            continue;
+        };
+        tell(&scope, &outcome);
+        for Submission { reply, .. } in scope.take_compactions() {
+            reply.settle(outcome.clone().map(|()| compaction_result(end)));
+        }
+        return sum;
+    }
+    sum
+}
+
+fn spent_by(end: &CompactionEnd) -> Spent {
+    let mut spent = Spent::default();
+    (spent.usage, spent.attempts, spent.cost) = (end.usage, end.attempts, end.cost);
+    spent
+}
 
 /// Tells why a compaction failed, if it did.
-fn tell(scope: &TaskScope, ended: Ended) -> Ended {
-    if let Err(error) = &ended.1 {
+fn tell(scope: &TaskScope, outcome: &Result<(), TurnError>) {
+    if let Err(error) = outcome {
         scope.emit(Event::Warning(error.clone()));
     }
-    ended
 }
 
 /// One compaction on its way.
@@ -96,28 +109,31 @@ struct Compacting<'a> {
     began: Instant,
     deadline: Option<Instant>,
     end: CompactionEnd,
+    /// What the turn had spent before.
+    before: Spent,
     /// What the model said last, if it said no.
     refusal: Option<TurnError>,
     is_announced: bool,
 }
 
 impl<'a> Compacting<'a> {
-    fn new(scope: &'a TaskScope, cause: Cause, deadline: Option<Instant>) -> Self {
+    fn new(scope: &'a TaskScope, cause: Cause, before: Spent) -> Self {
         let began = Instant::now();
         let own = began.checked_add(scope.compaction().config.bounds.max_time);
         Self {
             scope,
             cause,
             began,
-            deadline: own.into_iter().chain(deadline).min(),
+            deadline: own.into_iter().chain(scope.deadline()).min(),
             end: CompactionEnd::default(),
+            before,
             refusal: None,
             is_announced: false,
         }
     }
 
-    /// Performs the compaction and says how it ended. Where there is nothing to do, all is well.
-    async fn run(mut self) -> Ended {
+    /// Performs the compaction. Where there is nothing to do, all is well.
+    async fn run(&mut self) -> Result<(), TurnError> {
         let outcome = self.climb().await;
         self.end.is_installed = outcome.is_ok();
         let is_automatic = Trigger::from(self.cause) == Trigger::Auto;
@@ -125,7 +141,7 @@ impl<'a> Compacting<'a> {
         if has_failed && is_automatic {
             self.scope.state().note_failed_compaction();
         }
-        let outcome = match outcome {
+        match outcome {
             Err(Error::NothingToDo) => {
                 if !is_automatic {
                     let message = Error::NothingToDo.to_string();
@@ -135,8 +151,7 @@ impl<'a> Compacting<'a> {
             }
             Err(error) => Err(self.failure(error)),
             Ok(()) => Ok(()),
-        };
-        (self.end, outcome)
+        }
     }
 
     /// The error, or what caused it.
@@ -185,6 +200,12 @@ impl<'a> Compacting<'a> {
     }
 
     async fn ask(&mut self, ladder: &Ladder, ask: &longhaul_compaction::Ask) -> Answer {
+        let mut spent = self.before;
+        spent.add(&spent_by(&self.end));
+        if let Some(exceeded) = self.scope.context().limits.budget.exceeded(&spent) {
+            self.refusal = Some(TurnError::BudgetExceeded(exceeded));
+            return Answer::Failed;
+        }
         if !std::mem::replace(&mut self.is_announced, true) {
             self.scope.emit(Event::CompactionStarted { trigger: self.cause.into() });
         }

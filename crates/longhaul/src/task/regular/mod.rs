@@ -111,7 +111,7 @@ impl<'a> Driver<'a> {
             }
             Action::Compact(cause) => {
                 self.sampling = None;
-                let compacting = compact::between_steps(self.scope, cause, self.deadline);
+                let compacting = compact::between_steps(self.scope, cause, self.turn.spent());
                 self.compacting = Some(Box::pin(compacting));
             }
             Action::Sample => {

@@ -189,24 +189,21 @@ fn fits(form: &ToolForm, call: &PlannedCall) -> Result<(), String> {
 /// larger image gives way to a line that says so.
 fn bounded(output: CallOutput, max_bytes: usize) -> CallOutput {
     let mut left = max_bytes;
-    let mut cut = |text: String| {
-        let truncated = truncate::middle(&text, left);
-        let kept = match truncated.cut {
-            None => text,
-            Some(_) => truncated.text.into_owned(),
-        };
-        left -= kept.len();
-        kept
-    };
     match output {
-        CallOutput::Text(text) => CallOutput::Text(cut(text)),
+        CallOutput::Text(text) => CallOutput::Text(cut(text, &mut left)),
         CallOutput::Parts(parts) => {
             let parts = parts.into_iter().map(|part| match part {
-                OutputPart::InputText { text } => OutputPart::InputText { text: cut(text) },
-                OutputPart::InputImage { image_url } if image_url.len() > max_bytes => {
+                OutputPart::InputText { text } => {
+                    OutputPart::InputText { text: cut(text, &mut left) }
+                }
+                OutputPart::InputImage { image_url } if image_url.len() > left => {
                     let length = image_url.len();
                     let text = format!("[an image of {length} bytes is left out]");
-                    OutputPart::InputText { text: cut(text) }
+                    OutputPart::InputText { text: cut(text, &mut left) }
+                }
+                OutputPart::InputImage { image_url } => {
+                    left -= image_url.len();
+                    OutputPart::InputImage { image_url }
                 }
                 part => part,
             });
@@ -214,6 +211,17 @@ fn bounded(output: CallOutput, max_bytes: usize) -> CallOutput {
         }
         output => output,
     }
+}
+
+/// The text within so many bytes, which are fewer then.
+fn cut(text: String, left: &mut usize) -> String {
+    let truncated = truncate::middle(&text, *left);
+    let kept = match truncated.cut {
+        None => text,
+        Some(_) => truncated.text.into_owned(),
+    };
+    *left = left.saturating_sub(kept.len());
+    kept
 }
 
 /// The texts of an output, for those who watch.

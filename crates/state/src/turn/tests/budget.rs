@@ -61,9 +61,12 @@ fn a_final_answer_is_an_answer_whatever_it_cost() {
 fn repeated_requests_and_compactions_count() {
     let mut turn = turn_with(Budget::requests(3));
     apply(&mut turn, Fact::Started);
-    assert_eq!(raw(&mut turn, Fact::AttemptFailed), [""; 0]);
+    for _ in 0..2 {
+        assert_eq!(raw(&mut turn, Fact::AttemptFailed), [""; 0]);
+    }
     assert_eq!(raw(&mut turn, Fact::AttemptFailed), ["fail budget_exceeded"]);
     assert!(turn.is_done());
+    assert_eq!(turn.spent().attempts, 3, "so many were sent");
 
     let mut turn = turn_with(Budget::cost(5.0));
     raw(&mut turn, Fact::Started);
