@@ -116,8 +116,9 @@ impl History {
     pub fn record(&mut self, item: Item) {
         let state = Arc::make_mut(&mut self.0);
         let item = state.segments.config().limited(item);
-        state.pairing.note(&item, state.segments.len(), state.segments.config());
+        let (index, noted) = (state.segments.len(), item.clone());
         state.push(item);
+        state.pairing.note(&noted, index, state.segments.config());
     }
 
     /// Records an output right after the call that it answers: the first call since the current turn
@@ -311,15 +312,16 @@ impl State {
     fn push(&mut self, item: Item) {
         let mut entry = Entry::new(item);
         let index = self.segments.len();
-        if entry.is_user_message {
+        let is_user_message = entry.is_user_message;
+        let mark = (is_user_message && !self.is_marked).then(|| self.mark(index));
+        entry.starts_turn = self.starts_turn || mark.is_some();
+        // First what asks the counter of tokens, which is not ours.
+        self.segments.push(entry);
+        self.starts_turn = false;
+        self.turn = mark.or(self.turn);
+        if is_user_message {
             self.last_user_message = Some(index);
         }
-        if entry.is_user_message && !self.is_marked {
-            self.turn = Some(self.mark(index));
-            entry.starts_turn = true;
-        }
-        entry.starts_turn |= std::mem::take(&mut self.starts_turn);
-        self.segments.push(entry);
     }
 
     /// Inserts the output of the call before `index`.

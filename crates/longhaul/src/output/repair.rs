@@ -17,20 +17,28 @@ pub(super) struct Repairing {
     pub(super) task: Arc<dyn SessionTask>,
     pub(super) check: Box<Check>,
     pub(super) repairs: u32,
-    pub(super) refusal: Refusal,
+    pub(super) said: Said,
 }
 
-/// What the model said in the place of its answer, if it refused one.
+/// What the model said that is no answer.
 #[derive(Clone, Default)]
-pub(super) struct Refusal(Arc<Mutex<Option<String>>>);
+pub(super) struct Said(Arc<Mutex<NoAnswer>>);
 
-impl Refusal {
-    pub(super) fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+#[derive(Clone, Default)]
+pub(super) struct NoAnswer {
+    /// In the place of its answer, if it refused one.
+    pub(super) refusal: Option<String>,
+    /// An answer that cannot be read, where it was asked again.
+    pub(super) unreadable: Option<String>,
+}
+
+impl Said {
+    pub(super) fn take(&self) -> NoAnswer {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set(&self, refusal: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    fn set(&self, said: NoAnswer) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = said;
     }
 }
 
@@ -42,6 +50,8 @@ impl SessionTask for Repairing {
             let Some(problem) = self.problem(scope, &result) else {
                 return Ok(result);
             };
+            let unreadable = result.last_message.take();
+            self.said.set(NoAnswer { unreadable, refusal: None });
             scope.emit(Event::Background(format!("asking again: {problem}")));
             scope.record([ask_again(&problem)]);
             result = self.task.run(scope).await?;
@@ -59,7 +69,7 @@ impl Repairing {
         }
         let refusal = refusal(&scope.history());
         let is_refused = refusal.is_some();
-        self.refusal.set(refusal);
+        self.said.set(NoAnswer { refusal, unreadable: None });
         let answer = result.last_message.as_deref().unwrap_or_default();
         (self.check)(answer).filter(|_| !is_refused)
     }

@@ -10,7 +10,7 @@ use longhaul_transport::ErrorCode;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::repair::{Refusal, Repairing};
+use super::repair::{NoAnswer, Repairing, Said};
 use super::{AnswerError, read, strict_schema_of};
 use crate::{Input, Session, TurnHandle};
 
@@ -20,7 +20,7 @@ pub struct TypedTurn<T> {
     turn: TurnHandle,
     /// What streamed of the last message.
     said: String,
-    refusal: Refusal,
+    no_answer: Said,
     of: PhantomData<fn() -> T>,
 }
 
@@ -49,6 +49,14 @@ pub enum OutputError {
         /// How the response ended.
         error: TurnError,
     },
+    /// What the model said is no `T`, and it could not be asked again.
+    #[error("the answer cannot be read, and asking again failed: {error}")]
+    NotAskedAgain {
+        /// What it said.
+        raw: String,
+        /// Why.
+        error: TurnError,
+    },
     /// What the model said is no `T`, also when it was asked again. If it is no JSON at all, the server
     /// does not hold the model to the schema.
     #[error("{error}")]
@@ -65,7 +73,9 @@ impl OutputError {
     pub fn raw(&self) -> Option<&str> {
         match self {
             Self::Refused { refusal } => Some(refusal),
-            Self::Truncated { raw, .. } | Self::Unreadable { raw, .. } => Some(raw),
+            Self::Truncated { raw, .. }
+            | Self::Unreadable { raw, .. }
+            | Self::NotAskedAgain { raw, .. } => Some(raw),
             _ => None,
         }
     }
@@ -126,15 +136,15 @@ impl<T: DeserializeOwned + JsonSchema + 'static> TypedTurn<T> {
     async fn accept(session: &Session, input: Input, repairs: u32) -> Result<Self, TurnError> {
         let schema = strict_schema_of::<T>()
             .map_err(|error| TurnError::InvalidInput(format!("the output type: {error}")))?;
-        let refusal = Refusal::default();
+        let no_answer = Said::default();
         let task = Repairing {
             task: input.task.clone().unwrap_or_else(|| session.task()),
             check: Box::new(|answer| Some(read::<T>(answer).err()?.to_string())),
             repairs,
-            refusal: refusal.clone(),
+            said: no_answer.clone(),
         };
         let turn = session.prompt(input.output_schema(schema).task(task)).await?;
-        Ok(Self { turn, said: String::new(), refusal, of: PhantomData })
+        Ok(Self { turn, said: String::new(), no_answer, of: PhantomData })
     }
 
     /// The next event; `None` after the last.
@@ -172,12 +182,14 @@ impl<T: DeserializeOwned + JsonSchema + 'static> TypedTurn<T> {
     pub async fn result(mut self) -> Result<(T, TurnResult), OutputError> {
         // What streams is all that there will be of an answer that is cut short.
         while self.next().await.is_some() {}
-        let Self { turn, said, refusal, .. } = self;
-        let result = turn.await.map_err(|error| failed(said, error))?;
+        let Self { turn, said, no_answer, .. } = self;
+        let result = turn.await;
+        let NoAnswer { refusal, unreadable } = no_answer.take();
+        let result = result.map_err(|error| failed(said, unreadable, error))?;
         if result.end != TurnEnd::Complete {
             return Err(OutputError::Interrupted);
         }
-        if let Some(refusal) = refusal.take() {
+        if let Some(refusal) = refusal {
             return Err(OutputError::Refused { refusal });
         }
         let raw = result.last_message.clone().unwrap_or_default();
@@ -188,11 +200,14 @@ impl<T: DeserializeOwned + JsonSchema + 'static> TypedTurn<T> {
     }
 }
 
-fn failed(said: String, error: TurnError) -> OutputError {
+fn failed(said: String, unreadable: Option<String>, error: TurnError) -> OutputError {
     if error.code() == ErrorCode::ResponseIncomplete.as_str() {
         return OutputError::Truncated { raw: said, error };
     }
-    error.into()
+    match unreadable {
+        Some(raw) => OutputError::NotAskedAgain { raw, error },
+        None => error.into(),
+    }
 }
 
 impl<T: DeserializeOwned + JsonSchema + 'static> IntoFuture for TypedTurn<T> {

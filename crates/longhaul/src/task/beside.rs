@@ -22,6 +22,8 @@ pub struct Aside {
     pub context: Arc<dyn ContextMessages>,
     /// What kind of task a server that asks is told. Default: an ordinary one.
     pub task_kind: TaskKind,
+    /// Whether its model has the tools that the server runs, such as a search of the web. Default: yes.
+    pub hosted_tools: bool,
     /// Whether what its model says is kept from those who watch. What it thinks and which tools it
     /// calls is shown. Default: no.
     pub hides_messages: bool,
@@ -35,6 +37,7 @@ impl Aside {
             instructions: None,
             context: Arc::new(()),
             task_kind: TaskKind::Standard,
+            hosted_tools: true,
             hides_messages: false,
         }
     }
@@ -82,8 +85,9 @@ impl TaskScope {
         let own = Arc::new(self.state().aside(aside.settings));
         own.begin_turn(&self.context().turn_id, &own.settings(), &*aside.context);
         own.record(input);
-        let mut context =
-            self.inner.turn_context_of(&own, &self.context().turn_id, self.tools(), None);
+        let tools = self.tools().clone();
+        let tools = if aside.hosted_tools { tools } else { tools.without_hosted() };
+        let mut context = self.inner.turn_context_of(&own, &self.context().turn_id, &tools, None);
         context.instructions = aside.instructions;
         context.task_kind = aside.task_kind;
         context.grants = self.context().grants;

@@ -77,6 +77,16 @@ impl ToolSet {
         Ok(self)
     }
 
+    /// The same set without tools that the server runs.
+    pub(crate) fn without_hosted(mut self) -> Self {
+        // Those have no name here.
+        let ours = self.specs.iter().filter(|spec| !spec.name.is_empty());
+        let specs: Vec<ToolSpec> = ours.cloned().collect();
+        self.list = ToolList::new(&specs);
+        self.specs = specs.into();
+        self
+    }
+
     /// Whether a server with these features knows the tools.
     pub(crate) fn check_features(&self, features: Features) -> Result<(), BuildError> {
         match self.list.custom() {

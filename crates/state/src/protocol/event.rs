@@ -61,7 +61,7 @@ pub enum Event {
         call_id: String,
         /// The tool.
         name: String,
-        /// What the model wrote.
+        /// What the tool would have got: what the model wrote, or what the host's policy made of it.
         arguments: String,
         /// What the model is told.
         reason: String,

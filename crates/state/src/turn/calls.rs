@@ -216,6 +216,18 @@ impl Calls {
         let Some(call) = self.calls.get_mut(position) else {
             return;
         };
+        // What has happened to a call is not undone, and outputs are recorded in the order of the calls.
+        let is_next = position == self.answered;
+        let fits = match (&call.state, &known) {
+            (CallState::Answered, _)
+            | (CallState::Running, Known::Ready { .. } | Known::Asked { .. }) => false,
+            (_, Known::Answered) => is_next,
+            _ => true,
+        };
+        if !fits {
+            return;
+        }
+        self.answered += usize::from(matches!(known, Known::Answered));
         call.state = match known {
             Known::Ready { arguments } => {
                 if let Some(arguments) = arguments {
@@ -246,8 +258,6 @@ impl Calls {
                 };
             }
         }
-        let is_answered = |call: &&Call| matches!(call.state, CallState::Answered);
-        self.answered = self.calls.iter().take_while(is_answered).count();
         let asked = self.calls.iter().filter(|call| matches!(call.state, CallState::Asked));
         let mut actions: Vec<_> = asked.map(|call| Action::Ask(call.planned.clone())).collect();
         actions.extend(self.judge());

@@ -12,6 +12,7 @@ mod tests;
 mod wording;
 
 use longhaul_compaction::{Cause, Refused};
+use longhaul_history::usage::TokenUsage;
 use longhaul_history::{ItemKind, Role};
 
 use crate::budget::Spent;
@@ -98,6 +99,12 @@ impl Turn {
     pub fn after(mut self, spent: Spent) -> Self {
         self.spent = spent;
         self
+    }
+
+    /// An attempt that failed, or was cut short, has used this all the same.
+    pub fn charge(&mut self, usage: &TokenUsage) {
+        self.spent.usage.add(usage);
+        self.spent.cost += self.limits.price.cost(usage);
     }
 
     /// What the turn has spent so far.

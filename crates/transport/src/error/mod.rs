@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use longhaul_history::usage::TokenUsage;
+
 use crate::RateLimits;
 use crate::auth::Credential;
 
@@ -42,6 +44,7 @@ struct Inner {
     plan: Option<String>,
     prompt_tokens: Option<u64>,
     context_window: Option<u64>,
+    usage: Option<TokenUsage>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -67,6 +70,7 @@ impl ModelError {
             plan: None,
             prompt_tokens: None,
             context_window: None,
+            usage: None,
             source: None,
         }))
     }
@@ -130,6 +134,12 @@ impl ModelError {
     #[must_use]
     pub fn with_reason(self, reason: impl Into<String>) -> Self {
         self.edit(|e| e.reason = Some(reason.into()))
+    }
+
+    /// The same error with what the failed response cost, if its server says so.
+    #[must_use]
+    pub fn with_usage(self, usage: Option<TokenUsage>) -> Self {
+        self.edit(|e| e.usage = usage)
     }
 
     /// The same error with the limits that came with it.
@@ -244,6 +254,12 @@ impl ModelError {
     /// Why the response ended early, for [`ErrorCode::ResponseIncomplete`].
     pub fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
+    }
+
+    /// What the failed response cost, if its server says so: tokens of an answer that ended early are
+    /// paid for, too.
+    pub fn usage(&self) -> Option<&TokenUsage> {
+        self.0.usage.as_ref()
     }
 
     /// The wait that the server asks for.

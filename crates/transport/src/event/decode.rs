@@ -211,7 +211,7 @@ impl<'a> Response<'a> {
             (Some("incomplete"), _) => Err(self.incomplete()),
             _ => Ok(ResponseEvent::Completed(Completed {
                 response_id: read(self.id),
-                usage: read(self.usage).as_ref().and_then(usage),
+                usage: self.usage(),
                 output: self.output(),
             })),
         }
@@ -225,7 +225,7 @@ impl<'a> Response<'a> {
 
     fn failure(&self) -> ModelError {
         let error: Value = read(self.error).unwrap_or_default();
-        ServerError::read(&error).into_stream_failure()
+        ServerError::read(&error).into_stream_failure().with_usage(self.usage())
     }
 
     fn incomplete(&self) -> ModelError {
@@ -233,7 +233,12 @@ impl<'a> Response<'a> {
         let reason = details.map_or("unknown".into(), |details| details.reason);
         let reason = crate::error::clean(&reason);
         let message = format!("the response ended early: {reason}");
-        ModelError::new(ErrorCode::ResponseIncomplete, message).with_reason(reason)
+        let error = ModelError::new(ErrorCode::ResponseIncomplete, message);
+        error.with_reason(reason).with_usage(self.usage())
+    }
+
+    fn usage(&self) -> Option<TokenUsage> {
+        read(self.usage).as_ref().and_then(usage)
     }
 }
 

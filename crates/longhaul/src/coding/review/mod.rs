@@ -66,6 +66,7 @@ impl SessionTask for Review {
         aside.instructions = Some(RUBRIC.into());
         aside.context = Arc::new(CodingContext::new(None));
         aside.task_kind = TaskKind::Review;
+        aside.hosted_tools = false;
         aside.hides_messages = true;
         let beside = scope.aside(aside, [Item::user(&self.prompt)]);
         let result = Regular.run(&beside).await;

@@ -68,7 +68,8 @@ impl Asking {
                 Ok(SampleEvent::Retrying(event)) => {
                     self.done.clear();
                     self.asked.attempts += 1;
-                    retrying::tell(event, scope);
+                    let used = retrying::tell(event, scope, scope.price_of(&self.model));
+                    self.charge(&used, scope);
                 }
                 Ok(SampleEvent::Refreshed) => self.asked.attempts += 1,
                 Ok(SampleEvent::Recovered { attempts }) => {
@@ -86,16 +87,22 @@ impl Asking {
         let items = completed.reconcile(std::mem::take(&mut self.done));
         self.asked.answer = Answer::Text(text(&items));
         if let Some(usage) = completed.usage {
-            self.asked.usage = usage;
-            self.asked.cost = scope.price_of(&self.model).cost(&usage);
-            scope.state().add_cost(self.asked.cost);
+            self.charge(&usage, scope);
+            scope.state().add_cost(scope.price_of(&self.model).cost(&usage));
             scope.state().record_usage(usage, scope.context_window().known_tokens());
         }
         scope.emit_token_count();
     }
 
+    /// Counts what an attempt used.
+    fn charge(&mut self, usage: &TokenUsage, scope: &TaskScope) {
+        self.asked.usage.add(usage);
+        self.asked.cost += scope.price_of(&self.model).cost(usage);
+    }
+
     fn fail(&mut self, error: ModelError, scope: &TaskScope) {
-        retrying::record_limits(&error, scope);
+        let used = retrying::note(&error, scope, scope.price_of(&self.model));
+        self.charge(&used, scope);
         if let Some(tokens) = error.context_window() {
             scope.state().learn_window(&self.model, tokens);
         }

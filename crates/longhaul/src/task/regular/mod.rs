@@ -93,6 +93,9 @@ impl<'a> Driver<'a> {
                 }
             }
             let fact = self.next_fact().await;
+            if let Some(sampling) = &mut self.sampling {
+                self.turn.charge(&sampling.take_wasted());
+            }
             self.tell(fact)?;
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use longhaul_compaction::Refused;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
+use longhaul_history::usage::TokenUsage;
 use longhaul_history::{Item, ItemKind};
 use longhaul_state::protocol::{Event, TurnError};
 use longhaul_state::turn::{Fact, Response};
@@ -23,6 +24,8 @@ pub(super) struct Sampling {
     started: Started,
     /// Tokens of the request, by the local count.
     counted: u64,
+    /// What failed attempts used, and nobody was told yet.
+    wasted: TokenUsage,
 }
 
 impl Sampling {
@@ -35,6 +38,7 @@ impl Sampling {
             stream: sample(Arc::clone(scope.model()), request, deadline),
             done: Vec::new(),
             started: Started::default(),
+            wasted: TokenUsage::default(),
         }
     }
 
@@ -55,7 +59,7 @@ impl Sampling {
                     Some(Fact::StreamRecovered)
                 }
                 Some(Ok(_)) => None,
-                Some(Err(error)) => Some(fail(error, scope, self.counted)),
+                Some(Err(error)) => Some(self.fail(error, scope)),
                 None => Some(Fact::Failed(TurnError::Internal(
                     "the model's stream ended without an end".into(),
                 ))),
@@ -110,26 +114,32 @@ impl Sampling {
     fn retry(&mut self, event: Retrying, scope: &TaskScope) -> Fact {
         self.done.clear();
         self.started = Started::default();
-        retrying::tell(event, scope);
+        self.wasted.add(&retrying::tell(event, scope, scope.context().limits.price));
         Fact::AttemptFailed
+    }
+
+    fn fail(&mut self, error: ModelError, scope: &TaskScope) -> Fact {
+        self.wasted.add(&retrying::note(&error, scope, scope.context().limits.price));
+        if let Some(tokens) = error.context_window() {
+            scope.state().learn_window(&scope.context().settings.model, tokens);
+        }
+        if error.code() == ErrorCode::ContextWindowExceeded && scope.compaction().config.automatic {
+            let (prompt, window) = (error.prompt_tokens(), error.context_window());
+            let refused = Refused { counted: self.counted, prompt, window };
+            return Fact::TooLong { error: error.into(), refused };
+        }
+        Fact::Failed(error.into())
+    }
+
+    /// What failed attempts used since this was asked last.
+    pub(super) fn take_wasted(&mut self) -> TokenUsage {
+        std::mem::take(&mut self.wasted)
     }
 
     /// The items that were shown to begin.
     pub(super) fn into_started(self) -> Started {
         self.started
     }
-}
-
-fn fail(error: ModelError, scope: &TaskScope, counted: u64) -> Fact {
-    retrying::record_limits(&error, scope);
-    if let Some(tokens) = error.context_window() {
-        scope.state().learn_window(&scope.context().settings.model, tokens);
-    }
-    if error.code() == ErrorCode::ContextWindowExceeded && scope.compaction().config.automatic {
-        let (prompt, window) = (error.prompt_tokens(), error.context_window());
-        return Fact::TooLong { error: error.into(), refused: Refused { counted, prompt, window } };
-    }
-    Fact::Failed(error.into())
 }
 
 /// The items of a response that were shown to begin, so that each ends under the same id.
