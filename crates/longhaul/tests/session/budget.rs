@@ -1,9 +1,12 @@
 //! What turns use and cost, and what they may.
 
+use longhaul::history::usage::TokenUsage;
 use longhaul::prelude::*;
 use longhaul::state::budget::{Budget, Price, PriceTable};
+use longhaul::transport::ModelError;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::sse::{ResponseBuilder, Usage};
+use longhaul_transport::ErrorCode;
 
 use super::support::{Probe, lines, scripted};
 
@@ -100,5 +103,45 @@ async fn the_budget_of_a_turn_holds_over_its_repairs() {
         let error = turn.await.unwrap_err().to_string();
         assert!(error.contains(&format!("sent {requests} of {requests} requests")), "{error}");
         assert_eq!(model.requests().len(), answers);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_ends_early_is_paid_for_and_counts_for_the_budget() {
+    let cut = || ResponseBuilder::new().text("so").usage_full(usage()).incomplete("content_filter");
+    let model = ScriptedModel::new().respond(cut()).text("well");
+    let agent = scripted(&model).prices(prices());
+    let session = agent.build().unwrap().session().start().await.unwrap();
+    let error = session.prompt("go").await.unwrap().await.unwrap_err();
+    assert_eq!(error.code(), "response_incomplete");
+    assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 1_200);
+    assert!((session.cost() - COST).abs() < 1e-12, "{}", session.cost());
+
+    let failed = ModelError::new(ErrorCode::ServerError, "down")
+        .with_usage(Some(TokenUsage { total: 1_200, ..TokenUsage::default() }));
+    let model = ScriptedModel::new().fail(failed).text("well");
+    let agent = scripted(&model).turn_budget(Budget::tokens(1_200));
+    let session = agent.build().unwrap().session().start().await.unwrap();
+    let error = session.prompt("go").await.unwrap().await.unwrap_err();
+    assert_eq!(error.code(), "budget_exceeded", "before it is repeated");
+}
+
+#[tokio::test]
+async fn a_compaction_asks_no_more_often_than_the_budget_allows() {
+    for (budget, expected) in [(None, 3), (Some(2), 2), (Some(1), 1)] {
+        let too_long = ModelError::new(ErrorCode::ContextWindowExceeded, "too long");
+        let model = ["one", "two", "three", "four"]
+            .into_iter()
+            .fold(ScriptedModel::new(), |model, text| model.text(text.repeat(2_000)));
+        let model = model.fail(too_long.retryable(false)).repeat_last();
+        let agent =
+            scripted(&model).turn_budget(budget.map_or_else(Budget::default, Budget::requests));
+        let session = agent.build().unwrap().session().start().await.unwrap();
+        for text in ["a", "b", "c", "d"] {
+            session.prompt(text).await.unwrap().await.unwrap();
+        }
+        // How it ends is not the point.
+        let _ = session.compact().unwrap().await;
+        assert_eq!(model.requests().len() - 4, expected, "{budget:?}");
     }
 }

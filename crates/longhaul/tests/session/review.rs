@@ -30,6 +30,7 @@ async fn t085_a_review_tells_its_result_once_and_leaves_a_note() {
         .instructions("be brief")
         .context(CodingContext::new(Some("always rhyme".into())))
         .review_model("reviewer")
+        .hosted_tool(json!({"type": "web_search"}))
         .cwd("/work");
     let session = agent.build().unwrap().session().start().await.unwrap();
     session.prompt("hi").await.unwrap().await.unwrap();
@@ -54,8 +55,10 @@ async fn t085_a_review_tells_its_result_once_and_leaves_a_note() {
     assert_eq!(turn.await.unwrap().last_message.as_deref(), Some(FINDING));
 
     // T89: a history of its own, and its own instructions and model.
+    assert_eq!(model.requests()[0].body["tools"][0]["type"], "web_search");
     let request = model.requests()[1].clone();
     let body = &request.body;
+    assert!(body["tools"].as_array().is_none_or(Vec::is_empty), "the server runs nothing for it");
     assert_eq!(
         (&body["model"], &body["instructions"], &body["reasoning"]["effort"]),
         (&json!("reviewer"), &json!(RUBRIC), &json!("low"))

@@ -1,7 +1,10 @@
 //! How a session ends.
 
 use futures_util::FutureExt;
+use longhaul::BuildError;
+use longhaul::history::Item;
 use longhaul::prelude::*;
+use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::StreamEnd;
 use longhaul_testkit::server::{Gate, Reply, ReplyOutcome, Server};
@@ -99,6 +102,9 @@ async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
         assert_eq!(refused.err().unwrap().code(), "closed");
     }
     assert!(!session.interrupt());
+    assert_eq!(session.configure(SettingsUpdate::default()).unwrap_err().code(), "closed");
+    assert_eq!(session.pin(&Item::user("a")).unwrap_err().code(), "closed");
+    assert_eq!(session.set_tools(&[]).unwrap_err(), BuildError::Closed);
     assert!(session.events().next().await.is_none(), "no event will ever come");
     assert_eq!(session.history().len(), 2);
     assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 15);

@@ -502,3 +502,27 @@ async fn a_model_sees_of_an_output_what_the_limits_allow_and_those_who_watch_see
         assert!(sent.starts_with("Total output lines: 400") && sent.ends_with("line 399\n"));
     }
 }
+
+#[tokio::test]
+async fn images_and_texts_of_an_output_are_within_one_bound() {
+    let image = |letter: &str| OutputPart::InputImage {
+        image_url: format!("data:image/png;base64,{}", letter.repeat(18)),
+    };
+    let parts =
+        vec![image("A"), image("B"), image("C"), OutputPart::InputText { text: "x".repeat(50) }];
+    let tool = Probe::new("look", move |_, _| {
+        let parts = parts.clone();
+        async move { ToolOutput::parts(parts) }
+    });
+    let model = ScriptedModel::new().call("c1", "look", "{}").text("done");
+    let agent = scripted(&model).tool(tool).max_tool_output_bytes(100);
+    let session = agent.build().unwrap().session().start().await.unwrap();
+    session.prompt("go").await.unwrap().await.unwrap();
+    let output = &model.requests()[1].input()[2]["output"];
+    let parts: Vec<_> =
+        output.as_array().unwrap().iter().map(|part| part["type"].clone()).collect();
+    assert_eq!(parts, ["input_image", "input_image", "input_text", "input_text"]);
+    let said = |part: &Value| part["image_url"].as_str().or(part["text"].as_str()).map(str::len);
+    let bytes: usize = output.as_array().unwrap().iter().filter_map(said).sum();
+    assert!(bytes <= 100, "{output}");
+}

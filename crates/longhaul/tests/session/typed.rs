@@ -2,6 +2,7 @@
 
 use longhaul::output::OutputError;
 use longhaul::prelude::*;
+use longhaul::transport::{ErrorCode, ModelError};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::Answer;
 use longhaul_testkit::sse::ResponseBuilder;
@@ -145,4 +146,14 @@ async fn an_earlier_refusal_is_none_of_a_later_answer() {
     assert!(matches!(first, OutputError::Refused { .. }), "{first}");
     let second = session.prompt_as_with::<City>("and now?", 0).await.unwrap().await.unwrap_err();
     assert!(!matches!(second, OutputError::Refused { .. }), "{second}");
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_not_lost_where_asking_again_fails() {
+    let error = ModelError::new(ErrorCode::InvalidRequest, "no").retryable(false);
+    let model = ScriptedModel::new().text("in prose").fail(error);
+    let session = open(&model).await;
+    let error = session.prompt_as::<City>("which?").await.unwrap().await.unwrap_err();
+    assert_eq!(error.raw(), Some("in prose"));
+    assert!(matches!(error, OutputError::NotAskedAgain { .. }), "{error}");
 }

@@ -27,7 +27,8 @@ pub(super) struct Asking {
 pub(super) struct Asked {
     pub(super) answer: Answer,
     pub(super) usage: TokenUsage,
-    pub(super) attempts: u32,
+    /// Requests besides the first.
+    pub(super) repeats: u32,
     /// What it cost.
     pub(super) cost: f64,
     /// Why there is no answer, if there is none.
@@ -41,7 +42,7 @@ impl Asking {
         let asked = Asked {
             answer: Answer::Failed,
             usage: TokenUsage::default(),
-            attempts: 1,
+            repeats: 0,
             cost: 0.0,
             error: None,
         };
@@ -67,11 +68,11 @@ impl Asking {
                 }
                 Ok(SampleEvent::Retrying(event)) => {
                     self.done.clear();
-                    self.asked.attempts += 1;
+                    self.asked.repeats += 1;
                     let used = retrying::tell(event, scope, scope.price_of(&self.model));
                     self.charge(&used, scope);
                 }
-                Ok(SampleEvent::Refreshed) => self.asked.attempts += 1,
+                Ok(SampleEvent::Refreshed) => self.asked.repeats += 1,
                 Ok(SampleEvent::Recovered { attempts }) => {
                     scope.emit(Event::StreamRecovered { attempts });
                 }

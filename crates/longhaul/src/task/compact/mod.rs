@@ -213,8 +213,9 @@ impl<'a> Compacting<'a> {
             return Answer::Failed;
         };
         let asking = Asking::start(self.scope, request, self.deadline);
+        self.end.attempts += 1;
         let asked = asking.finish(self.scope).await;
-        self.end.attempts += asked.attempts;
+        self.end.attempts += asked.repeats;
         self.end.usage.add(&asked.usage);
         self.end.cost += asked.cost;
         self.refusal = asked.error;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longhaul::prelude::*;
-use longhaul::state::protocol::Op;
+use longhaul::state::protocol::{Op, TurnEnd};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Gate;
 use tokio::sync::Barrier;
@@ -206,4 +206,25 @@ async fn an_interrupted_turn_takes_no_compaction_with_it() {
     let expected = [&bridge(&["first"], "SUMMARY"), "user second", "user third"];
     assert_eq!(last_sent(&model), expected);
     model.assert_complete();
+}
+
+#[tokio::test]
+async fn where_the_first_of_two_takes_it_back_it_is_done_for_the_second() {
+    let model = ScriptedModel::new().call("c1", "held", "{}").hang().text("SUMMARY").text("answer");
+    let barrier = Arc::new(Barrier::new(2));
+    let session = open(scripted(&model).tool(held(&barrier))).await;
+    let turn = session.prompt("go").await.unwrap();
+    barrier.wait().await;
+    let first = session.compact().unwrap();
+    let second = session.compact().unwrap();
+    barrier.wait().await;
+    model.wait_for_requests(2).await;
+    first.cancel();
+    assert_eq!(first.await.unwrap().end, TurnEnd::Withdrawn);
+    let (events, result) = end(second).await;
+    assert!(events.iter().any(|event| event.starts_with("compacted manual")), "{events:?}");
+    assert_eq!(result.unwrap().attempts, 1);
+    let result = turn.await.unwrap();
+    assert_eq!((result.last_message.as_deref(), result.attempts), (Some("answer"), 4));
+    assert_eq!(kinds(&model), ["standard", "compact", "compact", "standard"]);
 }

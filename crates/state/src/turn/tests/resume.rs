@@ -77,3 +77,19 @@ fn records_that_do_not_fit_are_passed_over() {
     ];
     assert_eq!(resumed(stray).1, ["judge r0"]);
 }
+
+#[test]
+fn records_that_go_back_or_skip_a_call_are_passed_over() {
+    let answered = |position| TurnRecord::Answered { position };
+    let started = |position| TurnRecord::Started { position };
+    let allowed = |position| TurnRecord::Allowed { position, arguments: None };
+    let (mut turn, actions) = resumed([response(&["r0", "r1"]), started(0), answered(1)]);
+    assert_eq!(actions, ["judge r1", "run r0"], "its output is not before that of the first");
+    assert_eq!(apply(&mut turn, ended(0, "again")), ["answer r0 ok: again"]);
+    for late in [started(0), allowed(0), TurnRecord::Denied { position: 0, reason: "no".into() }] {
+        let records = [response(&["r0"]), started(0), answered(0), late];
+        assert_eq!(resumed(records).1, ["prepare"]);
+    }
+    let (_, actions) = resumed([response(&["w1"]), started(0), allowed(0)]);
+    assert_eq!(actions, ["answer w1 failed: aborted: had started, effect unknown", "prepare"]);
+}
