@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::SnapshotError;
 use super::path::GitPath;
+use super::status::Untracked;
 
 /// What is new in a folder of a work tree.
 pub(super) struct New {
@@ -12,27 +13,61 @@ pub(super) struct New {
     pub(super) root: GitPath,
     /// The folder, which stays itself.
     pub(super) prefix: GitPath,
-    pub(super) files: Vec<GitPath>,
-    /// Whole folders.
-    pub(super) dirs: Vec<GitPath>,
+    /// What is untracked now.
+    pub(super) now: Untracked,
+    /// What was, and is not new.
+    pub(super) before: Untracked,
 }
 
 impl New {
     /// Removes it. Links are removed, never followed; what holds repositories of others stays.
     pub(super) fn remove(&self) -> Result<(), SnapshotError> {
-        let root = self.root.as_path();
-        for file in &self.files {
-            let path = checked(root, file)?;
-            tolerant(std::fs::remove_file(&path)).map_err(|error| problem(file, &error))?;
-            self.remove_empty_parents(file);
+        self.now.files.iter().try_for_each(|file| self.remove_file(file))?;
+        self.now.dirs.iter().try_for_each(|dir| self.remove_dir(dir))
+    }
+
+    fn remove_file(&self, file: &GitPath) -> Result<(), SnapshotError> {
+        if self.before.holds(file) {
+            return Ok(());
         }
-        for dir in &self.dirs {
-            let path = checked(root, dir)?;
-            if holds_repository(&path) {
-                continue;
+        let path = checked(self.root.as_path(), file)?;
+        tolerant(std::fs::remove_file(&path)).map_err(|error| problem(file, &error))?;
+        self.remove_empty_parents(file);
+        Ok(())
+    }
+
+    /// What git ignores may have changed: a folder that it names as a whole now may hold what it named
+    /// one by one before.
+    fn remove_dir(&self, dir: &GitPath) -> Result<(), SnapshotError> {
+        if self.before.holds(dir) {
+            return Ok(());
+        }
+        let path = checked(self.root.as_path(), dir)?;
+        if self.before.reaches_into(dir) {
+            return self.remove_within(dir, &path);
+        }
+        if holds_repository(&path) {
+            return Ok(());
+        }
+        tolerant(std::fs::remove_dir_all(&path)).map_err(|error| problem(dir, &error))?;
+        self.remove_empty_parents(dir);
+        Ok(())
+    }
+
+    fn remove_within(&self, dir: &GitPath, path: &Path) -> Result<(), SnapshotError> {
+        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| problem(dir, &error))?;
+        if entries.iter().any(|entry| entry.file_name().eq_ignore_ascii_case(".git")) {
+            return Ok(());
+        }
+        for entry in entries {
+            let name = entry.file_name().into_encoded_bytes();
+            let inner = GitPath([dir.0.as_slice(), b"/", &name].concat());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.remove_dir(&inner)?,
+                Ok(_) => self.remove_file(&inner)?,
+                Err(error) => return Err(problem(&inner, &error)),
             }
-            tolerant(std::fs::remove_dir_all(&path)).map_err(|error| problem(dir, &error))?;
-            self.remove_empty_parents(dir);
         }
         Ok(())
     }
@@ -51,7 +86,7 @@ impl New {
 }
 
 /// Whether there is a repository in a folder. One that cannot be looked into may hold one.
-fn holds_repository(folder: &Path) -> bool {
+pub(super) fn holds_repository(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return folder.symlink_metadata().is_ok();
     };
@@ -62,7 +97,7 @@ fn holds_repository(folder: &Path) -> bool {
 }
 
 /// The path, if it is below the root and no link is on the way to it.
-fn checked(root: &Path, path: &GitPath) -> Result<std::path::PathBuf, SnapshotError> {
+pub(super) fn checked(root: &Path, path: &GitPath) -> Result<std::path::PathBuf, SnapshotError> {
     let bad = || SnapshotError::BadRecord(format!("`{}` leads out of the work tree", path.shown()));
     let inside = path.inside().ok_or_else(bad)?;
     let mut at = root.to_owned();

@@ -30,6 +30,10 @@ pub enum SnapshotError {
     /// Git has collected the snapshot, or never had it.
     #[error("the repository does not have the snapshot {0} any more")]
     Gone(String),
+    /// Where the snapshot has a file or a folder, there is a repository of others now. Nothing was
+    /// changed. Move it away, then undo again.
+    #[error("`{0}` holds a repository of its own now: move it away, then undo again")]
+    Repository(String),
     /// Git said no. Its words tell what to do.
     #[error("`git {command}` failed: {stderr}")]
     Git {

@@ -3,14 +3,18 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use super::SnapshotError;
 use super::path::GitPath;
+use super::{LIMIT, SnapshotError};
 
 /// Of what git says when it fails, this much of the end is shown, in bytes.
 const STDERR_BYTES: usize = 4 * 1024;
+
+/// Git that is told to stop has this long to remove its locks; then it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// What no configuration of a user or a repository may change: no hook of theirs runs, and nothing is
 /// asked. Filters and line endings are as the repository has them.
@@ -103,14 +107,44 @@ impl<'a> Git<'a> {
             command.args(["-c", setting]);
         }
         command.args(arguments).current_dir(self.cwd).stdin(Stdio::null()).kill_on_drop(true);
-        command.output().await.map_err(|error| match error.kind() {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| self.unrun(&error))?;
+        output_of(child).await?.map_err(|error| self.unrun(&error))
+    }
+
+    fn unrun(&self, error: &std::io::Error) -> SnapshotError {
+        match error.kind() {
             std::io::ErrorKind::NotFound if !self.cwd.is_dir() => {
                 SnapshotError::NoFolder(self.cwd.to_owned())
             }
             std::io::ErrorKind::NotFound => SnapshotError::NoGit,
             _ => SnapshotError::Io(format!("git could not be run: {error}")),
-        })
+        }
     }
+}
+
+/// What git says in its time.
+async fn output_of(child: Child) -> Result<std::io::Result<Output>, SnapshotError> {
+    let id = child.id();
+    let mut output = std::pin::pin!(child.wait_with_output());
+    if let Ok(output) = tokio::time::timeout(LIMIT, &mut output).await {
+        return Ok(output);
+    }
+    stop(id);
+    // Its end is all that is wanted.
+    let _ = tokio::time::timeout(STOP_LIMIT, output).await;
+    Err(SnapshotError::TimedOut { limit: LIMIT })
+}
+
+/// Tells git to stop. A git that is killed would leave its locks behind.
+fn stop(id: Option<u32>) {
+    #[cfg(unix)]
+    if let Some(git) = id.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
+        // One that has ended meanwhile is what was wanted.
+        let _ = rustix::process::kill_process(git, rustix::process::Signal::TERM);
+    }
+    #[cfg(not(unix))]
+    let _ = id;
 }
 
 /// The end of what git said, on one line.

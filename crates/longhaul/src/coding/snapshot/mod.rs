@@ -7,6 +7,7 @@
 mod clean;
 mod error;
 mod git;
+mod nested;
 mod path;
 mod restore;
 mod status;
@@ -23,8 +24,8 @@ use serde::{Deserialize, Serialize};
 pub use error::SnapshotError;
 use path::GitPath;
 
-/// Taking a snapshot may take this long.
-const TAKE_LIMIT: Duration = Duration::from_secs(60);
+/// Taking a snapshot may take this long, and each run of git while one is put back.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A snapshot of a folder in a git work tree.
 ///
@@ -33,7 +34,7 @@ const TAKE_LIMIT: Duration = Duration::from_secs(60);
 /// others within the folder are left alone. The commit is kept by git as long as its garbage
 /// collection keeps what no ref names: two weeks by default.
 ///
-/// As JSON it has the form of the `ghost_commit` of codex sessions, with three fields more; a name that
+/// As JSON it has the form of the `ghost_commit` of codex sessions, with four fields more; a name that
 /// is not UTF-8 is `{"base64": …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GhostCommit {
@@ -54,6 +55,9 @@ pub struct GhostCommit {
     /// The tree of the index, if it could be written: one in the middle of a merge cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<String>,
+    /// Folders of the snapshot that were repositories of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    repositories: Vec<GitPath>,
 }
 
 impl GhostCommit {
@@ -67,12 +71,12 @@ impl GhostCommit {
     ///
     /// Dropping the future stops git and leaves nothing but objects that git collects later.
     pub async fn take(cwd: &Path) -> Result<Self, SnapshotError> {
-        let taken = tokio::time::timeout(TAKE_LIMIT, take::take(cwd)).await;
-        taken.unwrap_or(Err(SnapshotError::TimedOut { limit: TAKE_LIMIT }))
+        let taken = tokio::time::timeout(LIMIT, take::take(cwd)).await;
+        taken.unwrap_or(Err(SnapshotError::TimedOut { limit: LIMIT }))
     }
 
     /// Puts the folder `cwd` back as it was: first git restores files and index, then what is new is
-    /// removed. What fails removes nothing.
+    /// removed. What fails removes nothing, and the index goes back also if the files cannot.
     ///
     /// # Errors
     ///

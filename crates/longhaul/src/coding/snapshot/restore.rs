@@ -5,7 +5,7 @@ use std::path::Path;
 use super::git::Git;
 use super::path::GitPath;
 use super::status::Untracked;
-use super::{GhostCommit, SnapshotError, clean, take};
+use super::{GhostCommit, SnapshotError, clean, nested, take};
 
 pub(super) async fn restore(commit: &GhostCommit, cwd: &Path) -> Result<(), SnapshotError> {
     for id in [Some(&commit.id), commit.index.as_ref()].into_iter().flatten() {
@@ -24,20 +24,18 @@ pub(super) async fn restore(commit: &GhostCommit, cwd: &Path) -> Result<(), Snap
     if git.try_line(&["cat-file", "-e", &names_it]).await?.is_none() {
         return Err(SnapshotError::Gone(commit.id.clone()));
     }
-    restore_files(&git, commit).await?;
-    // What the snapshot holds is tracked now, and the rest is not.
-    let now = Untracked::of(&git).await?;
-    restore_index(&git, commit).await?;
+    nested::check(&git, commit, &here).await?;
+    // The index comes first, so that git removes nothing: what was ignored and is tracked by now would
+    // go otherwise.
+    restore_from(&git, &commit.id, "--staged").await?;
+    let restored = restore_files(&git, commit).await;
+    let index = restore_index(&git, commit).await;
+    let now = restored?;
+    index?;
     let Some(before) = before(commit) else {
         return Ok(());
     };
-    let is_new = |path: &GitPath| !before.holds(path);
-    let new = clean::New {
-        root: here,
-        prefix,
-        files: now.files.into_iter().filter(is_new).collect(),
-        dirs: now.dirs.into_iter().filter(is_new).collect(),
-    };
+    let new = clean::New { root: here, prefix, now, before };
     // Together, so that no interrupt leaves half of it.
     let cleaning = tokio::task::spawn_blocking(move || new.remove());
     cleaning.await.unwrap_or_else(|error| Err(SnapshotError::Io(error.to_string())))
@@ -53,11 +51,11 @@ fn before(commit: &GhostCommit) -> Option<Untracked> {
     })
 }
 
-/// Puts the files of the snapshot in place. The index comes first, so that git removes nothing: what
-/// was ignored and is tracked by now would go otherwise.
-async fn restore_files(git: &Git<'_>, commit: &GhostCommit) -> Result<(), SnapshotError> {
-    restore_from(git, &commit.id, "--staged").await?;
-    restore_from(git, &commit.id, "--worktree").await
+/// Puts the files of the snapshot in place, and says what is left: what the snapshot holds is tracked
+/// meanwhile, and the rest is not.
+async fn restore_files(git: &Git<'_>, commit: &GhostCommit) -> Result<Untracked, SnapshotError> {
+    restore_from(git, &commit.id, "--worktree").await?;
+    Untracked::of(git).await
 }
 
 /// Puts the index back: what was not tracked is not tracked again.

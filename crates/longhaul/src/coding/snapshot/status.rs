@@ -56,6 +56,15 @@ impl Untracked {
                 *byte == b'/' && self.dirs.contains(&GitPath(path.0[..index].to_vec()))
             })
     }
+
+    /// Whether any of these is below the folder.
+    pub(super) fn reaches_into(&self, folder: &GitPath) -> bool {
+        let below = GitPath([folder.0.as_slice(), b"/"].concat());
+        [&self.files, &self.dirs].iter().any(|names| {
+            let next = names.range(&below..).next();
+            next.is_some_and(|name| name.0.starts_with(&below.0))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +86,12 @@ mod tests {
         assert_eq!(
             ["target/a/b", "target", "targets", "secret", "secret/x", "nested/x"].map(holds),
             [true, true, false, true, false, true]
+        );
+        let untracked = Untracked { files: set(&["a/b/c", "a-", "a0"]), dirs: set(&["d/e"]) };
+        let reaches_into = |name: &str| untracked.reaches_into(&GitPath(name.into()));
+        assert_eq!(
+            ["a", "a/b", "a/b/c", "d", "d/e", "b", "a-"].map(reaches_into),
+            [true, true, false, true, false, false, false]
         );
     }
 }

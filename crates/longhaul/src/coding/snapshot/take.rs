@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::git::Git;
 use super::path::GitPath;
 use super::status::Untracked;
-use super::{GhostCommit, SnapshotError};
+use super::{GhostCommit, SnapshotError, nested};
 
 pub(super) async fn take(cwd: &Path) -> Result<GhostCommit, SnapshotError> {
     let git = Git::at(cwd);
@@ -17,6 +17,7 @@ pub(super) async fn take(cwd: &Path) -> Result<GhostCommit, SnapshotError> {
     let index = theirs.try_line(&["write-tree"]).await?;
     theirs.run(&["add", "--all", "--", "."]).await?;
     let tree = theirs.line(&["write-tree"]).await?;
+    let root = root(&git).await?;
     let mut commit = vec!["commit-tree", tree.as_str(), "-m", "longhaul snapshot"];
     if let Some(parent) = &parent {
         commit.extend(["-p", parent]);
@@ -26,7 +27,8 @@ pub(super) async fn take(cwd: &Path) -> Result<GhostCommit, SnapshotError> {
         parent,
         preexisting_untracked_files: Some(untracked.files.into_iter().collect()),
         preexisting_untracked_dirs: Some(untracked.dirs.into_iter().collect()),
-        root: Some(root(&git).await?),
+        repositories: nested::folders(&git, &tree, &root).await?,
+        root: Some(root),
         prefix: Some(prefix),
         index,
     })

@@ -276,6 +276,113 @@ async fn repositories_of_others_within_are_left_alone() {
 }
 
 #[tokio::test]
+async fn where_a_repository_took_the_place_of_a_file_nothing_is_changed() {
+    for (gone, repository_at, told) in [
+        ("tracked", "tracked", "tracked"),
+        ("tracked", "tracked/deep/er", "tracked"),
+        ("dir", "dir", "dir"),
+    ] {
+        let repository = Repository::new();
+        let snapshot = repository.take().await;
+        let gone = repository.at(gone);
+        fs::remove_file(&gone).or_else(|_| fs::remove_dir_all(&gone)).unwrap();
+        repository.git(&["init", "--quiet", repository_at]);
+        repository.write(format!("{repository_at}/precious"), "x");
+        repository.write("new", "new");
+        let now = (repository.files(), repository.known());
+        let error = snapshot.restore(&repository.work()).await.unwrap_err();
+        assert_eq!(error, SnapshotError::Repository(told.into()));
+        assert_eq!((repository.files(), repository.known()), now);
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_was_in_the_folder_of_a_file_does_not_hinder() {
+    let repository = Repository::new();
+    repository.git(&["init", "--quiet", "dir"]);
+    let files = repository.files();
+    let snapshot = repository.take().await;
+    repository.write("dir/inner", "changed");
+    snapshot.restore(&repository.work()).await.unwrap();
+    assert_eq!(repository.files(), files);
+}
+
+#[tokio::test]
+async fn what_was_ignored_stays_whatever_is_ignored_now() {
+    for (before, after) in [("*.log\n", "build/\n"), ("build/\n", "*.log\n")] {
+        let repository = Repository::new();
+        repository.write(".git/info/exclude", before);
+        repository.write("build/deep/run.log", "mine");
+        let mut expected = repository.files();
+        let snapshot = repository.take().await;
+        repository.write(".git/info/exclude", after);
+        repository.write("build/new/file", "new");
+        repository.write("build/deep/new", "new");
+        repository.write("build/theirs/.git", "x");
+        let changed = repository.files();
+        snapshot.restore(&repository.work()).await.unwrap();
+        // Of a folder that was ignored as a whole nobody knows what is new.
+        let stays: &[&str] = match before {
+            "build/\n" => &["build/new/file", "build/deep/new", "build/theirs/.git"],
+            _ => &["build/theirs/.git"],
+        };
+        for path in stays.iter().map(PathBuf::from) {
+            expected.insert(path.clone(), changed[&path].clone());
+        }
+        assert_eq!(repository.files(), expected, "{before}");
+    }
+}
+
+#[tokio::test]
+async fn the_index_goes_back_also_if_the_files_cannot() {
+    let repository = Repository::new();
+    repository.write("mine", "not tracked");
+    let index = repository.git(&["ls-files", "--stage"]);
+    let snapshot = repository.take().await;
+    repository.write("tracked", "changed");
+    repository.write("new", "new");
+    repository.git(&["config", "filter.bad.smudge", "false"]);
+    repository.git(&["config", "filter.bad.required", "true"]);
+    repository.write(".git/info/attributes", "tracked filter=bad\n");
+    let error = snapshot.restore(&repository.work()).await.unwrap_err();
+    assert!(
+        matches!(&error, SnapshotError::Git { command, .. } if command == "restore"),
+        "{error}"
+    );
+    assert_eq!(repository.git(&["ls-files", "--stage"]), index);
+    assert!(repository.at("new").exists(), "what fails removes nothing");
+}
+
+#[tokio::test]
+async fn git_that_hangs_is_stopped_and_leaves_no_lock() {
+    let repository = Repository::new();
+    repository.write("mine", "not tracked");
+    let index = repository.git(&["ls-files", "--stage"]);
+    let snapshot = repository.take().await;
+    repository.write("tracked", "changed");
+    let gate = repository.0.join("gate");
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let smudge = format!("cat '{}' >/dev/null; cat", gate.display());
+    repository.git(&["config", "filter.gated.smudge", &smudge]);
+    repository.write(".git/info/attributes", "tracked filter=gated\n");
+    let work = repository.work();
+    let restoring = tokio::spawn(async move { snapshot.restore(&work).await });
+    let opening = move || fs::File::options().write(true).open(gate).unwrap();
+    let gate = tokio::task::spawn_blocking(opening).await.unwrap();
+    assert!(repository.at(".git/index.lock").exists());
+    tokio::time::pause();
+    tokio::time::advance(LIMIT).await;
+    tokio::time::resume();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    drop(gate);
+    assert_eq!(restoring.await.unwrap(), Err(SnapshotError::TimedOut { limit: LIMIT }));
+    assert!(!repository.at(".git/index.lock").exists());
+    assert_eq!(repository.git(&["ls-files", "--stage"]), index);
+}
+
+#[tokio::test]
 async fn without_lists_and_in_another_work_tree_nothing_is_removed() {
     let repository = Repository::new();
     let mut snapshot = repository.take().await;
@@ -354,8 +461,9 @@ fn names_that_lead_elsewhere_are_refused() {
     for name in ["/etc/passwd", "../x", "a/../../x", "", ".", ".git/config", "a/.GIT/hooks/x"] {
         let path = GitPath(name.into());
         assert_eq!(path.inside(), None, "{name}");
-        let (prefix, files) = (GitPath::default(), vec![path]);
-        let new = clean::New { root: root.clone(), prefix, files, dirs: Vec::new() };
+        let now = status::Untracked { files: [path].into(), ..Default::default() };
+        let (root, prefix) = (root.clone(), GitPath::default());
+        let new = clean::New { root, prefix, now, before: status::Untracked::default() };
         let removed = new.remove();
         assert!(matches!(removed, Err(SnapshotError::BadRecord(_))), "{name}");
     }
@@ -381,7 +489,12 @@ enum Change {
     Link(usize, usize),
     Add(usize),
     Commit,
+    /// What is ignored, by a file that is itself restored or by one that is not.
+    Ignore(bool, usize),
 }
+
+const RULES: [&str; 6] =
+    ["*.ign\nignored/\n", "d/\n", "h.*\nignored/i\n", "", "/d/f\n/-x\n", "/d/*\nb c\n"];
 
 const NAMES: [&str; 8] = ["a", "b c", "d/e", "d/f/g", "h.ign", "ignored/i", "-x", "d/*"];
 
@@ -395,6 +508,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (name(), name()).prop_map(|(name, to)| Change::Link(name, to)),
         2 => name().prop_map(Change::Add),
         1 => Just(Change::Commit),
+        3 => (any::<bool>(), 0..RULES.len()).prop_map(|(here, rule)| Change::Ignore(here, rule)),
     ]
 }
 
@@ -425,6 +539,10 @@ fn apply(repository: &Repository, change: &Change) {
                 .output();
         }
         Change::Commit => repository.commit(),
+        Change::Ignore(is_restored, rule) => {
+            let place = if *is_restored { ".gitignore" } else { ".git/info/exclude" };
+            repository.write(place, RULES[*rule]);
+        }
     }
 }
 
@@ -439,9 +557,9 @@ proptest! {
         for change in &before {
             apply(&repository, change);
         }
-        let is_ignored = |path: &Path| {
-            path.starts_with("ignored") || path.extension().is_some_and(|it| it == "ign")
-        };
+        let others = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard"];
+        let ignored = repository.git(&others);
+        let ignored: Vec<_> = ignored.split_terminator('\0').map(Path::new).collect();
         let (files, known) = (repository.files(), repository.known());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let snapshot = runtime.block_on(repository.take());
@@ -454,12 +572,18 @@ proptest! {
         runtime.block_on(snapshot.restore(&repository.work())).unwrap();
         let restored = repository.files();
         prop_assert_eq!(repository.git(&["ls-files", "--stage"]), index);
-        let visible = |files: &BTreeMap<PathBuf, String>| -> BTreeMap<_, _> {
-            files.iter().filter(|(path, _)| !is_ignored(path)).map(|(p, f)| (p.clone(), f.clone())).collect()
-        };
-        prop_assert_eq!(visible(&restored), visible(&files));
-        for (path, _) in files.iter().filter(|(path, _)| is_ignored(path)) {
-            prop_assert!(restored.contains_key(path) || !changed.contains_key(path), "{:?}", path);
+        for (path, file) in &files {
+            if ignored.contains(&path.as_path()) {
+                prop_assert!(restored.contains_key(path) || !changed.contains_key(path), "{:?}", path);
+            } else {
+                prop_assert_eq!(restored.get(path), Some(file), "{:?}", path);
+            }
+        }
+        // Of a folder that was ignored as a whole nobody knows what is new.
+        let lists = [&snapshot.preexisting_untracked_files, &snapshot.preexisting_untracked_dirs];
+        let named: Vec<_> = lists.into_iter().flatten().flatten().map(GitPath::as_path).collect();
+        for path in restored.keys().filter(|path| !files.contains_key(*path)) {
+            prop_assert!(named.iter().any(|name| path.starts_with(name)), "{:?} is new", path);
         }
     }
 }
