@@ -1,12 +1,19 @@
 //! Snapshots of the work tree, and going back to them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use longhaul_history::{Item, ItemKind};
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use serde_json::{Value, json};
+use tokio::sync::OwnedMutexGuard;
 
 use super::GhostCommit;
 use crate::task::{Regular, SessionTask, TaskScope};
+
+/// An undo that was interrupted is waited for this long: less than its git may take, so that a turn is
+/// not held up by one that hangs.
+const WORK_TREE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The ordinary turn, with a snapshot of the git work tree that the session's folder is in: so that
 /// [`Undo`] can go back to how it was before the turn.
@@ -14,7 +21,8 @@ use crate::task::{Regular, SessionTask, TaskScope};
 /// The snapshot is taken while the model is asked; tools wait for it. It is recorded in the
 /// conversation, where no model sees it, and a compaction keeps it. Where none can be taken, because
 /// git is missing, there is no repository, or git fails, that is told as [`Event::Background`], and the
-/// turn goes on without. Files are stored as git adds them: what the repository converts or filters comes
+/// turn goes on without: also where an undo that was interrupted is at work for 30 s more, or the turn's
+/// deadline comes first. A turn that is run again to repair its answer has one snapshot. Files are stored as git adds them: what the repository converts or filters comes
 /// back as git checks it out.
 ///
 /// ```
@@ -33,6 +41,9 @@ pub struct Snapshots;
 #[async_trait]
 impl SessionTask for Snapshots {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        if !scope.begin_snapshot() {
+            return Regular.run(scope).await;
+        }
         let hold = scope.hold_tools();
         let mut snapshot = std::pin::pin!(async move {
             take(scope).await;
@@ -50,16 +61,36 @@ impl SessionTask for Snapshots {
                 biased;
                 () = scope.cancelled() => {}
                 () = &mut snapshot => {}
+                () = deadline(scope) => {
+                    let problem = "none was taken before the turn's deadline";
+                    scope.emit(Event::Background(format!("Snapshots disabled: {problem}")));
+                }
             }
         }
         result
     }
 }
 
+/// Completes when the turn has to be over.
+async fn deadline(scope: &TaskScope) {
+    match scope.deadline() {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The work tree for oneself, if whoever has it lets it go in time.
+async fn work_tree(scope: &TaskScope) -> Option<OwnedMutexGuard<()>> {
+    tokio::time::timeout(WORK_TREE_LIMIT, scope.work_tree()).await.ok()
+}
+
 /// Takes a snapshot and records it, or tells why there is none.
 async fn take(scope: &TaskScope) {
     // An undo that was interrupted may still be at work.
-    let _work_tree = scope.work_tree().await;
+    let Some(_work_tree) = work_tree(scope).await else {
+        scope.emit(Event::Background("snapshots are off: an undo is still at work".into()));
+        return;
+    };
     let taken = match &scope.context().settings.cwd {
         Some(cwd) => GhostCommit::take(cwd).await.map_err(|error| error.to_string()),
         None => Err("the session has no folder".into()),
@@ -76,14 +107,17 @@ async fn take(scope: &TaskScope) {
 /// to the one before.
 ///
 /// What it did is told by [`Event::UndoCompleted`], also if it failed; the turn is complete either way.
-/// An undo that has begun to restore is finished, whoever interrupts it; the tools of later turns wait
-/// for its end.
+/// One that is interrupted before it has begun to restore changes nothing. One that has begun is
+/// finished, whoever interrupts it; the tools of later turns wait for its end, and a shutdown waits 10 s.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Undo;
 
 #[async_trait]
 impl SessionTask for Undo {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        if scope.is_cancelled() {
+            return Ok(TurnResult::empty(TurnEnd::INTERRUPTED));
+        }
         let newest = newest(scope);
         let message = newest.as_ref().map(|(_, _, commit)| commit.short_id().to_owned());
         scope.emit(Event::UndoStarted { message });
@@ -96,14 +130,27 @@ impl SessionTask for Undo {
                     completing.success = true;
                     completing.message = format!("went back to snapshot {}", commit.short_id());
                 }
-                Err(problem) => completing.message = problem,
+                Err(Unrestored::Failed(problem)) => completing.message = problem,
+                Err(Unrestored::Interrupted(told)) => {
+                    completing.message = told.into();
+                    return Ok(TurnResult::empty(TurnEnd::INTERRUPTED));
+                }
             },
         }
         Ok(TurnResult::empty(TurnEnd::Complete))
     }
 }
 
-/// What is told of an undo that is cut off.
+/// Why a restore did not end well, as far as the undo knows.
+enum Unrestored {
+    Interrupted(&'static str),
+    Failed(String),
+}
+
+/// What is told of an undo that is cut off before git is at work.
+const NOT_BEGUN: &str = "interrupted before anything was changed";
+
+/// What is told of one that is cut off later.
 const INTERRUPTED: &str =
     "interrupted while git was at work, which finishes what it has begun; undo again to be sure";
 
@@ -123,20 +170,34 @@ impl Drop for Completing<'_> {
 
 /// Restores in a task of its own: git that is killed half way leaves a lock behind. Nobody else changes
 /// the work tree before its end.
-async fn restore(scope: &TaskScope, commit: &GhostCommit) -> Result<(), String> {
-    let Some(cwd) = scope.context().settings.cwd.clone() else {
-        return Err("the session has no folder".into());
-    };
+async fn restore(scope: &TaskScope, commit: &GhostCommit) -> Result<(), Unrestored> {
+    let failed = |problem: &str| Unrestored::Failed(problem.to_owned());
+    let cwd = scope.context().settings.cwd.clone();
+    let cwd = cwd.ok_or_else(|| failed("the session has no folder"))?;
     let commit = commit.clone();
-    let held = (scope.hold_tools(), scope.work_tree().await);
+    let hold = scope.hold_tools();
+    let work_tree = tokio::select! {
+        biased;
+        () = scope.cancelled() => return Err(Unrestored::Interrupted(NOT_BEGUN)),
+        work_tree = work_tree(scope) => work_tree,
+    };
+    let held = (hold, work_tree.ok_or_else(|| failed("another undo is still at work"))?);
+    if scope.is_cancelled() {
+        return Err(Unrestored::Interrupted(NOT_BEGUN));
+    }
     let restoring = tokio::spawn(async move {
         let restored = commit.restore(&cwd).await;
         drop(held);
         restored
     });
-    match restoring.await {
-        Ok(restored) => restored.map_err(|error| error.to_string()),
-        Err(error) => Err(format!("the restore did not end: {error}")),
+    let restored = tokio::select! {
+        biased;
+        restored = restoring => restored,
+        () = scope.cancelled() => return Err(Unrestored::Interrupted(INTERRUPTED)),
+    };
+    match restored {
+        Ok(restored) => restored.map_err(|error| failed(&error.to_string())),
+        Err(error) => Err(failed(&format!("the restore did not end: {error}"))),
     }
 }
 

@@ -20,6 +20,11 @@ use crate::task::{SessionTask, TaskScope};
 /// period, and as much again for what it has left to record.
 const STOP_AFTER: Duration = Duration::from_millis(200);
 
+/// An undo that is putting the work tree back when the session ends has this long to finish: a program
+/// that ends then would kill git half way.
+#[cfg(feature = "coding")]
+const RESTORE_LIMIT: Duration = Duration::from_secs(10);
+
 /// The life of a session. It ends when the session is closed and nothing waits.
 pub(super) async fn run(inner: Arc<Inner>) {
     let _ending = Ending(Arc::clone(&inner));
@@ -32,6 +37,10 @@ pub(super) async fn run(inner: Arc<Inner>) {
             None if is_closed => break,
             None => inner.wake.notified().await,
         }
+    }
+    #[cfg(feature = "coding")]
+    if tokio::time::timeout(RESTORE_LIMIT, inner.work_tree.lock()).await.is_err() {
+        tracing::warn!("the session ends while an undo is still at work");
     }
 }
 

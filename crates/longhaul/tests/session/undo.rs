@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use longhaul::coding::Snapshots;
 use longhaul::history::ItemKind;
@@ -70,9 +71,49 @@ fn writer(folder: &Path) -> Probe {
     Probe::new("write", write).write()
 }
 
+/// Lets git wait, in mid-restore of `a.txt`, until the gate is opened and dropped.
+#[cfg(unix)]
+struct Gated(Folder);
+
+#[cfg(unix)]
+impl Gated {
+    fn new(folder: &Folder) -> Self {
+        let gated = Self(Folder::new());
+        let gate = gated.0.0.join("gate");
+        assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+        let smudge = format!("cat '{}' >/dev/null; cat", gate.display());
+        let config = ["config", "filter.gated.smudge", &smudge];
+        let git = Command::new("git").args(config).current_dir(&folder.0).status();
+        assert!(git.unwrap().success());
+        std::fs::write(folder.0.join(".git/info/attributes"), "a.txt filter=gated\n").unwrap();
+        gated
+    }
+
+    /// Completes when git waits.
+    async fn reached(&self) -> std::fs::File {
+        let gate = self.0.0.join("gate");
+        let opening = move || std::fs::File::options().write(true).open(gate).unwrap();
+        tokio::task::spawn_blocking(opening).await.unwrap()
+    }
+}
+
+async fn turns() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn open(model: &ScriptedModel, folder: &Folder) -> Session {
+    open_with(model, folder, |agent| agent).await
+}
+
+async fn open_with(
+    model: &ScriptedModel,
+    folder: &Folder,
+    with: impl Fn(longhaul::AgentBuilder) -> longhaul::AgentBuilder,
+) -> Session {
     let agent = scripted(model).tool(writer(&folder.0)).task(Snapshots).cwd(&folder.0);
-    agent.build().unwrap().session().start().await.unwrap()
+    with(agent).build().unwrap().session().start().await.unwrap()
 }
 
 async fn undo(session: &Session) -> (bool, String) {
@@ -192,6 +233,46 @@ async fn an_undo_replaces_the_running_turn() {
     assert_eq!(folder.read("a.txt").unwrap(), "one");
 }
 
+#[tokio::test]
+async fn an_undo_that_is_ended_before_it_began_restores_nothing() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done").hang();
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+
+    let mut undoing = session.undo().unwrap();
+    session.interrupt();
+    assert_eq!(lines(&mut undoing).await, ["started", "aborted"]);
+    let mut undoing = session.undo().unwrap();
+    let review = session.review("x").unwrap();
+    let seen = lines(&mut undoing).await;
+    assert_eq!(seen.last().unwrap(), "aborted replaced");
+    assert!(!seen.iter().any(|line| line.starts_with("Undo")), "{seen:?}");
+    session.interrupt();
+    review.await.unwrap();
+    assert_eq!((folder.read("a.txt").unwrap(), snapshots(&session)), ("2".into(), 1));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_undo_that_waits_for_another_can_be_interrupted() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done");
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+    let gated = Gated::new(&folder);
+    let first = session.undo().unwrap();
+    let gate = gated.reached().await;
+    let mut second = session.undo().unwrap();
+    assert!(first.await.unwrap().is_interrupted());
+    until(&mut second, |line| line.starts_with("UndoStarted")).await;
+    session.interrupt();
+    let seen = lines(&mut second).await;
+    assert!(seen[0].contains("interrupted before anything was changed"), "{seen:?}");
+    assert_eq!(seen.last().unwrap(), "aborted");
+    drop(gate);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_tools_of_later_turns_wait_for_an_undo_that_was_interrupted() {
@@ -200,30 +281,92 @@ async fn the_tools_of_later_turns_wait_for_an_undo_that_was_interrupted() {
     let model = model.call("c2", "write", "3").text("done");
     let session = open(&model, &folder).await;
     session.prompt("a").await.unwrap().await.unwrap();
-    // Git waits here, in mid-restore, until somebody writes.
-    let gates = Folder::new();
-    let gate = gates.0.join("gate");
-    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
-    let smudge = format!("cat '{}' >/dev/null; cat", gate.display());
-    let config = ["config", "filter.gated.smudge", &smudge];
-    assert!(Command::new("git").args(config).current_dir(&folder.0).status().unwrap().success());
-    std::fs::write(folder.0.join(".git/info/attributes"), "a.txt filter=gated\n").unwrap();
-
+    let gated = Gated::new(&folder);
     let mut undoing = session.undo().unwrap();
-    let opening = move || std::fs::File::options().write(true).open(gate).unwrap();
-    let gate = tokio::task::spawn_blocking(opening).await.unwrap();
+    let gate = gated.reached().await;
+    tokio::time::pause();
+    let interrupted = tokio::time::Instant::now();
     session.interrupt();
     let seen = lines(&mut undoing).await;
+    assert_eq!(interrupted.elapsed(), Duration::ZERO, "it need not be dropped");
+    tokio::time::resume();
     assert!(seen[2].contains("finishes what it has begun"), "{seen:?}");
     assert_eq!(seen.last().unwrap(), "aborted");
     let mut turn = session.prompt(Input::from("b").task(Regular)).await.unwrap();
     let mut seen = until(&mut turn, |line| line.starts_with("tokens")).await;
-    for _ in 0..1_000 {
-        tokio::task::yield_now().await;
-    }
+    turns().await;
     assert_eq!(folder.read("new-c2.txt"), None, "no tool runs yet");
     drop(gate);
     seen.extend(lines(&mut turn).await);
     assert!(seen.contains(&"end c2 ok written".to_owned()), "{seen:?}");
     assert_eq!(folder.read("a.txt").unwrap(), "3", "what came last stands");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_shutdown_waits_for_an_undo_at_work() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done");
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+    let gated = Gated::new(&folder);
+    let mut undoing = session.undo().unwrap();
+    let gate = gated.reached().await;
+    let mut shutdown = std::pin::pin!(session.shutdown());
+    tokio::select! {
+        biased;
+        _ = &mut shutdown => panic!("git is at work"),
+        seen = lines(&mut undoing) => assert_eq!(seen.last().unwrap(), "aborted"),
+    }
+    tokio::select! {
+        biased;
+        _ = &mut shutdown => panic!("git is at work"),
+        () = turns() => {}
+    }
+    drop(gate);
+    shutdown.await.unwrap();
+    assert_eq!((folder.read("a.txt").unwrap(), folder.read("new-c1.txt")), ("one".into(), None));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_turn_behind_an_undo_at_work_ends_without_a_snapshot() {
+    let late = "background Snapshots disabled: none was taken before the turn's deadline";
+    let off = "background snapshots are off: an undo is still at work";
+    for (deadline, told) in [(5, late), (1_000, off)] {
+        let folder = Folder::repository();
+        let model = ScriptedModel::new().call("c1", "write", "2").text("done").text("at once");
+        let deadline = Duration::from_secs(deadline);
+        let session = open_with(&model, &folder, |agent| agent.turn_deadline(deadline)).await;
+        session.prompt("a").await.unwrap().await.unwrap();
+        let gated = Gated::new(&folder);
+        let undoing = session.undo().unwrap();
+        let gate = gated.reached().await;
+        session.interrupt();
+        undoing.await.unwrap();
+        let mut turn = session.prompt("b").await.unwrap();
+        tokio::time::pause();
+        let seen = lines(&mut turn).await;
+        tokio::time::resume();
+        drop(gate);
+        let tells = |line: &&String| line.starts_with("background");
+        let ends = (seen.iter().filter(tells).collect(), &**seen.last().unwrap());
+        assert_eq!(ends, (vec![&told.to_owned()], "complete at once"));
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_answers_again_has_one_snapshot() {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Count {
+        number: u32,
+    }
+    let folder = Folder::repository();
+    let model =
+        ScriptedModel::new().call("c1", "write", "2").text("no JSON").text(r#"{"number":7}"#);
+    let session = open(&model, &folder).await;
+    let count = session.prompt_as::<Count>("a").await.unwrap().await.unwrap();
+    assert_eq!((count.number, snapshots(&session)), (7, 1));
+    assert!(undo(&session).await.0);
+    assert_eq!(folder.read("a.txt").unwrap(), "one");
 }

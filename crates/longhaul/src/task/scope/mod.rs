@@ -2,6 +2,8 @@
 
 mod inputs;
 
+#[cfg(feature = "coding")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +43,9 @@ pub struct TaskScope {
     output_schema: Arc<Mutex<Option<Arc<Value>>>>,
     /// What the turn has spent, over all conversations.
     spent: Arc<Mutex<Spent>>,
+    /// Whether a snapshot of the turn was begun.
+    #[cfg(feature = "coding")]
+    snapshot_begun: Arc<AtomicBool>,
     /// For a conversation beside the session's.
     beside: Option<Arc<Beside>>,
 }
@@ -65,6 +70,8 @@ impl TaskScope {
             replies: Replies::default(),
             output_schema: Arc::default(),
             spent: Arc::default(),
+            #[cfg(feature = "coding")]
+            snapshot_begun: Arc::default(),
             beside: None,
         }
     }
@@ -96,6 +103,8 @@ impl TaskScope {
             replies: self.replies.clone(),
             output_schema: Arc::clone(&self.output_schema),
             spent: Arc::clone(&self.spent),
+            #[cfg(feature = "coding")]
+            snapshot_begun: Arc::clone(&self.snapshot_begun),
             beside: self.beside.clone(),
         }
     }
@@ -104,6 +113,12 @@ impl TaskScope {
     #[cfg(feature = "coding")]
     pub(crate) async fn work_tree(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.inner.work_tree).lock_owned().await
+    }
+
+    /// Whether this is the turn's first snapshot: one that is taken later shows the turn's own work.
+    #[cfg(feature = "coding")]
+    pub(crate) fn begin_snapshot(&self) -> bool {
+        !self.snapshot_begun.swap(true, Ordering::Relaxed)
     }
 
     /// What the turn has spent so far, over all conversations.
@@ -261,7 +276,7 @@ impl TaskScope {
     }
 
     /// When the turn has to be over.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
