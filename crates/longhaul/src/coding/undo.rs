@@ -175,13 +175,13 @@ async fn restore(scope: &TaskScope, commit: &GhostCommit) -> Result<(), Unrestor
     let cwd = scope.context().settings.cwd.clone();
     let cwd = cwd.ok_or_else(|| failed("the session has no folder"))?;
     let commit = commit.clone();
-    let hold = scope.hold_tools();
+    let tools = scope.hold_tools();
     let work_tree = tokio::select! {
         biased;
         () = scope.cancelled() => return Err(Unrestored::Interrupted(NOT_BEGUN)),
         work_tree = work_tree(scope) => work_tree,
     };
-    let held = (hold, work_tree.ok_or_else(|| failed("another undo is still at work"))?);
+    let held = (tools, work_tree.ok_or_else(|| failed("another undo is still at work"))?);
     if scope.is_cancelled() {
         return Err(Unrestored::Interrupted(NOT_BEGUN));
     }
