@@ -16,7 +16,9 @@ fn said(event: &Event) -> usize {
         Event::TextDelta(text) | Event::ReasoningDelta(text) | Event::Background(text) => {
             text.len()
         }
-        Event::WebSearchBegin { call_id } => call_id.len(),
+        Event::WebSearchBegin { call_id } | Event::ApprovalAnswered { call_id, .. } => {
+            call_id.len()
+        }
         Event::WebSearchEnd { call_id, query } => call_id.len() + query.len(),
         Event::ToolCallBegin { call_id, name, arguments }
         | Event::ApprovalRequest { call_id, name, arguments, .. } => {

@@ -16,9 +16,22 @@ impl Fold<'_> {
         self.push_open(tool(call, ToolState::Waiting { digest }));
     }
 
+    /// The oldest question of this call is answered.
+    pub(super) fn settle_question(&mut self, call_id: &str, digest: CallDigest, approved: bool) {
+        let asked = self.open(|cell| match &cell.kind {
+            CellKind::Tool { call_id: id, state, .. } => {
+                id == call_id && *state == ToolState::Waiting { digest }
+            }
+            _ => false,
+        });
+        if let Some(index) = asked {
+            self.set(index, ToolState::Answered { approved });
+        }
+    }
+
     pub(super) fn deny(&mut self, call: Call<'_>, reason: &str) {
         let denied = ToolState::Denied { reason: reason.to_owned() };
-        match self.waiting(call) {
+        match self.asked(call, false) {
             Some(index) => {
                 self.set(index, denied);
                 self.forget(index);
@@ -31,7 +44,7 @@ impl Fold<'_> {
 
     pub(super) fn begin_call(&mut self, call: Call<'_>) {
         let running = ToolState::Running { progress: None };
-        match self.waiting(call) {
+        match self.asked(call, true) {
             Some(index) => self.set(index, running),
             None => {
                 self.push_open(tool(call, running));
@@ -74,15 +87,21 @@ impl Fold<'_> {
         });
     }
 
-    /// Where the call waits for an answer. What is approved is what runs, so that calls with one id
-    /// are told apart by what they ask for.
-    fn waiting(&self, call: Call<'_>) -> Option<usize> {
-        self.open(|cell| match &cell.kind {
-            CellKind::Tool { call_id, name, arguments, state: ToolState::Waiting { .. } } => {
-                [call_id, name, arguments] == call
-            }
-            _ => false,
-        })
+    /// Where the call is that was asked about and has this answer; where none has, one whose answer was
+    /// missed. What is approved is what runs, so that calls with one id are told apart by what they ask
+    /// for.
+    fn asked(&self, call: Call<'_>, approved: bool) -> Option<usize> {
+        let calls = |is: &dyn Fn(&ToolState) -> bool| {
+            self.open(|cell| match &cell.kind {
+                CellKind::Tool { call_id, name, arguments, state } => {
+                    [call_id, name, arguments] == call && is(state)
+                }
+                _ => false,
+            })
+        };
+        let answered = ToolState::Answered { approved };
+        let told = calls(&|state| *state == answered);
+        told.or_else(|| calls(&|state| matches!(state, ToolState::Waiting { .. })))
     }
 
     /// Where the oldest call of this id runs; where none does, one whose beginning may have been
@@ -98,7 +117,7 @@ impl Fold<'_> {
             })
         };
         let running = calls(|state| matches!(state, ToolState::Running { .. }), u64::MAX);
-        running.or_else(|| calls(|state| matches!(state, ToolState::Waiting { .. }), gap))
+        running.or_else(|| calls(|state| state.is_asked() && !state.is_refused(), gap))
     }
 }
 

@@ -144,7 +144,7 @@ impl CellKind {
             | Self::WebSearch { state, .. }
             | Self::Review { state, .. } => *state == ItemState::Coming,
             Self::Tool { state, .. } => {
-                matches!(state, ToolState::Waiting { .. } | ToolState::Running { .. })
+                state.is_asked() || matches!(state, ToolState::Running { .. })
             }
             Self::Compaction { state, .. } => *state == CompactionState::Running,
             Self::Undo { state, .. } => *state == UndoState::Running,

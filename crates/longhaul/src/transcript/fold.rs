@@ -66,6 +66,7 @@ impl Fold<'_> {
             }
             // These come when a response is over.
             Event::ApprovalRequest { .. }
+            | Event::ApprovalAnswered { .. }
             | Event::ToolCallDenied { .. }
             | Event::ToolCallBegin { .. }
             | Event::CompactionStarted { .. } => {
@@ -90,6 +91,9 @@ impl Fold<'_> {
             Event::WebSearchEnd { call_id, query } => self.end_search(call_id, query),
             Event::ApprovalRequest { call_id, name, arguments, digest } => {
                 self.ask([call_id, name, arguments], *digest);
+            }
+            Event::ApprovalAnswered { call_id, digest, approved } => {
+                self.settle_question(call_id, *digest, *approved);
             }
             Event::ToolCallDenied { call_id, name, arguments, reason } => {
                 self.deny([call_id, name, arguments], reason);

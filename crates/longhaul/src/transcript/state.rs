@@ -21,11 +21,15 @@ pub enum ItemState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolState {
-    /// It waits for somebody's approval, or for its turn once it was approved: no event tells of the
-    /// answer.
+    /// It waits for somebody's approval.
     Waiting {
         /// What an approval holds for.
         digest: CallDigest,
+    },
+    /// It waits for its turn: to start, or to be told as denied. Nobody can answer it any more.
+    Answered {
+        /// Whether it may run.
+        approved: bool,
     },
     /// It was denied and does not run.
     Denied {
@@ -53,6 +57,18 @@ pub enum ToolState {
     },
     /// What became of it is not known: that was missed, or the conversation does not say.
     Unknown,
+}
+
+impl ToolState {
+    /// Whether somebody was asked, and neither its beginning nor its denial is told.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self, Self::Waiting { .. } | Self::Answered { .. })
+    }
+
+    /// Whether it will not run.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self, Self::Answered { approved: false } | Self::Denied { .. })
+    }
 }
 
 /// What becomes of a compaction.

@@ -53,11 +53,16 @@ async fn several_that_wait_are_answered_each_by_itself_in_any_order() {
     let reason = Some("use the other file".to_owned());
     session.answer("a", None, ApprovalDecision::Denied { reason }).unwrap();
     assert_eq!(waiting(&session), ["b"]);
-    assert_eq!(until(&mut turn, |line| line.starts_with("denied a")).await.len(), 1);
+    let told = until(&mut turn, |line| line.starts_with("denied a")).await;
+    let denied = "denied a rejected by the user: not run: use the other file";
+    assert_eq!(told, ["answered c yes", "answered a no", denied]);
     session.answer("b", None, ApprovalDecision::Approved).unwrap();
     assert_eq!(waiting(&session), [""; 0]);
     let rest = lines(&mut turn).await;
-    assert_eq!(rest[..4], ["begin b risky 2", "end b ok 2", "begin c look 3", "end c ok 3"]);
+    assert_eq!(
+        rest[..5],
+        ["answered b yes", "begin b risky 2", "end b ok 2", "begin c look 3", "end c ok 3"]
+    );
     assert_eq!(
         items(&model.requests()[1].input())[1..],
         [
@@ -86,7 +91,7 @@ async fn late_repeated_and_unknown_answers_change_nothing() {
     let same = CallDigest::of("risky", "1");
     assert_eq!(code(session.answer("a", Some(same), ApprovalDecision::Approved)), "ok");
     assert_eq!(answer("a", None), "unknown_approval", "the first counts");
-    assert_eq!(lines(&mut turn).await[..2], ["begin a risky 1", "end a ok 1"]);
+    assert_eq!(lines(&mut turn).await[..3], ["answered a yes", "begin a risky 1", "end a ok 1"]);
     turn.await.unwrap();
     assert_eq!(answer("a", None), "unknown_approval");
     model.assert_complete();
@@ -173,7 +178,8 @@ async fn what_nobody_answers_in_time_is_denied() {
     let rest = lines(&mut turn).await;
     assert_eq!(begun.elapsed(), Duration::from_secs(60), "virtual");
     let denied = "denied b denied: not run: nobody approved it within 60 s";
-    assert!(rest.contains(&denied.to_owned()), "{rest:?}");
+    let told: Vec<_> = rest.iter().filter(|line| line.contains(" b ")).collect();
+    assert_eq!(told, ["answered b no", denied]);
     assert!(rest.contains(&"end a ok 1".to_owned()), "{rest:?}");
     turn.await.unwrap();
     assert_eq!(code(session.answer("b", None, DENIED)), "unknown_approval");

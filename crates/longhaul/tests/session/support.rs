@@ -77,6 +77,9 @@ pub(crate) fn line(event: &Event) -> String {
         Event::ApprovalRequest { call_id, name, arguments, .. } => {
             format!("ask {call_id} {name} {arguments}")
         }
+        Event::ApprovalAnswered { call_id, approved, .. } => {
+            format!("answered {call_id} {}", if *approved { "yes" } else { "no" })
+        }
         Event::ToolCallDenied { call_id, reason, .. } => format!("denied {call_id} {reason}"),
         Event::ShutdownComplete => "ended".into(),
         event => format!("{event:?}"),

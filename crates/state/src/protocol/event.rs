@@ -55,6 +55,18 @@ pub enum Event {
         /// nothing else, is what runs.
         digest: CallDigest,
     },
+    /// A call waits for nobody's approval any more: somebody answered, or nobody did in time. It comes
+    /// after the call's [`ApprovalRequest`](Event::ApprovalRequest) and before the call begins or is
+    /// told to be denied, which may be much later where calls run one after the other. There is none
+    /// for calls that still wait when their turn ends.
+    ApprovalAnswered {
+        /// The call.
+        call_id: String,
+        /// The digest that its request named: calls of one id are told apart by it.
+        digest: CallDigest,
+        /// Whether it may run.
+        approved: bool,
+    },
     /// A call was denied, by somebody or by the host's policy; its tool does not run.
     ToolCallDenied {
         /// The call.

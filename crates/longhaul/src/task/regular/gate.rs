@@ -22,10 +22,16 @@ pub(super) struct Gate {
     /// Calls that the policy rules on.
     judging: JoinSet<Ruling>,
     judged: BTreeMap<Id, PlannedCall>,
-    /// Calls that somebody is asked about.
-    asked: usize,
+    /// Calls that somebody is asked about, by position.
+    asked: BTreeMap<usize, Asked>,
     /// When those are no longer waited for.
     expiries: VecDeque<(Instant, usize)>,
+}
+
+/// What tells a call that somebody is asked about from others of its id.
+struct Asked {
+    call_id: String,
+    digest: CallDigest,
 }
 
 impl Gate {
@@ -34,7 +40,7 @@ impl Gate {
             facts: VecDeque::new(),
             judging: JoinSet::new(),
             judged: BTreeMap::new(),
-            asked: 0,
+            asked: BTreeMap::new(),
             expiries: VecDeque::new(),
         }
     }
@@ -66,7 +72,7 @@ impl Gate {
             return;
         }
         let PendingApproval { call_id, name, arguments, digest, .. } = approval;
-        self.asked += 1;
+        self.asked.insert(position, Asked { call_id: call_id.clone(), digest });
         scope.emit(Event::ApprovalRequest { call_id, name, arguments, digest });
         let timeout = scope.gatekeeping().approvals.timeout;
         if let Some(expiry) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
@@ -82,39 +88,46 @@ impl Gate {
 
     /// Whether there is a call of which something is still to become known.
     pub(super) fn is_open(&self) -> bool {
-        !self.facts.is_empty() || !self.judging.is_empty() || self.asked > 0
+        !self.facts.is_empty() || !self.judging.is_empty() || !self.asked.is_empty()
     }
 
-    /// The next that becomes known of a call; never, if nobody is asked.
+    /// The next that becomes known of a call; never, if nobody is asked. While tools are held nothing
+    /// does, but answers are told all the same.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
     pub(super) async fn next(&mut self, scope: &TaskScope) -> Fact {
-        scope.tools_released().await;
         loop {
-            if let Some(fact) = self.facts.pop_front() {
-                return fact;
-            }
             let expiry = self.expiries.front().map(|(expiry, _)| *expiry);
             tokio::select! {
                 biased;
+                () = scope.tools_released(), if !self.facts.is_empty() => {
+                    if let Some(fact) = self.facts.pop_front() {
+                        return fact;
+                    }
+                }
                 Some(joined) = self.judging.join_next_with_id(), if !self.judging.is_empty() => {
                     self.take_ruling(scope, joined);
                 }
                 () = scope.answered() => {
-                    scope.queue().take_answers().into_iter().for_each(|it| self.take_answer(it));
+                    for (position, decision) in scope.queue().take_answers() {
+                        self.settle(scope, position, verdict(decision));
+                    }
                 }
                 () = super::until(expiry) => self.expire(scope),
             }
         }
     }
 
-    fn take_answer(&mut self, (position, decision): (usize, ApprovalDecision)) {
-        self.asked = self.asked.saturating_sub(1);
+    /// A call waits no more: that is told before anything follows from it.
+    fn settle(&mut self, scope: &TaskScope, position: usize, verdict: Verdict) {
         // The next response has calls at the same places.
         self.expiries.retain(|(_, waiting)| *waiting != position);
-        let verdict = verdict(decision);
+        if let Some(Asked { call_id, digest }) = self.asked.remove(&position) {
+            let approved = verdict == Verdict::Approved;
+            scope.emit(Event::ApprovalAnswered { call_id, digest, approved });
+        }
         self.facts.push_back(Fact::ApprovalAnswered { position, verdict });
     }
 
@@ -157,11 +170,9 @@ impl Gate {
             return;
         };
         if scope.queue().expire(position) {
-            self.asked = self.asked.saturating_sub(1);
             let timeout = scope.gatekeeping().approvals.timeout;
             let seconds = timeout.as_ref().map_or(0, Duration::as_secs);
-            let verdict = Verdict::Unanswered { seconds };
-            self.facts.push_back(Fact::ApprovalAnswered { position, verdict });
+            self.settle(scope, position, Verdict::Unanswered { seconds });
         }
     }
 }

@@ -10,6 +10,7 @@ fn a_call_is_one_cell_from_question_to_output() {
     let mut reader = Reader::of([begin()]);
     let table = [
         (ask("c", "{}"), "waits"),
+        (answered("c", "{}", true), "may run"),
         (run("c", "{}"), "runs -"),
         (progress("c", "half"), "runs half"),
         (progress("c", "most"), "runs most"),
@@ -25,6 +26,9 @@ fn a_call_is_one_cell_from_question_to_output() {
     let mut reader = Reader::of([begin(), ask("c", "{}")]);
     let CellKind::Tool { state, .. } = &reader.transcript.cells()[0].kind else { panic!() };
     assert_eq!(*state, ToolState::Waiting { digest });
+    assert_eq!(reader.read([answered("c", "{}", false)]), Changes::Cell(0));
+    assert_eq!(reader.lines(), ["tool c tool {}: may not run"]);
+    assert_eq!(reader.read([answered("c", "{}", true)]), Changes::Nothing, "the first counts");
     assert_eq!(reader.read([denied("c", "{}")]), Changes::Cell(0));
     assert_eq!(reader.lines(), ["tool c tool {}: denied no"]);
 }
@@ -88,14 +92,52 @@ fn each_event_finds_its_call() {
 }
 
 #[test]
+fn each_answer_finds_its_question() {
+    let twins = [ask("c", "1"), ask("c", "1")];
+    check(vec![
+        (
+            "calls with one id are told apart by what they ask for",
+            vec![ask("c", "1"), ask("c", "2"), answered("c", "2", true)],
+            &["tool c tool 1: waits", "tool c tool 2: may run"],
+        ),
+        (
+            "of calls that ask for the same it is the older one",
+            all([&twins, &[answered("c", "1", true), answered("c", "1", false)]]),
+            &["tool c tool 1: may run", "tool c tool 1: may not run"],
+        ),
+        (
+            "and each goes on by its own answer",
+            all([
+                &twins,
+                &[answered("c", "1", false), answered("c", "1", true)],
+                &[run("c", "1"), denied("c", "1")],
+            ]),
+            &["tool c tool 1: denied no", "tool c tool 1: runs -"],
+        ),
+        (
+            "answers that nobody heard",
+            vec![ask("a", "1"), ask("b", "2"), run("a", "1"), denied("b", "2")],
+            &["tool a tool 1: runs -", "tool b tool 2: denied no"],
+        ),
+        (
+            "an answer without a question",
+            vec![ask("c", "1"), answered("c", "2", true), answered("d", "1", true)],
+            &["tool c tool 1: waits"],
+        ),
+    ]);
+}
+
+#[test]
 fn what_the_end_of_a_turn_leaves_of_calls() {
-    let calls = [ask("a", "1"), run("b", "2"), run("c", "3"), end("c", false, "aborted")];
+    let asked = [ask("a", "1"), ask("d", "4"), answered("d", "4", true)];
+    let calls = [run("b", "2"), run("c", "3"), end("c", false, "aborted")];
     for (last, line) in [(abort(), Some("aborted interrupted")), (complete(), None)] {
         let mut reader = Reader::of([begin()]);
-        reader.read(calls.clone());
+        reader.read(all([&asked, &calls]));
         reader.read([last]);
         let mut expected = vec![
             "tool a tool 1: not run",
+            "tool d tool 4: not run",
             "tool b tool 2: stopped",
             "tool c tool 3: failed aborted",
         ];

@@ -99,8 +99,12 @@ fn what_may_have_ended_in_a_gap_has_no_end_that_is_made_up() {
         ),
         (
             "calls go on behind it",
-            vec![ask("a", "1"), run("b", "2"), ask("c", "3"), run("d", "4")],
+            all([
+                &[ask("a", "1"), answered("a", "1", true), run("b", "2"), ask("c", "3")],
+                &[run("d", "4"), ask("e", "5"), answered("e", "5", false)],
+            ]),
             vec![
+                end("e", true, "E"),
                 progress("b", "p"),
                 end("a", true, "A"),
                 progress("c", "p"),
@@ -113,7 +117,9 @@ fn what_may_have_ended_in_a_gap_has_no_end_that_is_made_up() {
                 "tool b tool 2: stopped",
                 "tool c tool 3: stopped",
                 "tool d tool 4: ok D",
-                "gap 6-7",
+                "tool e tool 5: unknown",
+                "gap 9-10",
+                "tool e  : ok E",
                 "tool x  : failed X",
                 "aborted interrupted",
             ],

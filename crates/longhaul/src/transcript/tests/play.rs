@@ -235,6 +235,10 @@ impl Play {
         for (position, _) in calls.iter().enumerate().filter(|(_, call)| call.is_asked) {
             tell(position, ask(&id(position), &arguments(position)), "not run".into());
         }
+        for (position, call) in calls.iter().enumerate().rev().filter(|(_, call)| call.is_asked) {
+            let event = answered(&id(position), &arguments(position), !call.is_denied);
+            tell(position, event, "not run".into());
+        }
         let begins =
             |position| (position, run(&id(position), &arguments(position)), "stopped".to_owned());
         let runs = |(_, call): &(usize, &Call)| !call.is_denied;

@@ -61,6 +61,8 @@ fn what_a_session_does_is_seen_from_its_cells() {
         (vec![started(agent("m", "")), retry(1)], Activity::Retry),
         (vec![recovered()], Activity::Model),
         (vec![run("a", "1"), ask("b", "2"), ask("c", "3")], Activity::Approval { cell: 3 }),
+        (vec![answered("b", "2", true)], Activity::Approval { cell: 4 }),
+        (vec![answered("c", "3", false)], Activity::Tools),
         (vec![run("b", "2"), denied("c", "3")], Activity::Tools),
         (vec![end("a", true, "")], Activity::Tools),
         (vec![end("b", true, "")], Activity::Model),

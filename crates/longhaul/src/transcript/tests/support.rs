@@ -87,6 +87,8 @@ pub(super) fn line(kind: &CellKind) -> String {
         CellKind::Tool { call_id, name, arguments, state } => {
             let state = match state {
                 ToolState::Waiting { .. } => "waits".into(),
+                ToolState::Answered { approved: true } => "may run".into(),
+                ToolState::Answered { approved: false } => "may not run".into(),
                 ToolState::Denied { reason } => format!("denied {reason}"),
                 ToolState::Running { progress } => {
                     format!("runs {}", progress.as_deref().unwrap_or("-"))
@@ -215,6 +217,11 @@ pub(super) fn ask(call_id: &str, arguments: &str) -> Event {
     let digest = CallDigest::of("tool", arguments);
     let (name, arguments) = ("tool".into(), arguments.into());
     Event::ApprovalRequest { call_id: call_id.into(), name, arguments, digest }
+}
+
+pub(super) fn answered(call_id: &str, arguments: &str, approved: bool) -> Event {
+    let digest = CallDigest::of("tool", arguments);
+    Event::ApprovalAnswered { call_id: call_id.into(), digest, approved }
 }
 
 pub(super) fn run(call_id: &str, arguments: &str) -> Event {
