@@ -8,13 +8,13 @@ use crossterm::event::{
 };
 use futures_util::{FutureExt, StreamExt};
 use longhaul::Agent;
-use longhaul::approval::ApprovalDecision;
 use longhaul::events::SessionEvents;
 use longhaul::prelude::{Input as Prompt, Session};
-use longhaul::transcript::{Activity, CellKind, Transcript};
+use longhaul::transcript::Transcript;
 use serde_json::Value;
 
 use crate::command::{self, Done};
+use crate::question::{self, Question};
 use crate::view;
 
 /// The spinner turns this often.
@@ -41,19 +41,7 @@ pub(crate) struct App {
 
 pub(crate) async fn run(agent: &Agent, output_schema: Option<Value>) -> Result<(), Box<dyn Error>> {
     let session = agent.session().start().await?;
-    let mut app = App {
-        agent: agent.clone(),
-        events: session.subscribe(0),
-        session,
-        output_schema,
-        transcript: Transcript::new(),
-        composer: String::new(),
-        chosen: None,
-        notice: "Type and press Enter; /help tells more.".into(),
-        since: None,
-        scrolled: 0,
-        is_over: false,
-    };
+    let mut app = App::new(agent.clone(), session, output_schema);
     let mut terminal = ratatui::try_init()?;
     let ended = app.live(&mut terminal).await;
     ratatui::try_restore()?;
@@ -62,6 +50,22 @@ pub(crate) async fn run(agent: &Agent, output_schema: Option<Value>) -> Result<(
 }
 
 impl App {
+    pub(crate) fn new(agent: Agent, session: Session, output_schema: Option<Value>) -> Self {
+        Self {
+            agent,
+            events: session.subscribe(0),
+            session,
+            output_schema,
+            transcript: Transcript::new(),
+            composer: String::new(),
+            chosen: None,
+            notice: "Type and press Enter; /help tells more.".into(),
+            since: None,
+            scrolled: 0,
+            is_over: false,
+        }
+    }
+
     async fn live(
         &mut self,
         terminal: &mut ratatui::DefaultTerminal,
@@ -79,10 +83,7 @@ impl App {
                 },
                 Some(event) = self.events.next() => {
                     self.transcript.apply(&event);
-                    // What is there already is drawn together.
-                    while let Some(Some(event)) = self.events.next().now_or_never() {
-                        self.transcript.apply(&event);
-                    }
+                    self.catch_up();
                 }
                 _ = ticks.tick(), if self.since.is_some() => {}
             }
@@ -92,12 +93,19 @@ impl App {
         Ok(())
     }
 
-    async fn press(&mut self, key: KeyEvent) -> Result<(), Box<dyn Error>> {
+    /// What is there already is drawn together.
+    pub(crate) fn catch_up(&mut self) {
+        while let Some(Some(event)) = self.events.next().now_or_never() {
+            self.transcript.apply(&event);
+        }
+    }
+
+    pub(crate) async fn press(&mut self, key: KeyEvent) -> Result<(), Box<dyn Error>> {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c' | 'd') if is_control => self.is_over = true,
-            KeyCode::Char(answer) if self.composer.is_empty() && self.answer(answer) => {}
             KeyCode::Char(letter) if !is_control => self.composer.push(letter),
+            KeyCode::F(_) => self.answer(key),
             KeyCode::Backspace => drop(self.composer.pop()),
             KeyCode::PageUp => self.scrolled += 10,
             KeyCode::PageDown => self.scrolled = self.scrolled.saturating_sub(10),
@@ -111,24 +119,15 @@ impl App {
         Ok(())
     }
 
-    /// Answers the oldest call that asks, if the letter is an answer.
-    fn answer(&mut self, letter: char) -> bool {
-        let Activity::Approval { cell } = self.transcript.activity() else {
-            return false;
+    /// Answers the question that is shown, if the key is an answer.
+    fn answer(&mut self, key: KeyEvent) {
+        let Some(decision) = question::answer(key) else {
+            return;
         };
-        let decision = match letter {
-            'y' => ApprovalDecision::Approved,
-            'a' => ApprovalDecision::ApprovedForSession,
-            'n' => ApprovalDecision::Denied { reason: None },
-            _ => return false,
-        };
-        if let Some(CellKind::Tool { call_id, .. }) =
-            self.transcript.cells().get(cell).map(|c| &c.kind)
-        {
-            let answered = self.session.answer(call_id, None, decision);
+        if let Some(Question { call_id, digest, .. }) = Question::of(&self.transcript) {
+            let answered = self.session.answer(call_id, Some(digest), decision);
             self.notice = answered.err().map(|error| error.to_string()).unwrap_or_default();
         }
-        true
     }
 
     /// Ends what runs; when nothing does, goes back to earlier messages, or leaves them.

@@ -8,7 +8,7 @@ pub(crate) const HELP: &str = "/compact  make the conversation shorter now
 /quit     leave (or Ctrl-C)
 Esc interrupts; when nothing runs it goes back to earlier messages: choose with the arrows, Enter \
 forks before that message and lets you say it differently.
-A call that asks: y yes, a yes for this session, n no.";
+A call that asks: F2 yes, F3 yes for this session (the same call, that is), F4 no.";
 
 /// What came of a command.
 pub(crate) enum Done {

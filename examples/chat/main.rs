@@ -9,6 +9,7 @@
 mod app;
 mod command;
 mod plain;
+mod question;
 mod script;
 mod setup;
 mod tools;

@@ -55,12 +55,12 @@ async fn follow(
             }
             Event::ToolCallEnd { output, .. } => note(&format!("<- {output}"))?,
             Event::ToolCallDenied { name, reason, .. } => note(&format!("-- {name}: {reason}"))?,
-            Event::ApprovalRequest { call_id, .. } => {
+            Event::ApprovalRequest { call_id, digest, .. } => {
                 let reason = Some("nobody is there to say yes".into());
                 let denied = ApprovalDecision::Denied { reason };
                 let decision = if yes { ApprovalDecision::Approved } else { denied };
                 // It is being ended if the answer comes too late.
-                let _ = session.answer(&call_id, None, decision);
+                let _ = session.answer(&call_id, Some(digest), decision);
             }
             Event::StreamError { attempt, max_attempts, error, .. } => {
                 note(&format!("reconnecting {attempt}/{max_attempts}: {error}"))?;

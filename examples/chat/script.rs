@@ -9,7 +9,7 @@ use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
 const HELP: &str = "I am a script, so I know a few words only. Say `files` and I look around, \
-    `write` and I ask to write a file, `slow` and I take my time (steer me, or press Esc), `break` \
+    `write` and I ask to write a file, `three` and I ask for three files of one call id, `slow` and I take my time (steer me, or press Esc), `break` \
     and the connection breaks on the way. `/help` tells what the chat itself can do.";
 
 const SLOW: &str = "This answer comes slowly, word by word, so that there is time to say something \
@@ -48,6 +48,10 @@ fn reply(request: &RecordedRequest, is_first: &dyn Fn() -> bool) -> Reply {
             ("read", "read_file", json!({"path": "README.md"})),
         ];
         return Reply::calls(calls);
+    } else if has("three") {
+        // Servers exist that give one id to all.
+        let write = |path: &str| ("write", "write_file", json!({"path": path, "content": path}));
+        return Reply::calls(["one.md", "two.md", "three.md"].map(write));
     } else if has("write") {
         let content = "Written because somebody said yes.\n";
         return Reply::calls([(

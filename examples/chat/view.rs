@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 
 use crate::app::App;
+use crate::question::{KEYS, Question};
 
 const SPINNER: [&str; 4] = ["|", "/", "-", "\\"];
 
@@ -17,7 +18,9 @@ const SPINNER: [&str; 4] = ["|", "/", "-", "\\"];
 const OUTPUT_LINES: usize = 6;
 
 pub(crate) fn draw(frame: &mut Frame, app: &App) {
-    let notice = wrapped(&app.notice, frame.area().width, dim());
+    let mut notice = wrapped(&app.notice, frame.area().width, dim());
+    // What is asked has its line, however small the terminal.
+    notice.truncate(usize::from(frame.area().height.saturating_sub(3)));
     let notice_height = u16::try_from(notice.len()).unwrap_or(u16::MAX);
     let heights = [
         Constraint::Min(1),
@@ -26,13 +29,14 @@ pub(crate) fn draw(frame: &mut Frame, app: &App) {
         Constraint::Length(1),
     ];
     let [cells, says, status, composer] = Layout::vertical(heights).areas(frame.area());
+    let asked = Question::of(&app.transcript).map(|question| question.cell);
     let mut lines: Vec<Line> = Vec::new();
     let mut chosen = None;
     for cell in app.transcript.cells() {
         if matches!(cell.kind, CellKind::User { nth, .. } if app.chosen == Some(nth)) {
             chosen = Some(lines.len());
         }
-        lines.extend(show(cell, app, cells.width));
+        lines.extend(show(cell, app, asked == Some(cell.id), cells.width));
     }
     let hidden = lines.len().saturating_sub(usize::from(cells.height));
     let skipped = chosen.unwrap_or(hidden).min(hidden.saturating_sub(app.scrolled));
@@ -40,12 +44,24 @@ pub(crate) fn draw(frame: &mut Frame, app: &App) {
         lines.into_iter().skip(skipped).take(usize::from(cells.height)).collect();
     frame.render_widget(Paragraph::new(shown), cells);
     frame.render_widget(Paragraph::new(notice), says);
-    frame.render_widget(Paragraph::new(activity(app)), status);
+    frame.render_widget(Paragraph::new(status_line(app)), status);
     let written = format!("> {}", app.composer);
     let width = u16::try_from(Span::raw(&written).width()).unwrap_or(u16::MAX);
     let hidden = width.saturating_sub(composer.width.saturating_sub(1));
     frame.render_widget(Paragraph::new(written).scroll((0, hidden)), composer);
     frame.set_cursor_position(Position::new(composer.x + width - hidden, composer.y));
+}
+
+/// The question, while a call asks; else what goes on.
+fn status_line(app: &App) -> Line<'static> {
+    match Question::of(&app.transcript) {
+        Some(Question { name, arguments, .. }) => {
+            // The keys first: a narrow terminal cuts off what the cell above says too.
+            let style = Style::new().fg(Color::Cyan).add_modifier(Modifier::BOLD);
+            Line::styled(format!("? {KEYS}: {name} {arguments}"), style)
+        }
+        None => activity(app),
+    }
 }
 
 /// What goes on, and how full the context is.
@@ -55,7 +71,6 @@ fn activity(app: &App) -> Line<'static> {
     let seconds = elapsed.as_secs();
     let what = match app.transcript.activity() {
         Activity::Idle => String::new(),
-        Activity::Approval { .. } => "? run this? y yes · a always · n no".into(),
         activity => {
             let what = match activity {
                 Activity::Retry => retry(app),
@@ -82,7 +97,7 @@ fn retry(app: &App) -> String {
 }
 
 /// The lines of one cell.
-fn show(cell: &Cell, app: &App, width: u16) -> Vec<Line<'static>> {
+fn show(cell: &Cell, app: &App, is_asked: bool, width: u16) -> Vec<Line<'static>> {
     let (text, style) = match &cell.kind {
         CellKind::User { text, images, nth } => {
             let chosen = app.chosen == Some(*nth);
@@ -96,7 +111,9 @@ fn show(cell: &Cell, app: &App, width: u16) -> Vec<Line<'static>> {
             (format!("{text}{}", mark(*state)), dim().add_modifier(Modifier::ITALIC))
         }
         CellKind::Tool { name, arguments, state, .. } => {
-            (format!("* {name} {arguments}\n{}", tool(state)), Style::new().fg(Color::Yellow))
+            let style = Style::new().fg(Color::Yellow);
+            let style = if is_asked { style.add_modifier(Modifier::REVERSED) } else { style };
+            (format!("* {name} {arguments}\n{}", tool(state)), style)
         }
         CellKind::Compaction { state, .. } => (compaction(state), dim()),
         CellKind::Review { prompt, state, output } => {
@@ -136,6 +153,8 @@ fn mark(state: ItemState) -> &'static str {
 fn tool(state: &ToolState) -> String {
     match state {
         ToolState::Waiting { .. } => "  waits for your word".into(),
+        ToolState::Answered { approved: true } => "  may run, and waits for its turn".into(),
+        ToolState::Answered { approved: false } => "  does not run".into(),
         ToolState::Running { progress } => {
             format!("  runs {}", progress.as_deref().unwrap_or_default())
         }
