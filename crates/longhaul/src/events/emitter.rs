@@ -50,6 +50,8 @@ impl Emitter {
     }
 
     fn push(&self, event: Event) {
-        self.log.push(&self.course, &self.submission_id, &self.turn_id, event);
+        let course = Arc::clone(&self.course);
+        let (submission_id, turn_id) = (Arc::clone(&self.submission_id), Arc::clone(&self.turn_id));
+        self.log.push(course, submission_id, turn_id, event);
     }
 }

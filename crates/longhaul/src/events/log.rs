@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use longhaul_state::SessionState;
 use longhaul_state::protocol::Event;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::hold::{Held, Hold};
 use super::size::bytes_of;
 use super::{EventBuffer, JOIN_FROM, SessionEvent};
 
@@ -16,6 +18,8 @@ use super::{EventBuffer, JOIN_FROM, SessionEvent};
 pub(crate) struct EventLog {
     state: Mutex<State>,
     changed: Notify,
+    /// The session whose changes are kept before events tell of them, if they are kept at all.
+    journal: Option<Arc<SessionState>>,
 }
 
 struct State {
@@ -27,6 +31,7 @@ struct State {
     read: u64,
     buffer: EventBuffer,
     closed: bool,
+    hold: Hold,
 }
 
 /// Where in the log the events of one submission lie. Changed under the log's lock alone.
@@ -56,9 +61,21 @@ pub(super) type Found = Poll<Option<SessionEvent>>;
 
 impl EventLog {
     pub(crate) fn new(buffer: EventBuffer) -> Self {
-        let state =
-            State { kept: VecDeque::new(), bytes: 0, next: 1, read: 0, buffer, closed: false };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        let state = State {
+            kept: VecDeque::new(),
+            bytes: 0,
+            next: 1,
+            read: 0,
+            buffer,
+            closed: false,
+            hold: Hold::default(),
+        };
+        Self { state: Mutex::new(state), changed: Notify::new(), journal: None }
+    }
+
+    /// Tells of changes of this session only when they are [kept](Self::release).
+    pub(crate) fn behind(self, journal: Arc<SessionState>) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// Nothing in here can panic, so a poisoned lock holds a whole value.
@@ -68,29 +85,49 @@ impl EventLog {
 
     pub(super) fn push(
         &self,
-        course: &Course,
-        submission_id: &Arc<str>,
-        turn_id: &Arc<str>,
+        course: Arc<Course>,
+        submission_id: Arc<str>,
+        turn_id: Arc<str>,
         event: Event,
     ) {
-        let mut state = self.lock();
-        if state.closed {
-            return;
-        }
-        if course.first() == 0 {
-            course.first.store(state.next, Ordering::Relaxed);
-        }
-        state.push(submission_id, turn_id, event);
-        drop(state);
-        self.changed.notify_waiters();
+        let needs = self.journal.as_ref().map_or(0, |journal| journal.change_count());
+        self.add(Held::Event { needs, course, submission_id, turn_id, event });
     }
 
     /// No event of the submission comes any more.
-    pub(crate) fn end(&self, course: &Course) {
-        let state = self.lock();
-        course.end.fetch_min(state.next - 1, Ordering::Relaxed);
-        drop(state);
-        self.changed.notify_waiters();
+    pub(crate) fn end(&self, course: &Arc<Course>) {
+        self.add(Held::End(Arc::clone(course)));
+    }
+
+    fn add(&self, held: Held) {
+        let mut state = self.lock();
+        if let Some(held) = state.hold.add(held) {
+            state.tell(held);
+            drop(state);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The changes up to this number are kept.
+    pub(crate) fn release(&self, kept: u64) {
+        let mut state = self.lock();
+        let told = state.hold.release(kept);
+        self.tell_all(state, told);
+    }
+
+    /// The changes that are not kept yet could not be.
+    pub(crate) fn fail(&self) {
+        let mut state = self.lock();
+        let told = state.hold.fail();
+        self.tell_all(state, told);
+    }
+
+    fn tell_all(&self, mut state: MutexGuard<'_, State>, told: Vec<Held>) {
+        if !told.is_empty() {
+            told.into_iter().for_each(|held| state.tell(held));
+            drop(state);
+            self.changed.notify_waiters();
+        }
     }
 
     /// No event comes any more.
@@ -137,6 +174,21 @@ impl EventLog {
 }
 
 impl State {
+    fn tell(&mut self, held: Held) {
+        match held {
+            Held::End(course) => {
+                course.end.fetch_min(self.next - 1, Ordering::Relaxed);
+            }
+            Held::Event { course, submission_id, turn_id, event, .. } if !self.closed => {
+                if course.first() == 0 {
+                    course.first.store(self.next, Ordering::Relaxed);
+                }
+                self.push(&submission_id, &turn_id, event);
+            }
+            Held::Event { .. } => {}
+        }
+    }
+
     fn push(&mut self, submission_id: &Arc<str>, turn_id: &Arc<str>, event: Event) {
         if self.next > self.read + JOIN_FROM
             && let Some(last) = self.kept.back_mut()

@@ -6,6 +6,7 @@
 //! read, or none. Who falls further behind than what is kept is told which numbers it missed.
 
 mod emitter;
+mod hold;
 mod log;
 mod reader;
 mod size;
