@@ -1,7 +1,10 @@
 //! Long strings that are stored beside a log, once each.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io;
+
+use sha2::{Digest, Sha256};
 
 /// From how many bytes on a string of a payload is stored in a blob, its quotes aside.
 pub const BLOB_BYTES: usize = 64 * 1024;
@@ -18,6 +21,15 @@ pub trait Blobs {
     ///
     /// What the system says.
     fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>>;
+}
+
+/// The name of the blob with these bytes: their SHA-256, in lower-case hexadecimal digits.
+pub fn blob_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut digits, byte| {
+        // Writing into a string never fails.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// No blobs: for logs that refer to none.

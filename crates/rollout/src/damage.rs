@@ -75,13 +75,8 @@ pub enum Flaw {
     #[error("no compaction to take back")]
     NothingToUndo,
     /// The record's payload is not what its type should have.
-    #[error("payload of a `{kind}`: {problem}")]
-    Payload {
-        /// The record's type.
-        kind: String,
-        /// What was expected.
-        problem: String,
-    },
+    #[error("not the payload of such a record: {0}")]
+    Payload(String),
     /// A string of the payload is in a blob, and that is not there or is another.
     #[error("blob {digest} {}", if *.is_there { "has other bytes" } else { "is missing" })]
     Blob {

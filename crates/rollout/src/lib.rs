@@ -41,9 +41,10 @@ mod meta;
 mod path;
 mod record;
 mod replay;
+mod scan;
 mod source;
 
-pub use blobs::{BLOB_BYTES, Blobs};
+pub use blobs::{BLOB_BYTES, Blobs, blob_digest};
 pub use damage::{Damage, Flaw, OnDamage, ReadError, Torn};
 pub use error::Error;
 pub use lines::{Line, Lines, lines};

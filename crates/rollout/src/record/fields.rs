@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::RecordKind;
 use crate::error::{Error, excerpt};
 
-pub(super) type Field<'a> = (String, &'a RawValue);
+pub(crate) type Field<'a> = (String, &'a RawValue);
 
 /// Takes the one field called `field` out of `fields`.
-pub(super) fn take<'a>(
+pub(crate) fn take<'a>(
     fields: &mut Vec<Field<'a>>,
     field: &'static str,
     line: &[u8],
@@ -25,7 +25,7 @@ pub(super) fn take<'a>(
     }
 }
 
-pub(super) fn read_kind(value: &RawValue) -> Result<RecordKind, Error> {
+pub(crate) fn read_kind(value: &RawValue) -> Result<RecordKind, Error> {
     serde_json::from_str::<String>(value.get())
         .map(RecordKind::from)
         .map_err(|_| Error::BadType { excerpt: excerpt(value.get().as_bytes()) })
@@ -39,7 +39,7 @@ pub(super) fn read_timestamp(value: &RawValue) -> Result<Timestamp, Error> {
 }
 
 /// The fields of an object in their order, values untouched.
-pub(super) struct Fields<'a>(pub(super) Vec<Field<'a>>);
+pub(crate) struct Fields<'a>(pub(crate) Vec<Field<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -54,7 +54,7 @@ impl RecordKind {
     }
 
     /// The type called `name`, if it is known.
-    fn known(name: &str) -> Option<Self> {
+    pub(crate) fn known(name: &str) -> Option<Self> {
         Some(match name {
             "session_meta" => Self::SessionMeta,
             "session_opened" => Self::SessionOpened,

@@ -11,10 +11,13 @@ use serde_json::error::Category;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{Error, excerpt};
-use fields::{Fields, read_kind, read_timestamp, take};
+use fields::read_timestamp;
 
 pub use kind::RecordKind;
 pub use seal::Sealed;
+
+pub(crate) use fields::{Field, Fields, read_kind, take};
+pub(crate) use seal::{SEAL_BYTES, unsealed};
 
 /// One entry of a session log.
 #[derive(Debug, Clone)]
@@ -168,7 +171,7 @@ fn json_string(text: &str) -> String {
 }
 
 /// The parser's own message may quote the line without bound, so only its position is kept.
-fn syntax(error: &serde_json::Error, line: &[u8]) -> Error {
+pub(crate) fn syntax(error: &serde_json::Error, line: &[u8]) -> Error {
     match error.classify() {
         Category::Data => Error::NotAnObject { excerpt: excerpt(line) },
         _ => Error::NotJson { column: error.column(), excerpt: excerpt(line) },

@@ -1,11 +1,25 @@
 //! What a log says: the conversation, and all else that a session goes on from.
 
+mod conversation;
 mod cut;
+mod finish;
+mod fold;
+mod foreign;
+mod payload;
+mod reading;
+mod text;
+mod told;
+
+use std::io;
 
 use longhaul_history::Item;
 use serde_json::value::RawValue;
 
-use crate::{Blobs, Damage, OnDamage, ReadError, SessionMeta, Source, Torn};
+use crate::scan::Scan;
+use crate::{Blobs, Damage, Flaw, OnDamage, ReadError, SessionMeta, Source, Torn};
+use fold::Fold;
+use reading::{Place, Reading};
+use text::Log;
 
 /// The longest line that is read by default: 1 GiB.
 pub const MAX_LINE_BYTES: u64 = 1 << 30;
@@ -36,7 +50,7 @@ impl From<OnDamage> for ReplayConfig {
 }
 
 /// What a log says at its end, or at the record up to which it was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Replay {
     /// Which session this is; `None` only where that was lost, and the rest salvaged.
@@ -105,6 +119,33 @@ pub fn replay(
     config: impl Into<ReplayConfig>,
 ) -> Result<Replay, ReadError> {
     let config = config.into();
-    let _ = (source, blobs, config);
-    Err(ReadError::NoMeta { torn: None })
+    let scan = Scan::new(source, config.max_line_bytes)?;
+    let fold = Fold::new(Log { source, blobs });
+    let reading = Reading { config, fold, place: Place::of(&scan), damage: Vec::new(), torn: None };
+    reading.read(scan)
+}
+
+/// Why a record has no effect, or reading ends.
+#[derive(Debug)]
+enum Trouble {
+    Flaw(Flaw),
+    Read(ReadError),
+}
+
+impl From<ReadError> for Trouble {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error.into())
+    }
+}
+
+impl From<Flaw> for Trouble {
+    fn from(flaw: Flaw) -> Self {
+        Self::Flaw(flaw)
+    }
 }

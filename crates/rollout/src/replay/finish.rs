@@ -1,0 +1,121 @@
+//! Reading what the log comes to: what is active at its end, and nothing else.
+
+use serde_json::value::RawValue;
+
+use super::conversation::Conversation;
+use super::cut::is_user_message;
+use super::fold::Turn;
+use super::payload::Settings;
+use super::reading::Reading;
+use super::text::{Entry, Text};
+use super::{OpenTurn, Replay, ReplayItem, Trouble};
+use crate::{Flaw, OnDamage, ReadError};
+
+impl Reading<'_> {
+    pub(super) fn finish(mut self) -> Result<Replay, ReadError> {
+        let place = self.place;
+        let is_salvaged = self.config.on_damage == OnDamage::Salvage && place.next_ordinal > 0;
+        if self.fold.meta.is_none() && !is_salvaged {
+            return Err(ReadError::NoMeta { torn: self.torn });
+        }
+        if let Some(asked) = self.config.through.filter(|asked| *asked >= place.next_ordinal) {
+            return Err(ReadError::NoSuchOrdinal { asked, available: place.next_ordinal });
+        }
+        let conversation = std::mem::take(&mut self.fold.conversation);
+        let mut replay = self.read_conversation(conversation)?;
+        replay.settings = self.read_newest(|fold| fold.settings.take())?;
+        replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
+        let inputs = std::mem::take(&mut self.fold.inputs);
+        replay.inputs = self.read_all(inputs.into_iter().map(|(_, text)| text))?;
+        if let Some(Turn { id: turn_id, calls }) = self.fold.turn.take() {
+            replay.turn = Some(OpenTurn { turn_id, calls: self.read_all(calls)? });
+        }
+        self.damage.sort_by_key(|damage| damage.offset);
+        Ok(Replay {
+            meta: self.fold.meta,
+            grants: self.fold.grants,
+            next_ordinal: place.next_ordinal,
+            epoch: place.epoch,
+            good_len: place.good_len,
+            torn: self.torn,
+            damage: self.damage,
+            is_foreign: place.is_foreign,
+            ..replay
+        })
+    }
+
+    /// The items, and what the model was told at which of them.
+    fn read_conversation(
+        &mut self,
+        conversation: Conversation<Entry, Settings>,
+    ) -> Result<Replay, ReadError> {
+        let (elements, next_starts_turn, mut told) = conversation.finish();
+        let mut replay = Replay { next_starts_turn, ..Replay::default() };
+        replay.items.reserve_exact(elements.len());
+        // An item that starts a turn cannot be read.
+        let mut is_lost = false;
+        for element in elements {
+            let item = element.value.read(self.fold.log);
+            let starts_turn = element.starts_turn || is_lost;
+            is_lost = starts_turn;
+            match self.unless_damaged(element.value.text(), item)? {
+                Some(item) => {
+                    let starts_turn = starts_turn || self.starts_turn(&item);
+                    replay.items.push(ReplayItem { item, starts_turn });
+                    is_lost = false;
+                }
+                None => told.remove(replay.items.len()),
+            }
+        }
+        replay.next_starts_turn |= is_lost;
+        for (index, settings) in told.into_inner() {
+            let json = self.read_json(&settings.text)?;
+            replay.told.extend(json.map(|json| (index, json)));
+        }
+        Ok(replay)
+    }
+
+    /// Logs of others do not say where turns start.
+    fn starts_turn(&self, item: &longhaul_history::Item) -> bool {
+        self.place.is_foreign && is_user_message(item)
+    }
+
+    fn read_newest(
+        &mut self,
+        take: impl FnOnce(&mut super::Fold<'_>) -> Option<Text>,
+    ) -> Result<Option<Box<RawValue>>, ReadError> {
+        take(&mut self.fold).map_or(Ok(None), |text| self.read_json(&text))
+    }
+
+    fn read_all(
+        &mut self,
+        texts: impl IntoIterator<Item = Text>,
+    ) -> Result<Vec<Box<RawValue>>, ReadError> {
+        let read = texts.into_iter().map(|text| self.read_json(&text));
+        read.filter_map(Result::transpose).collect()
+    }
+
+    fn read_json(&mut self, text: &Text) -> Result<Option<Box<RawValue>>, ReadError> {
+        let json = text.read(self.fold.log).and_then(|json| {
+            RawValue::from_string(json).map_err(|it| Flaw::Payload(it.to_string()).into())
+        });
+        self.unless_damaged(Some(text), json)
+    }
+
+    /// What was read; nothing if its line is damaged.
+    fn unless_damaged<T>(
+        &mut self,
+        text: Option<&Text>,
+        read: Result<T, Trouble>,
+    ) -> Result<Option<T>, ReadError> {
+        match (read, text) {
+            (Ok(value), _) => Ok(Some(value)),
+            (Err(Trouble::Read(error)), _) => Err(error),
+            (Err(Trouble::Flaw(flaw)), Some(text)) => {
+                self.report(text.damage(flaw))?;
+                Ok(None)
+            }
+            (Err(Trouble::Flaw(_)), None) => Ok(None),
+        }
+    }
+}

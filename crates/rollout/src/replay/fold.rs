@@ -1,0 +1,153 @@
+//! What each record of ours does.
+
+use super::conversation::Conversation;
+use super::payload::{Event, Grant, Input, Replacement, Settings, TurnContext, read};
+use super::text::{Entry, Log, Text};
+use super::{Trouble, foreign};
+use crate::scan::{Line, Scan};
+use crate::{FORMAT_VERSION, Flaw, ReadError, RecordKind, SessionMeta};
+
+/// What the records so far come to.
+pub(super) struct Fold<'a> {
+    pub(super) log: Log<'a>,
+    pub(super) meta: Option<SessionMeta>,
+    pub(super) conversation: Conversation<Entry, Settings>,
+    pub(super) settings: Option<Text>,
+    pub(super) token_count: Option<Text>,
+    pub(super) grants: Vec<String>,
+    /// By their ids.
+    pub(super) inputs: Vec<(String, Text)>,
+    pub(super) turn: Option<Turn>,
+}
+
+/// A turn that has begun.
+pub(super) struct Turn {
+    pub(super) id: String,
+    pub(super) calls: Vec<Text>,
+}
+
+impl<'a> Fold<'a> {
+    pub(super) fn new(log: Log<'a>) -> Self {
+        Self {
+            log,
+            meta: None,
+            conversation: Conversation::default(),
+            settings: None,
+            token_count: None,
+            grants: Vec::new(),
+            inputs: Vec::new(),
+            turn: None,
+        }
+    }
+
+    /// Adds a record. One that is at fault changes nothing.
+    pub(super) fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<(), Trouble> {
+        let text = Text::payload(line);
+        if line.head.kind == Some(RecordKind::ResponseItem) {
+            return Ok(self.add_item(line.head.at, text)?);
+        }
+        let payload = scan.bytes(line.payload())?;
+        if scan.is_foreign() {
+            return foreign::add(self, line.head.kind.as_ref(), text, &payload);
+        }
+        match line.head.kind {
+            Some(RecordKind::SessionMeta) => self.add_meta(&payload),
+            Some(RecordKind::Compacted) => Ok(self.compact(&text, &payload)?),
+            Some(RecordKind::Edited) => Ok(self.edit(&text, &payload)?),
+            Some(RecordKind::CompactionUndone) => Ok(self.conversation.undo_compaction()?),
+            Some(RecordKind::TurnContext) => Ok(self.begin_turn(text, &payload)?),
+            Some(RecordKind::Settings) => {
+                self.settings = Some(text);
+                Ok(())
+            }
+            Some(RecordKind::EventMsg) => Ok(self.add_event(text, &payload)?),
+            Some(RecordKind::Call) => {
+                self.turn.iter_mut().for_each(|turn| turn.calls.push(text.clone()));
+                Ok(())
+            }
+            Some(RecordKind::Grant) => Ok(self.add_grant(&payload)?),
+            Some(RecordKind::Input) => Ok(self.add_input(text, &payload)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn add_item(&mut self, at: Option<usize>, text: Text) -> Result<(), Flaw> {
+        let entry = Entry::Stored(text);
+        match at {
+            Some(at) => self.conversation.insert(at, entry)?,
+            None => self.conversation.append(entry),
+        }
+        Ok(())
+    }
+
+    /// The first names the session.
+    fn add_meta(&mut self, payload: &[u8]) -> Result<(), Trouble> {
+        let meta: SessionMeta = read(payload)?;
+        let missing = || Flaw::Payload("no `format_version`".into());
+        let found = meta.format_version.ok_or_else(missing)?;
+        if found > FORMAT_VERSION {
+            return Err(ReadError::NewerFormat { found, known: FORMAT_VERSION }.into());
+        }
+        self.meta.get_or_insert(meta);
+        Ok(())
+    }
+
+    fn compact(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
+        let made: Replacement<'_> = read(payload)?;
+        let told = made
+            .told
+            .map(|told| Settings::read(text.part(payload, told.get()), told.get().as_bytes()));
+        self.conversation.compact(made.replaced, made.pieces(text, payload), told.transpose()?)
+    }
+
+    fn edit(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
+        let edit: Replacement<'_> = read(payload)?;
+        self.conversation.edit(edit.replaced, edit.pieces(text, payload))?;
+        if edit.reason.as_deref() == Some("removed") {
+            edit.removed().into_iter().for_each(|index| self.conversation.told.remove(index));
+        }
+        Ok(())
+    }
+
+    fn begin_turn(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
+        let context: TurnContext = read(payload)?;
+        if context.told {
+            let settings = Settings::read(text.clone(), payload)?;
+            self.conversation.told.note(self.conversation.len(), settings);
+        }
+        self.conversation.begin_turn();
+        self.settings = Some(text);
+        self.turn = Some(Turn { id: context.turn_id, calls: Vec::new() });
+        Ok(())
+    }
+
+    fn add_event(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
+        let event: Event<'_> = read(payload)?;
+        match &*event.r#type {
+            "token_count" => self.token_count = Some(text),
+            "task_complete" | "turn_aborted" => self.turn = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_grant(&mut self, payload: &[u8]) -> Result<(), Flaw> {
+        let grant: Grant = read(payload)?;
+        if grant.cleared {
+            self.grants.clear();
+        }
+        let digest = grant.digest.filter(|digest| !self.grants.contains(digest));
+        self.grants.extend(digest);
+        Ok(())
+    }
+
+    fn add_input(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
+        let input: Input = read(payload)?;
+        match input.state.as_str() {
+            "accepted" => self.inputs.push((input.id, text)),
+            "withdrawn" | "taken" => self.inputs.retain(|(id, _)| *id != input.id),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! The payloads that the fold reads.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::conversation::Piece;
+use super::text::{Entry, Text};
+use crate::Flaw;
+
+/// Of a `turn_context`: whose it is, and whether the model is told.
+#[derive(Deserialize)]
+pub(super) struct TurnContext {
+    pub(super) turn_id: String,
+    #[serde(default)]
+    pub(super) told: bool,
+}
+
+/// Of a `compacted` or `edited`.
+#[derive(Deserialize)]
+pub(super) struct Replacement<'a> {
+    pub(super) replaced: usize,
+    #[serde(borrow)]
+    parts: Vec<Part<'a>>,
+    #[serde(borrow, default)]
+    pub(super) told: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Part<'a> {
+    Keep(usize, usize),
+    New(#[serde(borrow)] &'a RawValue),
+}
+
+/// Of a `grant`.
+#[derive(Deserialize)]
+pub(super) struct Grant {
+    #[serde(default)]
+    pub(super) digest: Option<String>,
+    #[serde(default)]
+    pub(super) cleared: bool,
+}
+
+/// Of an `input`.
+#[derive(Deserialize)]
+pub(super) struct Input {
+    pub(super) id: String,
+    pub(super) state: String,
+}
+
+/// Of an `event_msg`, whoever wrote it.
+#[derive(Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow)]
+    pub(super) r#type: Cow<'a, str>,
+    /// Of a `thread_rolled_back`, which codex writes: how many messages of the user went.
+    #[serde(default)]
+    pub(super) num_turns: usize,
+}
+
+/// Of a `compacted` of another program.
+#[derive(Deserialize)]
+pub(super) struct ForeignCompaction<'a> {
+    #[serde(borrow, default)]
+    pub(super) message: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) replacement_history: Option<Vec<&'a RawValue>>,
+}
+
+pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Flaw> {
+    serde_json::from_slice(payload).map_err(|error| Flaw::Payload(error.to_string()))
+}
+
+impl Replacement<'_> {
+    /// What takes the place, by where it stands. `text` is the payload, `whole` what was read of it.
+    pub(super) fn pieces(&self, text: &Text, whole: &[u8]) -> Vec<Piece<Entry>> {
+        let pieces = self.parts.iter().map(|part| match part {
+            Part::Keep(start, end) => Piece::Keep(*start..*end),
+            Part::New(item) => Piece::New(Entry::Stored(text.part(whole, item.get()))),
+        });
+        pieces.collect()
+    }
+
+    /// The elements that go, last first.
+    pub(super) fn removed(&self) -> Vec<usize> {
+        let is_kept = |index: &usize| {
+            let keeps = |part: &Part<'_>| matches!(part, Part::Keep(start, end) if (start..end).contains(&index));
+            self.parts.iter().any(keeps)
+        };
+        (0..self.replaced).rev().filter(|index| !is_kept(index)).collect()
+    }
+}
+
+/// Settings that the model was told. They are equal if they say the same, whichever turn's they
+/// were.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) text: Text,
+    value: Map<String, Value>,
+}
+
+impl Settings {
+    pub(super) fn read(text: Text, json: &[u8]) -> Result<Self, Flaw> {
+        let mut value: Map<String, Value> = read(json)?;
+        value.retain(|field, _| field != "turn_id" && field != "told");
+        Ok(Self { text, value })
+    }
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}

@@ -1,0 +1,144 @@
+//! JSON that a log holds, by its place.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use longhaul_history::Item;
+
+use super::Trouble;
+use crate::scan::{Line, read_exact};
+use crate::{Blobs, Damage, Flaw, Source, blob_digest};
+
+const STAND_IN: &str = "\"blob:";
+const DIGEST_CHARS: usize = 64;
+
+/// What texts are read from.
+#[derive(Clone, Copy)]
+pub(super) struct Log<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) blobs: &'a dyn Blobs,
+}
+
+/// An item of the conversation, before it is read.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    /// The log holds it.
+    Stored(Text),
+    /// It was made of what a log of another program says.
+    Made(Item),
+}
+
+impl Entry {
+    pub(super) fn read(&self, log: Log<'_>) -> Result<Item, Trouble> {
+        match self {
+            Self::Stored(text) => {
+                let json = text.read(log)?;
+                Ok(Item::from_json(&json).map_err(|it| Flaw::Payload(it.to_string()))?)
+            }
+            Self::Made(item) => Ok(item.clone()),
+        }
+    }
+
+    /// Where it is stored, if it is.
+    pub(super) fn text(&self) -> Option<&Text> {
+        match self {
+            Self::Stored(text) => Some(text),
+            Self::Made(_) => None,
+        }
+    }
+}
+
+/// A payload or a part of one, where it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text {
+    /// The line's number.
+    line: u64,
+    /// Where the line starts.
+    offset: u64,
+    /// Where the text starts.
+    start: u64,
+    bytes: u64,
+    /// Where in the text blobs are named.
+    blobs: Option<Arc<[usize]>>,
+}
+
+impl Text {
+    /// The payload of a line.
+    pub(super) fn payload(line: &Line) -> Self {
+        let Range { start, end } = line.payload();
+        let blobs = &line.head.blobs;
+        Self {
+            line: line.number,
+            offset: line.offset,
+            start,
+            bytes: end - start,
+            blobs: (!blobs.is_empty()).then(|| blobs.as_slice().into()),
+        }
+    }
+
+    /// A part of it. `whole` is what was read of it, without its blobs.
+    pub(super) fn part(&self, whole: &[u8], part: &str) -> Self {
+        let start = part.as_ptr().addr() - whole.as_ptr().addr();
+        let range = start..start + part.len();
+        let blobs = self.blobs.iter().flat_map(|blobs| blobs.iter());
+        let blobs = blobs.filter(|at| range.contains(at)).map(|at| at - start);
+        let blobs: Vec<usize> = blobs.collect();
+        Self {
+            start: self.start + start as u64,
+            bytes: part.len() as u64,
+            blobs: (!blobs.is_empty()).then(|| blobs.into()),
+            ..*self
+        }
+    }
+
+    /// The damage of its line.
+    pub(super) fn damage(&self, flaw: Flaw) -> Damage {
+        Damage { line: self.line, offset: self.offset, flaw }
+    }
+
+    /// The text, what blobs hold put back.
+    pub(super) fn read(&self, log: Log<'_>) -> Result<String, Trouble> {
+        let len = usize::try_from(self.bytes).map_err(std::io::Error::other)?;
+        let mut bytes = vec![0; len];
+        read_exact(log.source, self.start, &mut bytes)?;
+        let text = String::from_utf8(bytes).map_err(|it| Flaw::Payload(it.to_string()))?;
+        match &self.blobs {
+            Some(places) => put_back(&text, places, log.blobs),
+            None => Ok(text),
+        }
+    }
+}
+
+/// The text with the bytes of blobs in the place of what stands for them.
+fn put_back(text: &str, places: &[usize], blobs: &dyn Blobs) -> Result<String, Trouble> {
+    let mut whole = String::with_capacity(text.len());
+    let mut at = 0;
+    for &place in places {
+        let digest = stand_in(text, place).filter(|_| at <= place);
+        let Some(digest) = digest else {
+            let digest = text.get(place..).unwrap_or_default().chars().take(DIGEST_CHARS).collect();
+            return Err(Flaw::Blob { digest, is_there: false }.into());
+        };
+        whole.push_str(&text[at..=place]);
+        whole.push_str(&string(digest, blobs)?);
+        at = place + STAND_IN.len() + DIGEST_CHARS;
+    }
+    whole.push_str(&text[at..]);
+    Ok(whole)
+}
+
+/// The digest that stands at this place.
+fn stand_in(text: &str, place: usize) -> Option<&str> {
+    let digest = text.get(place..)?.strip_prefix(STAND_IN)?;
+    let (digest, rest) = digest.split_at_checked(DIGEST_CHARS)?;
+    rest.starts_with('"').then_some(digest)
+}
+
+fn string(digest: &str, blobs: &dyn Blobs) -> Result<String, Trouble> {
+    let flaw = |is_there| Flaw::Blob { digest: digest.into(), is_there };
+    let bytes = blobs.get(digest)?.ok_or_else(|| flaw(false))?;
+    if blob_digest(&bytes) != digest {
+        return Err(flaw(true).into());
+    }
+    String::from_utf8(bytes).map_err(|_| flaw(true).into())
+}

@@ -1,0 +1,8 @@
+//! What a log comes to: all that is written, and nothing of what is damaged.
+
+#![allow(clippy::needless_pass_by_value, reason = "json!() is passed as it is made")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod foreign;
+mod log;
+mod records;

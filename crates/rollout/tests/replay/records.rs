@@ -1,0 +1,277 @@
+//! What each record does.
+
+use longhaul_history::Item;
+use longhaul_rollout::{Flaw, ReadError};
+use serde_json::{Value, json};
+
+use crate::log::{ID, Log, new, outline, raw, whole};
+
+#[test]
+fn an_empty_session() {
+    let log = Log::new();
+    let replay = log.read().unwrap();
+    let meta = json!({
+        "format_version": 1, "id": ID, "timestamp": "2026-11-28T10:00:00Z",
+        "originator": "longhaul", "cli_version": env!("CARGO_PKG_VERSION"), "source": "unknown",
+    });
+    let expected = json!({
+        "meta": meta, "items": [], "next_starts_turn": false, "settings": null, "told": [],
+        "token_count": null, "grants": [], "inputs": [], "turn": null, "next_ordinal": 1,
+        "epoch": 1, "good_len": log.bytes.len(), "is_foreign": false,
+    });
+    assert_eq!(whole(&replay), expected);
+    assert_eq!((replay.torn, replay.damage), (None, vec![]));
+}
+
+#[test]
+fn items_are_kept_to_the_byte() {
+    let json = r#"{"type":"hologram","n":1e400,"s":"\ud800 \u00e9\/","longhaul_id":"x"}"#;
+    let mut log = Log::new();
+    log.item(&Item::from_json(json).unwrap());
+    assert_eq!(log.read().unwrap().items[0].item.json(), json);
+}
+
+/// Each row: what is added to `^a b ^c d`, and the conversation that it leaves.
+#[test]
+fn the_conversation_changes_as_records_say() {
+    let compacted = |n: usize, parts: Value| {
+        (
+            "compacted",
+            json!({"message": "", "replaced": n, "parts": parts, "report": {}, "told": null}),
+        )
+    };
+    let edited = |n: usize, parts: Value| {
+        ("edited", json!({"replaced": n, "parts": parts, "reason": "repaired"}))
+    };
+    let undone = || ("compaction_undone", json!({}));
+    let e = || ("response_item", serde_json::to_value(Item::user("e")).unwrap());
+    let table = [
+        (vec![], "^a b ^c d "),
+        (vec![e()], "^a b ^c d e "),
+        (vec![compacted(4, json!([new("x")]))], "x ^"),
+        (vec![compacted(4, json!([new("x")])), e()], "x ^e "),
+        (vec![compacted(4, json!([]))], "^"),
+        (vec![compacted(2, json!([new("x")]))], "x ^c d "),
+        (vec![compacted(1, json!([new("x")]))], "x ^b ^c d "),
+        (vec![compacted(4, json!([new("x"), {"keep": [3, 4]}, new("y")]))], "x ^d y "),
+        (vec![compacted(3, json!([{"keep": [1, 2]}, new("x")]))], "^b x ^d "),
+        (vec![compacted(0, json!([new("x")]))], "x ^a b ^c d "),
+        (
+            vec![compacted(4, json!([{"keep": [0, 1]}, {"keep": [1, 1]}, {"keep": [3, 4]}]))],
+            "^a ^d ",
+        ),
+        (vec![edited(2, json!([{"keep": [0, 1]}]))], "^a ^c d "),
+        (vec![compacted(4, json!([new("x")])), undone()], "^a b ^c d ^"),
+        (vec![compacted(4, json!([new("x")])), e(), undone()], "^a b ^c d ^e "),
+        (vec![compacted(2, json!([new("x")])), e(), undone(), e()], "^a b ^c d e e "),
+        (
+            vec![compacted(2, json!([new("x")])), compacted(1, json!([new("y")])), undone()],
+            "x ^c d ",
+        ),
+        (
+            vec![compacted(2, json!([])), edited(2, json!([{"keep": [0, 2]}, new("y")])), undone()],
+            "^a b ^c d y ",
+        ),
+        (
+            vec![
+                compacted(2, json!([])),
+                e(),
+                edited(3, json!([{"keep": [0, 2]}, new("y")])),
+                undone(),
+            ],
+            "^a b ^c d y ",
+        ),
+    ];
+    for (records, expected) in table {
+        let mut log = Log::new();
+        log.turn("1").user("a").user("b").turn("2").user("c").user("d");
+        for (kind, payload) in &records {
+            log.add(kind, payload.clone());
+        }
+        assert_eq!(outline(&log.read().unwrap()), expected, "{records:?}");
+    }
+}
+
+#[test]
+fn an_insertion_starts_no_turn() {
+    let mut log = Log::new();
+    log.turn("1").user("a").turn("2").item_at(1, "b").item_at(0, "c").user("d");
+    assert_eq!(outline(&log.read().unwrap()), "c ^a b ^d ");
+}
+
+/// Each row: a record that asks for what there is not behind `a b`, and what is said of it.
+#[test]
+fn a_record_that_asks_for_what_there_is_not_is_damage() {
+    let place = |what, asked, available| Flaw::Place { what, asked, available };
+    let edited = |n: usize, parts: Value| json!({"replaced": n, "parts": parts, "reason": "x"});
+    let table = [
+        ("edited", edited(3, json!([])), place("replaced", 3, 2)),
+        ("compacted", edited(3, json!([])), place("replaced", 3, 2)),
+        ("edited", edited(1, json!([{"keep": [0, 2]}])), place("keep", 2, 1)),
+        ("edited", edited(2, json!([{"keep": [1, 2]}, {"keep": [0, 1]}])), place("keep", 0, 2)),
+        ("edited", edited(2, json!([{"keep": [2, 1]}])), place("keep", 2, 2)),
+        ("compaction_undone", json!({}), Flaw::NothingToUndo),
+    ];
+    for (kind, payload, flaw) in table {
+        let mut log = Log::new();
+        log.user("a").user("b");
+        let offset = log.bytes.len() as u64;
+        log.add(kind, payload.clone()).user("c");
+        let Err(ReadError::Damaged(damage)) = log.read() else { panic!("{payload}") };
+        assert_eq!((damage.line, damage.offset, &damage.flaw), (4, offset, &flaw), "{payload}");
+        let salvaged = log.salvage();
+        assert_eq!(outline(&salvaged), "a b c ", "{payload}");
+        assert_eq!(salvaged.damage, [damage]);
+    }
+    let mut log = Log::new();
+    log.user("a").item_at(2, "b");
+    let Err(ReadError::Damaged(damage)) = log.read() else { panic!() };
+    assert_eq!(damage.flaw, place("at", 2, 1));
+}
+
+#[test]
+fn what_changed_since_cannot_be_taken_back() {
+    let changes: [fn(&mut Log); 3] = [
+        |log| {
+            log.item_at(0, "y");
+        },
+        |log| {
+            log.add("edited", json!({"replaced": 1, "parts": [], "reason": "removed"}));
+        },
+        |log| {
+            log.add("compaction_undone", json!({}));
+        },
+    ];
+    for change in changes {
+        let mut log = Log::new();
+        log.user("a").user("b");
+        log.add("compacted", json!({"replaced": 2, "parts": [new("x")], "told": null}));
+        change(&mut log);
+        log.add("compaction_undone", json!({}));
+        let Err(ReadError::Damaged(damage)) = log.read() else { panic!() };
+        assert_eq!((damage.line, damage.flaw), (6, Flaw::NothingToUndo));
+    }
+}
+
+#[test]
+fn what_the_model_was_told() {
+    let context = |turn: u64, cwd: &str, told: bool| json!({"turn_id": turn.to_string(), "cwd": cwd, "told": told});
+    let settings = |cwd: &str| json!({"cwd": cwd});
+    let compacted = |told: Value| json!({"replaced": 0, "parts": [], "told": told});
+    let told = |log: &Log| {
+        let told = log.read().unwrap().told;
+        let cwd = |json: &str| serde_json::from_str::<Value>(json).unwrap()["cwd"].clone();
+        told.iter().map(|(at, json)| json!([at, cwd(json.get())])).collect::<Vec<_>>()
+    };
+    let mut log = Log::new();
+    log.add("turn_context", context(1, "/a", true)).user("a");
+    log.add("turn_context", context(2, "/b", false)).user("b");
+    assert_eq!(told(&log), [json!([0, "/a"])]);
+    log.add("turn_context", context(3, "/a", true)).user("c");
+    assert_eq!(told(&log), [json!([0, "/a"])], "the same again");
+    log.add("turn_context", context(4, "/d", true)).user("d");
+    assert_eq!(told(&log), [json!([0, "/a"]), json!([3, "/d"])]);
+
+    let mut removed = log.clone();
+    removed.add("edited", json!({"replaced": 2, "parts": [{"keep": [0, 1]}], "reason": "removed"}));
+    assert_eq!(told(&removed), [json!([0, "/a"]), json!([2, "/d"])]);
+    let mut repaired = log.clone();
+    repaired
+        .add("edited", json!({"replaced": 2, "parts": [{"keep": [0, 1]}], "reason": "repaired"}));
+    assert_eq!(told(&repaired), told(&log));
+
+    let mut kept = log.clone();
+    kept.add("compacted", compacted(Value::Null));
+    assert_eq!(told(&kept), [json!([0, "/d"])]);
+    kept.add("compaction_undone", json!({}));
+    assert_eq!(told(&kept), told(&log));
+
+    log.add("compacted", compacted(settings("/e")));
+    assert_eq!(told(&log), [json!([0, "/e"])]);
+    let mut undone = log.clone();
+    undone.add("turn_context", context(5, "/e", true)).add("compaction_undone", json!({}));
+    assert_eq!(told(&undone), [json!([0, "/a"]), json!([3, "/d"])], "nothing new was told");
+    log.add("turn_context", context(5, "/f", true)).add("compaction_undone", json!({}));
+    assert!(told(&log).is_empty(), "of a context that is gone");
+}
+
+#[test]
+fn the_newest_settings_and_usage_stand() {
+    let mut log = Log::new();
+    log.add("settings", json!({"model": "a"})).turn("1");
+    log.add("event_msg", json!({"type": "token_count", "info": 1}));
+    log.add("event_msg", json!({"info": 2, "type": "token_count"}));
+    let replay = log.read().unwrap();
+    let turn = json!({"turn_id": "1", "model": "m", "told": false});
+    assert_eq!(replay.settings.unwrap().get(), raw(&turn).get());
+    assert_eq!(replay.token_count.unwrap().get(), r#"{"info":2,"type":"token_count"}"#);
+    log.add("settings", json!({"model": "b"}));
+    assert_eq!(log.read().unwrap().settings.unwrap().get(), r#"{"model":"b"}"#);
+}
+
+#[test]
+fn a_turn_is_open_until_it_ends() {
+    let call = |position: u64| json!({"turn_id": "1", "position": position, "state": "asked"});
+    let open = |log: &Log| whole(&log.read().unwrap())["turn"].clone();
+    let mut log = Log::new();
+    log.add("call", call(9));
+    assert_eq!(open(&log), Value::Null);
+    log.turn("1").add("call", call(0)).add("call", call(1));
+    assert_eq!(open(&log), json!(["1", [call(0), call(1)]]));
+    for end in ["task_complete", "turn_aborted"] {
+        let mut ended = log.clone();
+        ended.add("event_msg", json!({"type": end, "turn_id": "1"}));
+        assert_eq!(open(&ended), Value::Null, "{end}");
+    }
+    log.add("event_msg", json!({"type": "undo_completed"}));
+    assert_eq!(open(&log), json!(["1", [call(0), call(1)]]));
+    log.turn("2");
+    assert_eq!(open(&log), json!(["2", []]));
+}
+
+#[test]
+fn grants_and_inputs_wait() {
+    let input = |id: &str, state: &str| json!({"id": id, "state": state});
+    let mut log = Log::new();
+    log.add("grant", json!({"digest": "a"})).add("grant", json!({"cleared": true}));
+    log.add("grant", json!({"digest": "b"})).add("grant", json!({"digest": "c"}));
+    log.add("grant", json!({"digest": "b"}));
+    for (id, state) in [("1", "accepted"), ("2", "accepted"), ("3", "accepted"), ("4", "accepted")]
+    {
+        log.add("input", input(id, state));
+    }
+    log.add("input", input("1", "taken")).add("input", input("3", "withdrawn"));
+    log.add("input", input("2", "looked at"));
+    let replay = log.read().unwrap();
+    assert_eq!(replay.grants, ["b", "c"]);
+    let inputs: Vec<&str> = replay.inputs.iter().map(|input| input.get()).collect();
+    assert_eq!(inputs, [input("2", "accepted").to_string(), input("4", "accepted").to_string()]);
+}
+
+#[test]
+fn what_is_unknown_is_skipped() {
+    let mut log = Log::new();
+    log.user("a").add("hologram", json!([])).add("event_msg", json!({"type": "other", "x": {}}));
+    log.add("session_opened", json!({"differences": []})).user("b");
+    assert_eq!(outline(&log.read().unwrap()), "a b ");
+}
+
+#[test]
+fn a_payload_that_is_none_is_damage() {
+    let kinds = ["session_meta", "turn_context", "response_item", "compacted", "edited"];
+    for kind in kinds.into_iter().chain(["event_msg", "grant", "input"]) {
+        let mut log = Log::new();
+        log.add(kind, json!(7)).user("a");
+        let Err(ReadError::Damaged(damage)) = log.read() else { panic!("{kind}") };
+        assert!(matches!((damage.line, &damage.flaw), (2, Flaw::Payload(_))), "{kind}: {damage}");
+        assert_eq!(outline(&log.salvage()), "a ", "{kind}");
+    }
+}
+
+#[test]
+fn a_later_version_is_refused() {
+    let mut log = Log::empty();
+    log.add("session_meta", json!({"format_version": 2, "id": ID}));
+    let error = log.read().unwrap_err();
+    assert_eq!(error.to_string(), "the log has format version 2; this program reads up to 1");
+}
