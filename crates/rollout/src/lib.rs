@@ -33,23 +33,32 @@
 //!
 //! `record` (one line), `lines` (a whole log), `path` (where a log is stored), `error`.
 
+mod blob;
 mod blobs;
 mod damage;
 mod error;
+mod file;
 mod lines;
+mod list;
+mod memory;
 mod meta;
 mod path;
 mod record;
 mod replay;
 mod scan;
 mod source;
+mod store;
 
 pub use blobs::{BLOB_BYTES, Blobs, blob_digest};
 pub use damage::{Damage, Flaw, OnDamage, ReadError, Torn};
 pub use error::Error;
+pub use file::{Disk, FileStore, Fsync, Identity, LocalDisk, Medium};
 pub use lines::{Line, Lines, lines};
+pub use list::{Cursor, Page, Query, Summary, Unreadable};
+pub use memory::MemoryStore;
 pub use meta::{FORMAT_VERSION, ForkedFrom, SessionMeta};
 pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
 pub use replay::{MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};
 pub use source::Source;
+pub use store::{Holder, LogRef, LogWriter, Opened, Store, StoreError};

@@ -1,0 +1,100 @@
+//! The folder of a store, and how files come into it: as a whole or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Fsync;
+use super::disk::{Disk, Medium, write_all};
+use crate::store::{StoreError, beside};
+
+/// Tells apart the unfinished files that one process writes at the same time.
+static UNFINISHED: AtomicU64 = AtomicU64::new(0);
+
+/// What all logs of a store share.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) path: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) fsync: Fsync,
+    pub(super) blob_threshold_bytes: usize,
+}
+
+impl Home {
+    /// Makes a folder and what is missing above it, and makes the names of all of them durable.
+    ///
+    /// That a folder is there does not say that its name is durable: another process may just have
+    /// made it. So every level of the home is synced, which costs little where nothing is new.
+    pub(super) fn make_folders(&self, folder: &Path) -> Result<(), StoreError> {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|level| !level.is_dir()).collect();
+        for level in missing.iter().rev() {
+            self.make_folder(level)?;
+        }
+        let in_home = folder.ancestors().take_while(|level| level.starts_with(&self.path)).count();
+        for level in folder.ancestors().take(in_home.max(missing.len())) {
+            self.sync_folder_of(level)?;
+        }
+        Ok(())
+    }
+
+    fn make_folder(&self, folder: &Path) -> Result<(), StoreError> {
+        match self.disk.make_folder(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.map_err(|e| StoreError::io("making the folder", folder, e)),
+        }
+    }
+
+    /// Makes the name of `path` durable.
+    pub(super) fn sync_folder_of(&self, path: &Path) -> Result<(), StoreError> {
+        match path.parent() {
+            Some(folder) if self.fsync == Fsync::Commit => self
+                .disk
+                .sync_folder(folder)
+                .map_err(|e| StoreError::io("syncing the folder", folder, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a file into a folder that is there: at any time it is there as a whole or not at all.
+    /// Returns the medium that it was written to. The caller syncs the folder.
+    ///
+    /// What a process leaves that dies in between ends with `.new`, and means nothing.
+    pub(super) fn put(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&mut dyn Medium) -> io::Result<()>,
+    ) -> Result<Box<dyn Medium>, StoreError> {
+        let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
+        let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
+        let put = self.fill_and_rename(&unfinished, path, fill);
+        if put.is_err() {
+            let _ = self.disk.remove(&unfinished);
+        }
+        put.map_err(|(operation, error)| StoreError::io(operation, path, error))
+    }
+
+    fn fill_and_rename(
+        &self,
+        unfinished: &Path,
+        path: &Path,
+        fill: impl FnOnce(&mut dyn Medium) -> io::Result<()>,
+    ) -> Result<Box<dyn Medium>, (&'static str, io::Error)> {
+        let mut medium = self.disk.create(unfinished).map_err(|e| ("creating", e))?;
+        fill(&mut *medium).map_err(|e| ("writing", e))?;
+        if self.fsync == Fsync::Commit {
+            medium.sync().map_err(|e| ("syncing", e))?;
+        }
+        self.disk.rename(unfinished, path).map_err(|e| ("renaming", e))?;
+        Ok(medium)
+    }
+
+    /// The same with a file of these bytes.
+    pub(super) fn put_bytes(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<Box<dyn Medium>, StoreError> {
+        self.put(path, |medium| write_all(medium, bytes))
+    }
+}

@@ -1,0 +1,136 @@
+//! Names and folders of log files, and how they are found.
+//!
+//! A log is `sessions/YYYY/MM/DD/rollout-<UTC time>-<id>.jsonl`. One that was damaged and salvaged
+//! goes on beside it as `rollout-<UTC time>-<id>.salvaged-<epoch>.jsonl`, the newest being the one
+//! with the highest epoch. All of these are one family: they have one lock, and count as one log.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const EXTENSION: &str = ".jsonl";
+const SALVAGED: &str = ".salvaged-";
+const FIRST: &str = "rollout-";
+
+/// What an id and the `-` before it take.
+const ID_LEN: usize = 37;
+
+/// The name of a log file, taken apart. The order is that of a list, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LogName {
+    /// What the family shares.
+    pub(super) stem: String,
+    /// The epoch in which it was salvaged; 0 if it is the first of its family.
+    pub(super) salvaged: u64,
+}
+
+impl LogName {
+    /// Takes apart any name that ends with `.jsonl`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let stem = name.strip_suffix(EXTENSION).filter(|stem| !stem.is_empty())?;
+        let salvaged = stem.rsplit_once(SALVAGED);
+        let salvaged = salvaged.and_then(|(stem, epoch)| Some((stem, epoch.parse().ok()?)));
+        let (stem, salvaged) = salvaged.unwrap_or((stem, 0));
+        Some(Self { stem: stem.to_owned(), salvaged })
+    }
+
+    /// The same of a name in the folders of sessions, where other files are skipped.
+    fn parse_session(name: &str) -> Option<Self> {
+        Self::parse(name).filter(|name| name.id().is_some())
+    }
+
+    /// The session's id, as the name has it.
+    pub(super) fn id(&self) -> Option<&str> {
+        let rest = self.stem.strip_prefix(FIRST)?;
+        rest.get(rest.len().checked_sub(ID_LEN)?..)?.strip_prefix('-')
+    }
+
+    pub(super) fn file_name(&self) -> String {
+        match self.salvaged {
+            0 => format!("{}{EXTENSION}", self.stem),
+            epoch => format!("{}{SALVAGED}{epoch}{EXTENSION}", self.stem),
+        }
+    }
+}
+
+/// The first of the family of `path`. A path that is no log's is its own family.
+pub(super) fn first_of_family(path: &Path) -> PathBuf {
+    sibling(path, 0).unwrap_or_else(|| path.to_owned())
+}
+
+/// The one of the family of `path` that was salvaged in `epoch`.
+pub(super) fn sibling(path: &Path, epoch: u64) -> Option<PathBuf> {
+    let name = LogName::parse(path.file_name()?.to_str()?)?;
+    Some(path.with_file_name(LogName { salvaged: epoch, ..name }.file_name()))
+}
+
+/// The newest of the family of `path`: `path` itself if there is no other.
+pub(super) fn newest_of_family(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(LogName::parse);
+    let (Some(name), Some(folder)) = (name, path.parent()) else { return Ok(path.to_owned()) };
+    let family = names(folder, LogName::parse)?.into_iter().filter(|other| other.stem == name.stem);
+    Ok(family.max().map_or_else(|| path.to_owned(), |name| folder.join(name.file_name())))
+}
+
+/// The newest log of the session with this id.
+pub(super) fn find(home: &Path, id: &str) -> io::Result<Option<PathBuf>> {
+    for day in days(home, None)? {
+        let names = logs(&day)?;
+        if let Some(name) = names.into_iter().find(|name| name.id() == Some(id)) {
+            return Ok(Some(day.join(name.file_name())));
+        }
+    }
+    Ok(None)
+}
+
+/// The logs in a folder, newest first, one of each family.
+pub(super) fn logs(day: &Path) -> io::Result<Vec<LogName>> {
+    let mut names = names(day, LogName::parse_session)?;
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.dedup_by(|next, kept| next.stem == kept.stem);
+    Ok(names)
+}
+
+/// The folders of days, newest first, from the one of `until` (`YYYY/MM/DD`) downwards.
+pub(super) fn days(home: &Path, until: Option<&str>) -> io::Result<Vec<PathBuf>> {
+    let sessions = home.join("sessions");
+    let mut days = Vec::new();
+    for year in numbers(&sessions, 4)? {
+        for month in numbers(&sessions.join(&year), 2)? {
+            for day in numbers(&sessions.join(&year).join(&month), 2)? {
+                let name = format!("{year}/{month}/{day}");
+                if until.is_none_or(|until| name.as_str() <= until) {
+                    days.push(sessions.join(name));
+                }
+            }
+        }
+    }
+    Ok(days)
+}
+
+/// The names in a folder that are numbers of so many digits, highest first.
+fn numbers(folder: &Path, digits: usize) -> io::Result<Vec<String>> {
+    let is_number = |name: &str| name.len() == digits && name.bytes().all(|b| b.is_ascii_digit());
+    let mut found = names(folder, |name| is_number(name).then(|| name.to_owned()))?;
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+/// The names in a folder that are taken; a folder that is not there has none.
+fn names<T>(folder: &Path, take: impl Fn(&str) -> Option<T>) -> io::Result<Vec<T>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut taken = Vec::new();
+    for entry in entries {
+        taken.extend(entry?.file_name().to_str().and_then(&take));
+    }
+    Ok(taken)
+}
+
+/// No folder of that name: also where a file has it.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,108 @@
+//! The list of log files: names are read folder by folder from the newest, heads of files only as
+//! far as the page needs them.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::layout::{days, logs};
+use crate::Source;
+use crate::list::{Cursor, HEAD_BYTES, Head, Page, Query, Summary, Unreadable};
+use crate::store::StoreError;
+
+/// So much of a file is read at once: enough for the head of most.
+const READ_BYTES: usize = 8 * 1024;
+
+/// So many files are looked at for one page. A filter that takes hardly any gives short pages.
+const MAX_LOOKED_AT: usize = 10_000;
+
+/// `YYYY/MM/DD/` and the stem of a name.
+const DAY_LEN: usize = 10;
+
+pub(super) fn list(home: &Path, query: &Query) -> Result<Page, StoreError> {
+    let after = query.cursor.as_ref().map(read_cursor).transpose()?;
+    let failed = |path: &Path, error| StoreError::io("listing", path, error);
+    let mut page = Page::default();
+    let mut looked_at = 0;
+    let first = query.since.map(day_of);
+    for day in days(home, after.map(|(day, _)| day)).map_err(|e| failed(home, e))? {
+        let Some(date) = date(home, &day) else { continue };
+        if first.as_ref().is_some_and(|first| date < *first) {
+            break;
+        }
+        let names = match logs(&day) {
+            Ok(names) => names,
+            Err(error) => {
+                page.unreadable.push(Unreadable { path: day, problem: error.to_string() });
+                continue;
+            }
+        };
+        let seen = |stem: &str| after.is_some_and(|after| (date.as_str(), stem) >= after);
+        for name in names.iter().filter(|name| !seen(&name.stem)) {
+            if page.is_full(query) || looked_at == MAX_LOOKED_AT {
+                return Ok(page);
+            }
+            looked_at += 1;
+            page.add(query, look_at(&day.join(name.file_name())));
+            page.next = Some(Cursor::new(format!("{date}/{}", name.stem)));
+        }
+    }
+    page.next = None;
+    Ok(page)
+}
+
+/// The day and the stem behind which a page begins.
+fn read_cursor(cursor: &Cursor) -> Result<(&str, &str), StoreError> {
+    let split = cursor.as_str().split_at_checked(DAY_LEN);
+    let is_day = |day: &str| day.bytes().all(|b| b.is_ascii_digit() || b == b'/');
+    split
+        .and_then(|(day, stem)| Some((day, stem.strip_prefix('/')?)))
+        .filter(|(day, _)| is_day(day))
+        .ok_or_else(|| cursor.refused())
+}
+
+fn day_of(time: Timestamp) -> String {
+    time.strftime("%Y/%m/%d").to_string()
+}
+
+/// The date that a folder is for.
+fn date(home: &Path, day: &Path) -> Option<String> {
+    let date = day.strip_prefix(home.join("sessions")).ok()?;
+    Some(date.to_str()?.replace(std::path::MAIN_SEPARATOR, "/"))
+}
+
+fn look_at(path: &Path) -> Result<Summary, Unreadable> {
+    let unreadable = |problem| Unreadable { path: path.to_owned(), problem };
+    let (head, updated_at) = read_head(path).map_err(|e| unreadable(e.to_string()))?;
+    let session = head.into_summary(Some(path.to_owned())).map_err(unreadable)?;
+    Ok(Summary { updated_at, ..session })
+}
+
+/// Reads more of a file until its head is complete, up to a limit.
+fn read_head(path: &Path) -> io::Result<(Head, Option<Timestamp>)> {
+    // A pipe would be waited for.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("no regular file"));
+    }
+    let file = File::open(path)?;
+    let updated_at = file.metadata()?.modified().ok().and_then(|time| time.try_into().ok());
+    let mut bytes = Vec::new();
+    loop {
+        let is_end = !read_more(&file, &mut bytes)? || bytes.len() >= HEAD_BYTES;
+        let head = Head::read(&bytes);
+        if is_end || matches!(head, Head::Complete(_) | Head::Bad(_)) {
+            return Ok((head, updated_at));
+        }
+    }
+}
+
+/// Reads the next bytes; false at the end of the file.
+fn read_more(file: &File, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let start = bytes.len();
+    bytes.resize(start + READ_BYTES, 0);
+    let read = file.read_at(start as u64, &mut bytes[start..])?;
+    bytes.truncate(start + read);
+    Ok(read > 0)
+}

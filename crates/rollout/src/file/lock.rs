@@ -1,0 +1,119 @@
+//! The kernel's lock that the one writer of a log holds among all processes.
+//!
+//! It is on a file of its own beside the log, `<log>.lock`: where locks are mandatory, a lock on
+//! the log would keep readers out. The kernel frees it when its holder ends, however that ends; the
+//! file that is left then means nothing, and the next holder takes it. An orderly holder removes
+//! it. So whoever locks it looks whether it is still the one that has the name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::disk::{Disk, Identity, private};
+use crate::store::{Holder, StoreError, beside, shown};
+
+/// More than this is no note of a holder.
+const MAX_NOTE_BYTES: u64 = 512;
+
+/// How often a lock file is opened that others remove in between. Each time somebody else got on.
+const MAX_TRIES: usize = 1000;
+
+/// The lock of one log and of what continues it, held until dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+}
+
+impl Lock {
+    /// Takes the lock of `log`, at once or not at all.
+    pub(super) fn take(disk: &Arc<dyn Disk>, log: &Path) -> Result<Self, StoreError> {
+        let path = beside(log, ".lock");
+        for _ in 0..MAX_TRIES {
+            let file = open(&path).map_err(|e| StoreError::io("locking", &path, e))?;
+            if !try_lock(&file).map_err(|e| StoreError::io("locking", &path, e))? {
+                return Err(StoreError::Locked { path: shown(log), holder: read_note(&path) });
+            }
+            if has_the_name(&file, &path) {
+                let mut lock = Self { file, path, disk: Arc::clone(disk) };
+                lock.note();
+                return Ok(lock);
+            }
+        }
+        Err(StoreError::Locked { path: shown(log), holder: Holder::default() })
+    }
+
+    /// Writes down who holds it, for messages alone: that this fails is no reason to stop.
+    fn note(&mut self) {
+        let note = format!("{} {} {}\n", std::process::id(), Timestamp::now(), host());
+        let _ = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(note.as_bytes()));
+    }
+}
+
+impl Drop for Lock {
+    /// Removes the file while it is locked: whoever has it open then sees that its name is gone.
+    fn drop(&mut self) {
+        if has_the_name(&self.file, &self.path) {
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(path)
+}
+
+fn has_the_name(file: &File, path: &Path) -> bool {
+    let (Ok(file), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    Identity::of(&file).is_same_file(&Identity::of(&named))
+}
+
+/// Who holds the lock, as far as the note can be read and understood.
+fn read_note(path: &Path) -> Holder {
+    let mut note = String::new();
+    let read = File::open(path).and_then(|f| f.take(MAX_NOTE_BYTES).read_to_string(&mut note));
+    if read.is_err() {
+        return Holder::default();
+    }
+    let mut words = note.trim_end().splitn(3, ' ');
+    let pid = words.next().and_then(|word| word.parse().ok());
+    let since = words.next().and_then(|word| word.parse().ok());
+    let host = words.next().filter(|host| !host.is_empty() && !host.contains(char::is_control));
+    Holder { pid, host: host.map(str::to_owned), since }
+}
+
+/// The name of this machine, or nothing.
+fn host() -> String {
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    return std::env::var("COMPUTERNAME").unwrap_or_default();
+}
+
+/// Takes the kernel's lock of an open file; false if another holds it.
+#[cfg(any(unix, windows))]
+fn try_lock(file: &File) -> io::Result<bool> {
+    loop {
+        let Err(error) = fs4::FileExt::try_lock(file) else { return Ok(true) };
+        match io::Error::from(error) {
+            error if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            error if error.kind() == io::ErrorKind::Interrupted => {}
+            error => return Err(error),
+        }
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
+fn try_lock(_: &File) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,145 @@
+//! Logs in files, one a session, under one folder.
+//!
+//! ```text
+//! <home>/sessions/2026/11/28/rollout-2026-11-28T10-00-00-<id>.jsonl            the log
+//!                            rollout-2026-11-28T10-00-00-<id>.jsonl.lock       while it is written to
+//!                            rollout-2026-11-28T10-00-00-<id>.jsonl.torn-3     a torn end, set aside
+//!                            rollout-2026-11-28T10-00-00-<id>.salvaged-4.jsonl goes on for a damaged one
+//! <home>/blobs/ab/<SHA-256>                                                    long strings of any log
+//! ```
+//!
+//! Folders and files are made for their owner alone. What blocks runs in tokio's blocking threads.
+
+mod aside;
+mod blobs;
+mod disk;
+mod home;
+mod layout;
+mod list;
+mod lock;
+mod open;
+mod salvage;
+mod tail;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::task::spawn_blocking;
+
+pub use disk::{Disk, Identity, LocalDisk, Medium};
+
+use crate::list::{Page, Query};
+use crate::store::{LogRef, LogWriter, Opened, Store, StoreError, shown};
+use crate::{BLOB_BYTES, OnDamage, Record, Replay};
+use home::Home;
+
+/// When what is appended is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Fsync {
+    /// Before it is acknowledged: it survives the power.
+    #[default]
+    Commit,
+    /// Never: it survives the process, not the power.
+    Off,
+}
+
+/// A store of log files. Clones share everything.
+///
+/// ```no_run
+/// use longhaul_rollout::{FileStore, Query, Store};
+///
+/// # async fn example() -> Result<(), longhaul_rollout::StoreError> {
+/// let store = FileStore::new("/home/user/.agent");
+/// for session in store.list(&Query::default()).await?.sessions {
+///     println!("{} {}", session.id, session.title.unwrap_or_default());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    home: Arc<Home>,
+}
+
+impl FileStore {
+    /// The store in the folder `home`, which is made when the first log is. A relative path is
+    /// meant as of now.
+    pub fn new(home: impl AsRef<Path>) -> Self {
+        let home = home.as_ref();
+        let path = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
+        let home = Home {
+            path,
+            disk: Arc::new(LocalDisk),
+            fsync: Fsync::default(),
+            blob_threshold_bytes: BLOB_BYTES,
+        };
+        Self { home: Arc::new(home) }
+    }
+
+    /// When appends are synced; [`Fsync::Commit`] by default.
+    #[must_use]
+    pub fn fsync(self, fsync: Fsync) -> Self {
+        self.with(|home| home.fsync = fsync)
+    }
+
+    /// From how many raw bytes on a string is stored as a blob;
+    /// [`BLOB_BYTES`] by default. Not less than 128, which a stand-in takes.
+    #[must_use]
+    pub fn blob_threshold_bytes(self, bytes: usize) -> Self {
+        self.with(|home| home.blob_threshold_bytes = bytes.max(128))
+    }
+
+    /// Writes through `disk` instead of the file system itself, as tests do to make it fail.
+    #[must_use]
+    pub fn disk(self, disk: Arc<dyn Disk>) -> Self {
+        self.with(|home| home.disk = disk)
+    }
+
+    /// The folder of the store, absolute.
+    pub fn home(&self) -> &Path {
+        &self.home.path
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Home)) -> Self {
+        change(Arc::make_mut(&mut self.home));
+        self
+    }
+
+    /// Runs what blocks in a thread for that.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Home>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let home = Arc::clone(&self.home);
+        spawn_blocking(move || work(&home)).await.unwrap_or_else(|error| {
+            let (path, source) = (shown(self.home()), error.into());
+            Err(StoreError::Io { path, operation: "working on", source })
+        })
+    }
+}
+
+#[async_trait]
+impl Store for FileStore {
+    async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
+        let writer = self.run(move |home| open::create(home, &records)).await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
+        let which = which.clone();
+        self.run(move |home| open::open(home, &which, on_damage)).await
+    }
+
+    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+        let which = which.clone();
+        self.run(move |home| open::read(home, &which, on_damage)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        let query = query.clone();
+        self.run(move |home| list::list(&home.path, &query)).await
+    }
+}

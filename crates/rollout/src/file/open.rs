@@ -1,0 +1,140 @@
+//! How a log file is started, read, and made fit to go on.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::blobs::BlobFolder;
+use super::disk::{Medium, write_all};
+use super::home::Home;
+use super::layout::{find, first_of_family, newest_of_family};
+use super::lock::Lock;
+use super::salvage::salvage;
+use super::tail::{Position, Tail, encode};
+use super::writer::FileWriter;
+use super::{Fsync, aside};
+use crate::store::{LogRef, Opened, Start, StoreError, shown};
+use crate::{OnDamage, Record, Replay, replay};
+
+/// Starts a log: its file comes with its first records, or not at all.
+pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter, StoreError> {
+    let start = Start::of(records)?;
+    let path = home.path.join(start.path);
+    if let Some(folder) = path.parent() {
+        home.make_folders(folder)?;
+    }
+    let lock = Lock::take(&home.disk, &path)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(StoreError::Exists { path: shown(&path) });
+    }
+    let mut lines = Vec::new();
+    encode(home, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
+    let medium = home.put(&path, |medium| write_all(medium, &lines))?;
+    home.sync_folder_of(&path).inspect_err(|_| {
+        // Nobody is told of a log that may be gone after the next power failure.
+        let _ = home.disk.remove(&path);
+    })?;
+    let position = Position { length: lines.len() as u64, ordinal: records.len() as u64, epoch: 1 };
+    let tail = Tail::new(medium, path, position, Arc::clone(home), lock)?;
+    Ok(FileWriter::new(start.id, tail))
+}
+
+/// Replays a log, whoever writes to it.
+pub(super) fn read(home: &Home, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+    let path = resolve(home, which)?;
+    replay_file(home, &open_file(&path)?, &path, on_damage)
+}
+
+/// Takes the lock of a log, replays it, and leaves it so that it ends with a whole line.
+pub(super) fn open(
+    home: &Arc<Home>,
+    which: &LogRef,
+    on_damage: OnDamage,
+) -> Result<Opened, StoreError> {
+    let named = resolve(home, which)?;
+    let lock = Lock::take(&home.disk, &first_of_family(&named))?;
+    let path = newest_of_family(&named).map_err(|e| StoreError::io("listing", &named, e))?;
+    let file = open_file(&path)?;
+    let replay = replay_file(home, &file, &path, on_damage)?;
+    if replay.is_foreign {
+        return Err(StoreError::Foreign { path: shown(&path) });
+    }
+    if !replay.damage.is_empty() {
+        return go_on(home, salvage(home, &file, &path, replay)?, lock);
+    }
+    let mut medium = home.disk.open(&path).map_err(|e| StoreError::io("opening", &path, e))?;
+    let set_aside =
+        replay.torn.map(|_| aside::set_aside(home, &file, &path, &replay)).transpose()?;
+    tidy(home, &mut *medium, set_aside.is_some().then_some(replay.good_len))
+        .map_err(|(operation, e)| StoreError::io(operation, &path, e))?;
+    go_on(home, Fit { replay, path, medium, set_aside, salvaged_from: None }, lock)
+}
+
+/// A log that ends with a whole line.
+pub(super) struct Fit {
+    pub(super) replay: Replay,
+    pub(super) path: PathBuf,
+    pub(super) medium: Box<dyn Medium>,
+    pub(super) set_aside: Option<PathBuf>,
+    pub(super) salvaged_from: Option<PathBuf>,
+}
+
+/// The writer of a log that is fit.
+fn go_on(home: &Arc<Home>, log: Fit, lock: Lock) -> Result<Opened, StoreError> {
+    let Fit { replay, path, medium, set_aside, salvaged_from } = log;
+    let position =
+        Position { length: replay.good_len, ordinal: replay.next_ordinal, epoch: replay.epoch + 1 };
+    let tail = Tail::new(medium, path, position, Arc::clone(home), lock)?;
+    let id = replay.meta.as_ref().map(|meta| meta.id.clone()).unwrap_or_default();
+    let writer = Box::new(FileWriter::new(id, tail));
+    Ok(Opened { set_aside, salvaged_from, ..Opened::new(replay, writer) })
+}
+
+/// Cuts the file if it is to be cut, and syncs it: what its last writer left, and did not live to
+/// acknowledge, is now shown to a session that goes on from it.
+fn tidy(
+    home: &Home,
+    medium: &mut dyn Medium,
+    length: Option<u64>,
+) -> Result<(), (&'static str, io::Error)> {
+    if let Some(length) = length {
+        medium.truncate(length).map_err(|e| ("cutting", e))?;
+    }
+    if home.fsync == Fsync::Commit {
+        medium.sync().map_err(|e| ("syncing", e))?;
+    }
+    Ok(())
+}
+
+pub(super) fn replay_file(
+    home: &Home,
+    file: &File,
+    path: &Path,
+    on_damage: OnDamage,
+) -> Result<Replay, StoreError> {
+    replay(file, &BlobFolder(&home.path), on_damage).map_err(|e| StoreError::read(path, e))
+}
+
+/// The file that is meant, which is there.
+fn resolve(home: &Home, which: &LogRef) -> Result<PathBuf, StoreError> {
+    let found = match which {
+        LogRef::Path(path) => Some(home.path.join(path)).filter(|path| path.exists()),
+        LogRef::Id(id) => {
+            find(&home.path, id).map_err(|e| StoreError::io("listing", &home.path, e))?
+        }
+    };
+    found.ok_or_else(|| match which {
+        LogRef::Path(path) => StoreError::NotFound { which: shown(path) },
+        LogRef::Id(id) => StoreError::NotFound { which: shown(Path::new(id)) },
+    })
+}
+
+/// Opens a log to read it; what is no file is refused, since a pipe would be waited for.
+fn open_file(path: &Path) -> Result<File, StoreError> {
+    let failed = |error| StoreError::io("opening", path, error);
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("no regular file")));
+    }
+    File::open(path).map_err(failed)
+}

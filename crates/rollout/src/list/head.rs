@@ -1,0 +1,111 @@
+//! The head of a log: who the session is, and what the user said first.
+
+use std::path::PathBuf;
+
+use longhaul_history::turn_item::is_context;
+use longhaul_history::{Item, ItemKind, ItemView, Role};
+
+use super::Summary;
+use crate::error::excerpt;
+use crate::{Line, Record, RecordKind, SessionMeta, lines};
+
+/// So much of a log is read for a list, at most.
+pub(crate) const HEAD_BYTES: usize = 64 * 1024;
+
+/// A title is cut behind so many chars.
+const TITLE_CHARS: usize = 120;
+
+/// What the first bytes of a log say.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// All that a list shows.
+    Complete(Summary),
+    /// The user's first message is not among these bytes.
+    Untitled(Summary),
+    /// The first line is not complete.
+    Short,
+    /// It does not begin as a log does.
+    Bad(String),
+}
+
+impl Head {
+    /// Reads the head of a log from its first bytes, without a look at checksums: those are for
+    /// who goes on with the log.
+    pub(crate) fn read(bytes: &[u8]) -> Self {
+        let mut lines = lines(bytes);
+        let first = match lines.next() {
+            Some(Line::Whole { record: Ok(record), .. }) => record,
+            Some(Line::Whole { record: Err(error), .. }) => return Self::Bad(error.to_string()),
+            Some(Line::Torn { .. }) | None => return Self::Short,
+        };
+        let mut session = match summary(&first) {
+            Ok(session) => session,
+            Err(problem) => return Self::Bad(problem),
+        };
+        session.title = lines.find_map(|line| match line {
+            Line::Whole { record: Ok(record), .. } => title(&record),
+            _ => None,
+        });
+        if session.title.is_some() { Self::Complete(session) } else { Self::Untitled(session) }
+    }
+
+    /// The same of a log of which all that is read has been read.
+    pub(crate) fn into_summary(self, path: Option<PathBuf>) -> Result<Summary, String> {
+        match self {
+            Self::Complete(session) | Self::Untitled(session) => Ok(Summary { path, ..session }),
+            Self::Short => Err(format!("no first line within {HEAD_BYTES} bytes")),
+            Self::Bad(problem) => Err(problem),
+        }
+    }
+}
+
+fn summary(first: &Record) -> Result<Summary, String> {
+    if first.kind != RecordKind::SessionMeta {
+        return Err(format!("begins with `{}`", excerpt(first.kind.as_str().as_bytes())));
+    }
+    let meta: SessionMeta = serde_json::from_str(first.payload.get())
+        .map_err(|_| format!("no session: `{}`", excerpt(first.payload.get().as_bytes())))?;
+    Ok(Summary {
+        id: meta.id,
+        path: None,
+        started_at: meta.timestamp.unwrap_or(first.timestamp),
+        updated_at: None,
+        cwd: meta.cwd,
+        originator: meta.originator,
+        source: meta.source,
+        model_provider: meta.model_provider,
+        forked_from: meta.forked_from.map(|parent| parent.id),
+        title: None,
+    })
+}
+
+/// The beginning of what the user says in a record, if it is a message of the user.
+fn title(record: &Record) -> Option<String> {
+    if record.kind != RecordKind::ResponseItem || !record.blobs().is_empty() {
+        return None;
+    }
+    let item = Item::from_json(record.payload.get()).ok()?;
+    if item.kind() != ItemKind::Message(Role::User) || is_context(&item) {
+        return None;
+    }
+    let ItemView::Message { content, .. } = item.view() else { return None };
+    let text =
+        content.iter().filter_map(|part| part.text()).find(|text| !text.trim().is_empty())?;
+    Some(one_line(text))
+}
+
+/// The first words of a text, between single spaces.
+fn one_line(text: &str) -> String {
+    let mut title = String::new();
+    for word in text.split_whitespace() {
+        if !title.is_empty() {
+            title.push(' ');
+        }
+        title.extend(word.chars().filter(|c| !c.is_control()).take(TITLE_CHARS));
+        if let Some((end, _)) = title.char_indices().nth(TITLE_CHARS) {
+            title.truncate(end);
+            break;
+        }
+    }
+    title
+}

@@ -1,0 +1,183 @@
+//! Logs in memory, for tests and for sessions that nobody will resume.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::list::{Cursor, Head, Page, Query, Unreadable};
+use crate::store::{Holder, LogRef, LogWriter, Opened, Start, Store, StoreError, shown};
+use crate::{OnDamage, Record, Replay, replay};
+
+/// A store of logs in memory. Clones share the logs, which end with the last of them.
+///
+/// It keeps what a store of files keeps: one writer at a time, epochs, and the very lines of a
+/// log, so that what cannot be replayed from a file cannot be replayed from here.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    logs: Arc<Mutex<Logs>>,
+}
+
+/// By the path that each would have in a folder, so that their order is the same.
+type Logs = BTreeMap<PathBuf, Log>;
+
+struct Log {
+    id: String,
+    lines: Vec<u8>,
+    holder: Option<Holder>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// No code that panics runs while it is locked, so a poisoned lock guards whole logs.
+    fn logs(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self, key: PathBuf, id: String, ordinal: u64, epoch: u64) -> Box<dyn LogWriter> {
+        Box::new(MemoryWriter { store: self.clone(), key, id, ordinal, epoch })
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("logs", &self.logs().len()).finish()
+    }
+}
+
+/// The newest log of a session. Paths name nothing here.
+fn find<'a>(logs: &'a mut Logs, which: &LogRef) -> Result<(&'a PathBuf, &'a mut Log), StoreError> {
+    let (id, which) = match which {
+        LogRef::Id(id) => (Some(id), id.clone()),
+        LogRef::Path(path) => (None, shown(path)),
+    };
+    let found = logs.iter_mut().rev().find(|(_, log)| Some(&log.id) == id);
+    found.ok_or(StoreError::NotFound { which })
+}
+
+fn replay_lines(log: &Log, on_damage: OnDamage) -> Result<Replay, StoreError> {
+    replay(&log.lines, &(), on_damage).map_err(|e| StoreError::read(Path::new(&log.id), e))
+}
+
+/// This process, from now on.
+fn holder() -> Holder {
+    Holder { pid: Some(std::process::id()), host: None, since: Some(Timestamp::now()) }
+}
+
+fn seal(records: &[Record], ordinal: u64, epoch: u64, lines: &mut Vec<u8>) {
+    for (record, ordinal) in records.iter().zip(ordinal..) {
+        record.seal(ordinal, epoch, lines);
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
+        let Start { id, path } = Start::of(&records)?;
+        let mut logs = self.logs();
+        if let Some(log) = logs.get(&path) {
+            return Err(log.holder.clone().map_or(
+                StoreError::Exists { path: id.clone() },
+                |holder| StoreError::Locked { path: id, holder },
+            ));
+        }
+        let mut lines = Vec::new();
+        seal(&records, 0, 1, &mut lines);
+        logs.insert(path.clone(), Log { id: id.clone(), lines, holder: Some(holder()) });
+        drop(logs);
+        Ok(self.writer(path, id, records.len() as u64, 1))
+    }
+
+    async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
+        let mut logs = self.logs();
+        let (key, log) = find(&mut logs, which)?;
+        if let Some(holder) = log.holder.clone() {
+            return Err(StoreError::Locked { path: log.id.clone(), holder });
+        }
+        let replay = replay_lines(log, on_damage)?;
+        log.holder = Some(holder());
+        let (key, id) = (key.clone(), log.id.clone());
+        drop(logs);
+        let writer = self.writer(key, id, replay.next_ordinal, replay.epoch + 1);
+        Ok(Opened::new(replay, writer))
+    }
+
+    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+        replay_lines(find(&mut self.logs(), which)?.1, on_damage)
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        let logs = self.logs();
+        let after = query.cursor.as_ref().map(|cursor| Path::new(cursor.as_str()));
+        if let Some(cursor) =
+            query.cursor.as_ref().filter(|it| !it.as_str().starts_with("sessions/"))
+        {
+            return Err(cursor.refused());
+        }
+        let mut page = Page::default();
+        let rest = logs.iter().rev().filter(|(key, _)| after.is_none_or(|after| *key < after));
+        for (key, log) in rest {
+            if page.is_full(query) {
+                return Ok(page);
+            }
+            let session = Head::read(&log.lines).into_summary(None);
+            let id = PathBuf::from(&log.id);
+            page.add(query, session.map_err(|problem| Unreadable { path: id, problem }));
+            page.next = Some(Cursor::new(key.to_string_lossy()));
+        }
+        page.next = None;
+        Ok(page)
+    }
+}
+
+/// The writer of a log in memory.
+#[derive(Debug)]
+struct MemoryWriter {
+    store: MemoryStore,
+    key: PathBuf,
+    id: String,
+    ordinal: u64,
+    epoch: u64,
+}
+
+#[async_trait]
+impl LogWriter for MemoryWriter {
+    async fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
+        if let Some(log) = self.store.logs().get_mut(&self.key) {
+            seal(&records, self.ordinal, self.epoch, &mut log.lines);
+        }
+        self.ordinal += records.len() as u64;
+        Ok(())
+    }
+
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    fn session_id(&self) -> &str {
+        &self.id
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        if let Some(log) = self.store.logs().get_mut(&self.key) {
+            log.holder = None;
+        }
+    }
+}

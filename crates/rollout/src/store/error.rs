@@ -1,0 +1,186 @@
+//! Why a store did not do what it was asked.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Damage, ReadError};
+
+/// Why a store did not do what it was asked. The message says what to do about it.
+///
+/// Paths stand in it as they are; the words of a conversation do not, but for the excerpt of a
+/// damaged line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Somebody has the log open for writing. Nothing was changed.
+    #[error("the log {path} is open for writing {holder}: close it there, or end that process")]
+    Locked {
+        /// The log, or the session's id where logs have no path.
+        path: String,
+        /// Who has it.
+        holder: Holder,
+    },
+    /// There is no such log.
+    #[error("there is no log `{which}`: take a path or an id from the list")]
+    NotFound {
+        /// What was asked for: a path or an id.
+        which: String,
+    },
+    /// There is a log of this session already. It was not touched.
+    #[error("the session has the log {path} already: open it, or take another id")]
+    Exists {
+        /// The log that is there.
+        path: String,
+    },
+    /// What was given is no log that this store can start or go on with: the caller's mistake.
+    #[error("a log cannot be started: {problem}")]
+    BadStart {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The cursor is not one that this store gave: the caller's mistake.
+    #[error("`{cursor}` is not a cursor of this list: start again without one")]
+    BadCursor {
+        /// Its beginning.
+        cursor: String,
+    },
+    /// The log was written by another program, whose format is only read.
+    #[error("the log {path} was written by another program: import it to go on with it")]
+    Foreign {
+        /// The log.
+        path: String,
+    },
+    /// The log is damaged, and the caller did not ask for salvage. Nothing was changed.
+    #[error(
+        "the log {path} is damaged: {damage}; salvage leaves the damaged lines out and goes on in \
+         a new file"
+    )]
+    Damaged {
+        /// The log.
+        path: String,
+        /// The first damage.
+        damage: Box<Damage>,
+    },
+    /// The log cannot be read at all.
+    #[error("the log {path} cannot be read: {source}")]
+    Unreadable {
+        /// The log.
+        path: String,
+        /// Why.
+        source: ReadError,
+    },
+    /// Another process changed the file under the writer. Nothing more is acknowledged by it.
+    #[error("the log {path} was {what} by another process: open it again, to see what is left")]
+    Disturbed {
+        /// The log.
+        path: String,
+        /// `removed`, `replaced`, `cut` or `written`.
+        what: &'static str,
+    },
+    /// The disk, a quota or a limit of file sizes is full. The log is as it was before; the same
+    /// records may be appended again when there is space.
+    #[error("no space for {path}: {source}; make space and try again")]
+    NoSpace {
+        /// The file that was to grow.
+        path: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file or its folder cannot be written to, by this user or by anybody.
+    #[error("{path} cannot be written to ({operation}): {source}; check its owner and mode")]
+    ReadOnly {
+        /// The file or folder.
+        path: String,
+        /// What was tried.
+        operation: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused anything else.
+    #[error("{operation} {path} failed: {source}")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// What was tried.
+        operation: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// An earlier failure left it open what is on disk. This writer acknowledges nothing any more.
+    #[error("the log {path} is not written to any more, since {cause}: open it again")]
+    Poisoned {
+        /// The log.
+        path: String,
+        /// The message of the earlier failure.
+        cause: String,
+    },
+}
+
+/// Who has a log open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The process, by the number that its own system gave it; `None` if it did not say.
+    pub pid: Option<u32>,
+    /// The host that it runs on, as far as it knows its name.
+    pub host: Option<String>,
+    /// Since when, in UTC.
+    pub since: Option<jiff::Timestamp>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(pid) = self.pid else { return f.write_str("elsewhere") };
+        let own = if pid == std::process::id() { " (this one)" } else { "" };
+        write!(f, "by process {pid}{own}")?;
+        if let Some(host) = &self.host {
+            write!(f, " on {host}")?;
+        }
+        self.since.map_or(Ok(()), |since| write!(f, " since {since:.0}"))
+    }
+}
+
+impl StoreError {
+    /// Whether the log is as it was and the same call may do better later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::NoSpace { .. })
+    }
+
+    /// Sorts what the operating system said into variants.
+    pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        let path = shown(path);
+        match source.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+                Self::NoSpace { path, source }
+            }
+            Kind::ReadOnlyFilesystem | Kind::PermissionDenied => {
+                Self::ReadOnly { path, operation, source }
+            }
+            _ => Self::Io { path, operation, source },
+        }
+    }
+
+    /// What reading a log ended with.
+    pub(crate) fn read(path: &Path, error: ReadError) -> Self {
+        let path = shown(path);
+        match error {
+            ReadError::Damaged(damage) => Self::Damaged { path, damage: Box::new(damage) },
+            ReadError::Io(source) => Self::Io { path, operation: "reading", source },
+            source => Self::Unreadable { path, source },
+        }
+    }
+}
+
+/// A path fit for a message.
+pub(crate) fn shown(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "\u{fffd}")
+}
+
+/// `path` with `suffix` behind its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
