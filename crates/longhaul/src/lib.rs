@@ -49,7 +49,7 @@
 //! `agent`, `session` (accepting input, running turns), `turn_handle`, `input`, [`output`] (answers of
 //! a Rust type), [`events`], [`transcript`] (events as what a user interface shows), [`tool`],
 //! [`approval`] (whether a call may run), [`task`] (the regular turn, compactions, and the seam for
-//! others), `hook` (the host's say in a compaction), [`coding`].
+//! others), `hook` (the host's say in a compaction), `log` (what is kept of a session), [`coding`].
 //!
 //! # Features
 //!
@@ -63,6 +63,7 @@ pub mod coding;
 pub mod events;
 mod hook;
 mod input;
+mod log;
 pub mod output;
 mod session;
 pub mod task;
@@ -73,6 +74,7 @@ mod turn_handle;
 pub use agent::{Agent, AgentBuilder, BuildError, ModelSource, WhileRunning};
 pub use hook::CompactionHook;
 pub use input::{Input, MAX_IMAGE_BYTES};
+pub use log::Resumed;
 pub use session::{Accepted, Session, SessionBuilder};
 pub use turn_handle::{TurnControl, TurnHandle};
 

@@ -1,10 +1,10 @@
 //! Rate limits as response headers state them.
 
 use http::HeaderMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How much of each window is used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RateLimits {
     /// The first window.
     pub primary: Option<RateLimitWindow>,
@@ -13,7 +13,7 @@ pub struct RateLimits {
 }
 
 /// One window.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RateLimitWindow {
     /// Percent of the window that is used.
     pub used_percent: f64,

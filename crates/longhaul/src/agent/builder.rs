@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul_compaction::{self as compaction, Compaction, LastRung};
 use longhaul_history::HistoryConfig;
+use longhaul_rollout::Store;
 use longhaul_state::budget::{Budget, PriceTable};
 use longhaul_state::protocol::ApprovalPolicy;
 use longhaul_state::{ContextMessages, DefaultReasoning};
@@ -38,6 +39,15 @@ impl AgentBuilder {
     /// [`set_tools`](crate::Session::set_tools) brings in their place leave it as it is.
     pub fn hosted_tool(mut self, tool: Value) -> Self {
         self.defaults.hosted_tools.push(tool);
+        self
+    }
+
+    /// Keeps each session in a log of this store. Default: nothing is kept.
+    ///
+    /// With one, an event that something is recorded comes when that is durable, a request leaves when
+    /// what it answers is, and a tool starts when that it starts is. See `docs/log.md`.
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.defaults.store = Some(Arc::new(store));
         self
     }
 

@@ -62,6 +62,9 @@ pub enum BuildError {
          (`approvals`), or that it never asks (`Policy::may_ask`)"
     )]
     NobodyAnswersPolicy,
+    /// The session log cannot be opened or begun. The message says why and what to do.
+    #[error("session log: {0}")]
+    Store(String),
     /// The session is shut down. Open another.
     #[error("the session is shut down")]
     Closed,

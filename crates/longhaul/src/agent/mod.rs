@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul_history::HistoryConfig;
+use longhaul_rollout::Store;
 use longhaul_state::budget::{Budget, PriceTable};
 use longhaul_state::protocol::Settings;
 use longhaul_state::{ContextMessages, DefaultReasoning};
@@ -59,6 +60,7 @@ pub(crate) struct Defaults {
     pub(crate) task: Arc<dyn SessionTask>,
     pub(crate) while_running: WhileRunning,
     pub(crate) event_buffer: EventBuffer,
+    pub(crate) store: Option<Arc<dyn Store>>,
     #[cfg(feature = "coding")]
     pub(crate) review_model: Option<String>,
 }
@@ -111,6 +113,7 @@ impl Agent {
                 task: Arc::new(Regular),
                 while_running: WhileRunning::default(),
                 event_buffer: EventBuffer::default(),
+                store: None,
                 #[cfg(feature = "coding")]
                 review_model: None,
             },

@@ -20,6 +20,7 @@ pub(super) struct Hold {
 }
 
 /// What waits.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 pub(super) enum Held {
     Event {
         /// The number of the last change before it.

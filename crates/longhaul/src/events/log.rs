@@ -124,7 +124,9 @@ impl EventLog {
 
     fn tell_all(&self, mut state: MutexGuard<'_, State>, told: Vec<Held>) {
         if !told.is_empty() {
-            told.into_iter().for_each(|held| state.tell(held));
+            for held in told {
+                state.tell(held);
+            }
             drop(state);
             self.changed.notify_waiters();
         }

@@ -4,8 +4,9 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use longhaul_history::{EditError, History};
-use longhaul_state::protocol::SettingsUpdate;
+use longhaul_history::{EditError, History, Item};
+use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage};
+use longhaul_state::protocol::{SettingsUpdate, TurnEnd};
 use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Inner, Session, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
+use crate::log::{self, Keeper, Resumed};
 use crate::tool::Tool;
 use crate::{Agent, BuildError};
 
@@ -28,6 +30,11 @@ pub struct SessionBuilder {
     data: Option<Arc<dyn Any + Send + Sync>>,
     /// What it goes on from.
     state: Option<SessionState>,
+    /// The log that it goes on with.
+    resumes: Option<(LogRef, OnDamage)>,
+    /// What is changed of the settings.
+    changes: Vec<SettingsUpdate>,
+    forked_from: Option<ForkedFrom>,
 }
 
 impl SessionBuilder {
@@ -38,6 +45,9 @@ impl SessionBuilder {
             auth: None,
             data: None,
             state: None,
+            resumes: None,
+            changes: Vec::new(),
+            forked_from: None,
         }
     }
 
@@ -70,7 +80,20 @@ impl SessionBuilder {
         let state = parent.inner.state.fork_before(n)?;
         self.begin.settings = state.settings();
         self.state = Some(state);
+        self.forked_from = Some(parent.inner.as_parent());
         Ok(self)
+    }
+
+    /// Goes on with a session that the agent's [store](crate::AgentBuilder::store) has, by its id or the
+    /// path of its log: with its conversation, its settings and what it has used, and with the tools and
+    /// instructions of this builder. [`Session::resumed`] says what was found.
+    ///
+    /// A call that had started and left no output is not run again: the model is told that its effect is
+    /// unknown. A damaged log is refused, or what is sound of it is taken over into a new one, as
+    /// `on_damage` says.
+    pub fn resume(mut self, which: LogRef, on_damage: OnDamage) -> Self {
+        self.resumes = Some((which, on_damage));
+        self
     }
 
     /// A credential of the session's own, in place of the provider's.
@@ -112,7 +135,7 @@ impl SessionBuilder {
     /// Settings that differ from the agent's, or from those of the session that it goes on from: model,
     /// effort, summary, policy, folder.
     pub fn settings(mut self, change: SettingsUpdate) -> Self {
-        self.begin.settings.update(change);
+        self.changes.push(change);
         self
     }
 
@@ -131,19 +154,32 @@ impl SessionBuilder {
     /// # Cancel safety
     ///
     /// Dropping the future opens nothing.
-    #[expect(clippy::unused_async, reason = "opening will wait for a session log")]
     pub async fn start(mut self) -> Result<Session, BuildError> {
+        let Opening { id, state, writer, resumed, outputs } = self.open().await?;
+        self.begin.settings = state.settings();
+        self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
         let tools = self.begin.check(&*self.model)?;
-        let state = self.state.take().unwrap_or_else(|| {
-            let mut history = History::with_config(self.begin.history.clone());
-            history.set_format(self.model.wire_format());
-            SessionState::new(history, self.begin.settings.clone())
-                .with_breaker(self.begin.compaction.config.breaker)
-        });
-        state.set_settings(self.begin.settings);
+        let state = Arc::new(state);
+        let mut events = EventLog::new(self.begin.event_buffer);
+        if writer.is_some() {
+            state.keep_journal();
+            events = events.behind(Arc::clone(&state));
+        }
+        let events = Arc::new(events);
+        let keeper =
+            writer.map(|writer| Keeper::start(Arc::clone(&state), Arc::clone(&events), writer));
+        if state.settings() != self.begin.settings {
+            state.set_settings(self.begin.settings);
+        }
+        for output in outputs {
+            state.record_output(output);
+        }
+        if let Some(turn_id) = resumed.as_ref().and_then(|resumed| resumed.open_turn.as_deref()) {
+            state.note_end(&turn_id.into(), Ok(TurnEnd::INTERRUPTED), None);
+        }
         let inner = Arc::new(Inner {
-            id: uuid::Uuid::now_v7().to_string().into(),
-            state: Arc::new(state),
+            id,
+            state,
             queue: TurnQueue::default(),
             services: SessionServices {
                 model: self.model,
@@ -166,7 +202,9 @@ impl SessionBuilder {
             #[cfg(feature = "coding")]
             review_model: self.begin.review_model,
             data: self.data,
-            events: Arc::new(EventLog::new(self.begin.event_buffer)),
+            events,
+            keeper,
+            resumed,
             wake: Arc::default(),
             answered: Notify::new(),
             tool_holds: Arc::new(watch::Sender::new(0)),
@@ -175,8 +213,54 @@ impl SessionBuilder {
             ended: CancellationToken::new(),
         });
         tokio::spawn(runner::run(Arc::clone(&inner)));
+        inner.kept().await.map_err(|error| BuildError::Store(error.to_string()))?;
         Ok(Session::new(inner))
     }
+
+    /// What the session begins with, and who writes its log.
+    async fn open(&mut self) -> Result<Opening, BuildError> {
+        if let Some((which, on_damage)) = self.resumes.take() {
+            let store = self.begin.store.as_ref().ok_or_else(|| {
+                BuildError::Store("the agent has no store to resume from: give it one".into())
+            })?;
+            let opened = log::open(&**store, &which, on_damage, &self.begin.settings).await?;
+            let log::Reopened { id, snapshot, writer, resumed, outputs } = opened;
+            let state = snapshot.restore(self.empty_history());
+            let state = state.with_breaker(self.begin.compaction.config.breaker);
+            let (writer, resumed) = (Some(writer), Some(resumed));
+            return Ok(Opening { id: id.into(), state, writer, resumed, outputs });
+        }
+        let state = self.state.take().unwrap_or_else(|| {
+            SessionState::new(self.empty_history(), self.begin.settings.clone())
+                .with_breaker(self.begin.compaction.config.breaker)
+        });
+        let id: Arc<str> = uuid::Uuid::now_v7().to_string().into();
+        let writer = match self.begin.store.clone() {
+            Some(store) => {
+                let forked_from = self.forked_from.take();
+                let provider = self.model.server().map(|provider| provider.name.clone());
+                Some(log::create(&*store, &id, &state, provider, forked_from).await?)
+            }
+            None => None,
+        };
+        Ok(Opening { id, state, writer, resumed: None, outputs: Vec::new() })
+    }
+
+    fn empty_history(&self) -> History {
+        let mut history = History::with_config(self.begin.history.clone());
+        history.set_format(self.model.wire_format());
+        history
+    }
+}
+
+/// What a session begins with.
+struct Opening {
+    id: Arc<str>,
+    state: SessionState,
+    writer: Option<Box<dyn LogWriter>>,
+    resumed: Option<Resumed>,
+    /// Of calls that a crash left without one.
+    outputs: Vec<Item>,
 }
 
 impl std::fmt::Debug for SessionBuilder {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use longhaul_history::{Prompt, Repair};
+use longhaul_rollout::ForkedFrom;
 use longhaul_state::protocol::{Event, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{SessionServices, SessionState, TurnContext, TurnQueue};
@@ -18,6 +19,7 @@ use crate::agent::{Bounds, WhileRunning};
 use crate::approval::Gatekeeping;
 use crate::events::{Emitter, EventLog};
 use crate::hook::CompactionSetup;
+use crate::log::{Keeper, Resumed};
 use crate::task::SessionTask;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input};
@@ -42,6 +44,10 @@ pub(crate) struct Inner {
     pub(crate) review_model: Option<String>,
     pub(crate) data: Option<Arc<dyn std::any::Any + Send + Sync>>,
     pub(crate) events: Arc<EventLog>,
+    /// Who keeps what the session changes, if anybody does.
+    pub(crate) keeper: Option<Keeper>,
+    /// What was found when it was opened again.
+    pub(crate) resumed: Option<Resumed>,
     /// There may be something to do.
     pub(crate) wake: Arc<Notify>,
     /// The running turn may have answers to its approval requests.
@@ -140,6 +146,21 @@ impl Inner {
         let (prompt, _) = self.prompt_of(&state, &context);
         let request = context.request(prompt, &self.services);
         Ok(self.services.model.encode(&request)?)
+    }
+
+    /// For the log of a fork.
+    pub(super) fn as_parent(&self) -> ForkedFrom {
+        let path = self.keeper.as_ref().and_then(Keeper::path);
+        let path = path.map(|path| path.to_string_lossy().into_owned());
+        ForkedFrom { id: self.id.to_string(), path, ordinal: self.state.change_count() }
+    }
+
+    /// Completes when all that the session has changed is kept, if it is to be.
+    pub(crate) async fn kept(&self) -> Result<(), TurnError> {
+        match &self.keeper {
+            Some(keeper) => keeper.kept().await,
+            None => Ok(()),
+        }
     }
 
     /// Tells that the session has ended.

@@ -7,6 +7,7 @@ mod runner;
 mod submission;
 mod submit;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
 
 use crate::events::SessionEvents;
+use crate::log::Resumed;
 use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
@@ -232,6 +234,16 @@ impl Session {
     /// [`Event::Missed`](longhaul_state::protocol::Event::Missed) that says which.
     pub fn subscribe(&self, from: u64) -> SessionEvents {
         SessionEvents::from(Arc::clone(&self.inner.events), from)
+    }
+
+    /// What was found when the session was opened again; `None` if it is a new one.
+    pub fn resumed(&self) -> Option<&Resumed> {
+        self.inner.resumed.as_ref()
+    }
+
+    /// The file of the session's log, if it is kept in one.
+    pub fn log_path(&self) -> Option<&Path> {
+        self.inner.keeper.as_ref()?.path()
     }
 
     /// The conversation so far; a snapshot.

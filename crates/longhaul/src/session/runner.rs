@@ -42,6 +42,9 @@ pub(super) async fn run(inner: Arc<Inner>) {
     if tokio::time::timeout(RESTORE_LIMIT, inner.work_tree.lock()).await.is_err() {
         tracing::warn!("the session ends while an undo is still at work");
     }
+    if let Some(keeper) = &inner.keeper {
+        keeper.finish().await;
+    }
 }
 
 /// Tells everybody that the session has ended, also where its runtime goes away in mid-turn.
@@ -113,13 +116,31 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let replies = scope.replies();
     let result = run_task(task, scope, inputs, &cancel).await;
 
-    let result = result.map(|result| with_reason(inner, result));
+    let result = keep_end(inner, &turn_id, result.map(|result| with_reason(inner, result))).await;
     let interrupted = result.as_ref().is_ok_and(TurnResult::is_interrupted);
     // An interrupt that met the end of the turn still means quiet.
     inner.queue.end(interrupted || cancel.is_cancelled(), |it| it.item().is_some());
     tell_end(&emitter, &result);
     for reply in replies.take() {
         reply.settle(result.clone());
+    }
+}
+
+/// A turn has ended well only if that is kept.
+async fn keep_end(
+    inner: &Inner,
+    turn_id: &Arc<str>,
+    result: Result<TurnResult, TurnError>,
+) -> Result<TurnResult, TurnError> {
+    if inner.keeper.is_none() {
+        return result;
+    }
+    let end = result.as_ref().map(|result| result.end.clone()).map_err(Clone::clone);
+    let last_message = result.as_ref().ok().and_then(|result| result.last_message.clone());
+    inner.state.note_end(turn_id, end, last_message);
+    match inner.kept().await {
+        Ok(()) => result,
+        Err(error) => result.and(Err(error)),
     }
 }
 

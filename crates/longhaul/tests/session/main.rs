@@ -23,6 +23,7 @@ mod events;
 mod fork;
 mod interrupt;
 mod isolation;
+mod kept;
 mod models;
 mod observer;
 mod policy;

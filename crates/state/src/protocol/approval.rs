@@ -41,6 +41,22 @@ impl Serialize for CallDigest {
     }
 }
 
+impl<'de> Deserialize<'de> for CallDigest {
+    fn deserialize<D: Deserializer<'de>>(digest: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(digest)?;
+        let wrong = || D::Error::custom("a digest has 64 hexadecimal digits");
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(wrong());
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = str::from_utf8(digits).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 /// A call that waits for somebody's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

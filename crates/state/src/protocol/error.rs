@@ -72,6 +72,10 @@ pub enum TurnError {
     /// The session is shut down. Open another.
     #[error("the session is shut down")]
     Closed,
+    /// The session log could not be written: what the turn did is not kept. The error says why; when
+    /// that is mended, the next turn writes what is missing.
+    #[error("the session log cannot be written: {0}")]
+    Storage(String),
     /// A fault of this library or of a task that the embedder brought.
     #[error("internal error: {0}")]
     Internal(String),
@@ -93,6 +97,7 @@ impl TurnError {
             Self::UnknownApproval { .. } => "unknown_approval",
             Self::UnknownInput { .. } => "unknown_input",
             Self::Closed => "closed",
+            Self::Storage(_) => "storage",
             Self::Internal(_) => "internal",
         }
     }
@@ -101,7 +106,7 @@ impl TurnError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Model(error) => error.is_retryable(),
-            Self::Busy { .. } | Self::Timeout { .. } => true,
+            Self::Busy { .. } | Self::Timeout { .. } | Self::Storage(_) => true,
             _ => false,
         }
     }

@@ -121,6 +121,7 @@ impl Inner {
         (self.used, self.sent_items) = (None, None);
         let usage = self.usage.get_or_insert_default();
         usage.set_context_tokens(report.tokens_after);
+        self.note_used();
         Ok((before, self.history.clone()))
     }
 
@@ -132,5 +133,6 @@ impl Inner {
         (self.used, self.sent_items) = (None, None);
         let usage = self.usage.get_or_insert_default();
         usage.set_context_tokens(usage.context_tokens().saturating_add(freed_tokens));
+        self.note_used();
     }
 }

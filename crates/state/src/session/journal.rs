@@ -80,7 +80,9 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Edit {
-    /// What the conversation is made of, of the one before: all of it.
+    /// How many items the conversation had: all of them are replaced.
+    pub replaced: usize,
+    /// By these parts of it.
     pub parts: Vec<Part>,
     /// Why.
     pub cause: EditCause,
@@ -250,24 +252,26 @@ impl Inner {
     pub(super) fn note_edit(&mut self, before: &History, cause: EditCause) {
         self.note(|inner| {
             let (parts, turns) = (inner.history.parts_of(before), inner.turns());
-            Change::Edited(Edit { parts, cause, turns })
+            Change::Edited(Edit { replaced: before.len(), parts, cause, turns })
         });
     }
 
     /// Notes what the session has used and knows.
     pub(super) fn note_used(&mut self) {
-        self.note(|inner| {
-            let model = |(slug, it): (&String, &Remembered)| {
-                let (window, calibration) = (it.window, it.calibration);
-                (slug.clone(), KnownModel { window, calibration })
-            };
-            Change::Used(Box::new(Known {
-                usage: inner.usage,
-                cost: inner.cost,
-                rate_limits: inner.rate_limits,
-                models: inner.models.iter().map(model).collect(),
-            }))
-        });
+        self.note(|inner| Change::Used(Box::new(inner.known())));
+    }
+
+    pub(super) fn known(&self) -> Known {
+        let model = |(slug, it): (&String, &Remembered)| {
+            let (window, calibration) = (it.window, it.calibration);
+            (slug.clone(), KnownModel { window, calibration })
+        };
+        Known {
+            usage: self.usage,
+            cost: self.cost,
+            rate_limits: self.rate_limits,
+            models: self.models.iter().map(model).collect(),
+        }
     }
 
     pub(super) fn turns(&self) -> TurnStarts {

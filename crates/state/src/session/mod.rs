@@ -4,6 +4,7 @@ mod aside;
 mod compaction;
 mod fork;
 mod journal;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -25,6 +26,7 @@ use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
 pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
+pub use self::snapshot::Snapshot;
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.

@@ -17,6 +17,11 @@ impl Told {
         Some(&self.0.last()?.1)
     }
 
+    /// Each, and from which item on.
+    pub(super) fn entries(&self) -> &[(usize, Settings)] {
+        &self.0
+    }
+
     /// From the item `index` on it knows these.
     pub(super) fn note(&mut self, index: usize, settings: Settings) {
         if self.last() != Some(&settings) {

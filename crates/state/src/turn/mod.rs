@@ -25,6 +25,7 @@ pub use fact::{
 };
 pub use limits::{Effect, Handling, TurnLimits};
 pub use record::TurnRecord;
+pub use wording::aborted;
 
 /// One turn, from the user's input to the model's final answer.
 #[derive(Debug)]

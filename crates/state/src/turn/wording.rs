@@ -3,8 +3,8 @@
 //! Each says apart from the others whether the tool did anything: a model that takes a stopped call
 //! for one that never ran does the work twice.
 
-/// The turn was cut off.
-pub(super) fn aborted(had_started: bool) -> &'static str {
+/// What the model is told of a call whose turn was cut off.
+pub fn aborted(had_started: bool) -> &'static str {
     if had_started { "aborted: had started, effect unknown" } else { "aborted: not started" }
 }
 

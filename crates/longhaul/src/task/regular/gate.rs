@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longhaul_state::protocol::{ApprovalDecision, CallDigest, Event, PendingApproval};
-use longhaul_state::turn::{Fact, PlannedCall, Ruling, Verdict};
+use longhaul_state::turn::{Fact, PlannedCall, Ruling, TurnRecord, Verdict};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -73,6 +73,7 @@ impl Gate {
         }
         let PendingApproval { call_id, name, arguments, digest, .. } = approval;
         self.asked.insert(position, Asked { call_id: call_id.clone(), digest });
+        scope.note(TurnRecord::Asked { position, arguments: arguments.clone() });
         scope.emit(Event::ApprovalRequest { call_id, name, arguments, digest });
         let timeout = scope.gatekeeping().approvals.timeout;
         if let Some(expiry) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {

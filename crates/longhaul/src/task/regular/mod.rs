@@ -14,7 +14,9 @@ use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{Event, TurnError, TurnResult};
-use longhaul_state::turn::{Action, Answer, CallEnd, CompactionEnd, Fact, Response, Turn};
+use longhaul_state::turn::{
+    Action, Answer, CallEnd, CompactionEnd, Fact, PlannedCall, Response, Turn, TurnRecord,
+};
 use longhaul_transport::ErrorCode;
 use tokio::time::Instant;
 
@@ -120,22 +122,33 @@ impl<'a> Driver<'a> {
             Action::Sample => {
                 // What came while room was made for the request.
                 self.scope.take_messages();
-                self.sampling = Some(Sampling::start(self.scope, self.deadline));
+                if kept(self.scope, self.deadline).await? {
+                    self.sampling = Some(Sampling::start(self.scope, self.deadline));
+                }
             }
             Action::Commit(response) => self.commit(response),
             Action::Judge(calls) => self.gate.judge(self.scope, calls),
             Action::Ask(call) => self.gate.ask(self.scope, call),
-            Action::RunTools(calls) => {
-                for call in calls {
-                    self.tools.start(self.scope, call);
-                }
-            }
+            Action::RunTools(calls) => self.run_tools(calls).await?,
             Action::Answer(answer) => self.answer(answer),
             Action::StopTools => self.stop_tools().await?,
             action => {
                 let message = format!("this version cannot perform {action:?}");
                 return Err(TurnError::Internal(message));
             }
+        }
+        Ok(())
+    }
+
+    /// That they start is kept before they do.
+    async fn run_tools(&mut self, calls: Vec<PlannedCall>) -> Result<(), TurnError> {
+        for PlannedCall { position, .. } in &calls {
+            self.scope.note(TurnRecord::Started { position: *position });
+        }
+        match kept(self.scope, self.deadline).await {
+            Ok(true) => calls.into_iter().for_each(|call| self.tools.start(self.scope, call)),
+            Ok(false) => {}
+            Err(error) => self.tell(Fact::Failed(error))?,
         }
         Ok(())
     }
@@ -172,6 +185,10 @@ impl<'a> Driver<'a> {
         let broken = response.items.iter().filter(|item| item.is_broken_call()).count();
         let ended: Vec<_> = response.items.into_iter().map(|item| started.finish(item)).collect();
         self.scope.record(ended.iter().map(|ended| ended.item.clone()));
+        let items: Vec<Item> = ended.iter().map(|ended| ended.item.clone()).collect();
+        if items.iter().any(|item| item.kind().call().is_some()) {
+            self.scope.note(TurnRecord::Response { items, usage: response.usage });
+        }
         for (item, was_started) in ended.into_iter().filter_map(|ended| ended.shown) {
             self.show(item, was_started);
         }
@@ -218,6 +235,7 @@ impl<'a> Driver<'a> {
         let item = Item::output(call.kind, &call.call_id, output);
         let success = end == CallEnd::Ran { success: true };
         self.scope.record_output(if success { item } else { item.failed() });
+        self.scope.note(TurnRecord::Answered { position: call.position });
         match end {
             CallEnd::Ran { .. } | CallEnd::Stopped => self.scope.emit(Event::ToolCallEnd {
                 duration: self.tools.duration(call.position),
@@ -243,6 +261,16 @@ impl<'a> Driver<'a> {
             self.tell(Fact::ToolFinished { position, end })?;
         }
         self.tell(Fact::ToolsStopped)
+    }
+}
+
+/// Waits until all that was done is kept, and says whether to go on: not if the turn is to end.
+async fn kept(scope: &TaskScope, deadline: Option<Instant>) -> Result<bool, TurnError> {
+    tokio::select! {
+        biased;
+        kept = scope.kept() => kept.map(|()| true),
+        () = scope.cancelled() => Ok(false),
+        () = until(deadline) => Ok(false),
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use longhaul_history::{History, Item};
 use longhaul_state::budget::Spent;
-use longhaul_state::protocol::{CallDigest, Event};
+use longhaul_state::protocol::{CallDigest, Event, TurnError};
+use longhaul_state::turn::TurnRecord;
 use longhaul_state::{ContextMessages, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
 use longhaul_transport::{Model, Request};
@@ -203,6 +204,18 @@ impl TaskScope {
     /// Records the output of a call, right after the call.
     pub fn record_output(&self, output: Item) {
         self.state.record_output(output);
+    }
+
+    /// Notes what becomes of the calls of the session's conversation, for its log.
+    pub(super) fn note(&self, record: TurnRecord) {
+        if self.beside.is_none() && self.inner.keeper.is_some() {
+            self.state.note_call(&self.context.turn_id, record);
+        }
+    }
+
+    /// Completes when all that the session has changed is kept.
+    pub(super) async fn kept(&self) -> Result<(), TurnError> {
+        self.inner.kept().await
     }
 
     /// The next request of the turn, over the conversation as it now is. Broken history is put

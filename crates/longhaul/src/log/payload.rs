@@ -1,0 +1,233 @@
+//! What records of a session say, as it is written.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use longhaul_compaction::{Compacted, Report};
+use longhaul_history::tokens::Calibration;
+use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
+use longhaul_history::{Item, Part};
+use longhaul_state::protocol::{ApprovalPolicy, Settings};
+use longhaul_state::{Known, KnownModel, TurnStarts};
+use longhaul_transport::RateLimits;
+use longhaul_transport::request::{Reasoning, Verbosity};
+use serde::{Deserialize, Serialize};
+
+/// Of `settings`, and part of `turn_context`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct SettingsPayload<'a> {
+    model: Cow<'a, str>,
+    #[serde(default)]
+    approval_policy: ApprovalPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cwd: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    effort: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verbosity: Option<Verbosity>,
+}
+
+impl<'a> SettingsPayload<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        let reasoning = settings.reasoning.as_ref();
+        Self {
+            model: Cow::Borrowed(&settings.model),
+            approval_policy: settings.approval_policy,
+            cwd: settings.cwd.as_deref().map(Path::to_string_lossy),
+            effort: reasoning.and_then(|it| it.effort.as_deref()).map(Cow::Borrowed),
+            summary: reasoning.and_then(|it| it.summary.as_deref()).map(Cow::Borrowed),
+            verbosity: settings.verbosity,
+        }
+    }
+
+    pub(super) fn into_settings(self) -> Settings {
+        let mut settings = Settings::new(self.model);
+        settings.approval_policy = self.approval_policy;
+        settings.cwd = self.cwd.map(|cwd| cwd.into_owned().into());
+        settings.verbosity = self.verbosity;
+        let effort = self.effort.map(Cow::into_owned);
+        let summary = self.summary.map(Cow::into_owned);
+        settings.reasoning =
+            Some(Reasoning { effort, summary }).filter(|it| *it != Reasoning::default());
+        settings
+    }
+}
+
+/// Of `turn_context`.
+#[derive(Serialize)]
+pub(super) struct TurnContext<'a> {
+    pub(super) turn_id: &'a str,
+    #[serde(flatten)]
+    pub(super) settings: SettingsPayload<'a>,
+    /// The model is told these settings from here on.
+    pub(super) told: bool,
+}
+
+/// Of `compacted`.
+#[derive(Serialize)]
+pub(super) struct CompactedPayload<'a> {
+    /// What the seed's readers look for: the summary.
+    pub(super) message: String,
+    pub(super) replaced: usize,
+    pub(super) parts: &'a [Part],
+    pub(super) report: &'a Report,
+    pub(super) told: Option<SettingsPayload<'a>>,
+    pub(super) turns: Turns<'a>,
+}
+
+impl<'a> CompactedPayload<'a> {
+    pub(super) fn of(
+        compacted: &'a Compacted,
+        told: Option<&'a Settings>,
+        turns: &'a TurnStarts,
+    ) -> Self {
+        let summary = |part: &Part| match part {
+            Part::New(item) => item.bridge_parts().map(|parts| parts.summary),
+            Part::Keep(_) => None,
+        };
+        Self {
+            message: compacted.parts.iter().find_map(summary).unwrap_or_default(),
+            replaced: compacted.replaced,
+            parts: &compacted.parts,
+            report: &compacted.report,
+            told: told.map(SettingsPayload::of),
+            turns: Turns::of(turns),
+        }
+    }
+}
+
+/// Of `edited`.
+#[derive(Serialize)]
+pub(super) struct Edited<'a> {
+    pub(super) replaced: usize,
+    pub(super) parts: &'a [Part],
+    pub(super) reason: &'static str,
+    pub(super) turns: Turns<'a>,
+}
+
+/// Of `compaction_undone`.
+#[derive(Serialize)]
+pub(super) struct Undone<'a> {
+    pub(super) turns: Turns<'a>,
+}
+
+/// Where turns begin after an edit.
+#[derive(Serialize)]
+pub(super) struct Turns<'a> {
+    items: &'a [usize],
+    next: bool,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn of(turns: &'a TurnStarts) -> Self {
+        Self { items: &turns.items, next: turns.next }
+    }
+}
+
+/// Of an `event_msg` of type `token_count`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct TokenCount<'a> {
+    pub(super) r#type: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) info: Option<TokenUsageInfo>,
+    #[serde(default)]
+    pub(super) rate_limits: Option<RateLimits>,
+    #[serde(default)]
+    pub(super) cost: f64,
+    #[serde(default)]
+    pub(super) models: BTreeMap<String, Model>,
+}
+
+/// What is known of a model.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Model {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) window: Option<u64>,
+    pub(super) calibration: Calibration,
+}
+
+impl Model {
+    pub(super) fn into_known(self) -> KnownModel {
+        let mut known = KnownModel::default();
+        (known.window, known.calibration) = (self.window, self.calibration);
+        known
+    }
+}
+
+impl TokenCount<'_> {
+    pub(super) fn of(known: &Known) -> Self {
+        let models = known.models.iter().map(|(slug, it)| {
+            (slug.clone(), Model { window: it.window, calibration: it.calibration })
+        });
+        Self {
+            r#type: Cow::Borrowed("token_count"),
+            info: known.usage,
+            rate_limits: known.rate_limits,
+            cost: known.cost,
+            models: models.collect(),
+        }
+    }
+}
+
+/// Of an `event_msg` that tells of a turn's end.
+#[derive(Serialize)]
+pub(super) struct TurnEnd<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) turn_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_agent_message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    /// The code of the error that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<&'static str>,
+}
+
+/// Of a `call`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Call<'a> {
+    pub(super) turn_id: Cow<'a, str>,
+    #[serde(flatten)]
+    pub(super) known: KnownCall<'a>,
+}
+
+/// What is known of the calls of a turn's newest response.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(super) enum KnownCall<'a> {
+    /// There are so many.
+    Response {
+        calls: usize,
+        usage: Option<TokenUsage>,
+    },
+    Asked {
+        position: usize,
+        arguments: Cow<'a, str>,
+    },
+    Allowed {
+        position: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<Cow<'a, str>>,
+    },
+    Denied {
+        position: usize,
+        reason: Cow<'a, str>,
+    },
+    Started {
+        position: usize,
+    },
+    Answered {
+        position: usize,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+/// An item as it is recorded.
+pub(super) fn json(item: &Item) -> String {
+    item.json().to_owned()
+}

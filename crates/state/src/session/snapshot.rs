@@ -1,0 +1,95 @@
+//! A session as plain values: what goes into a log, and what comes out of one.
+
+use longhaul_history::{History, Item};
+
+use super::journal::Known;
+use super::{Inner, Remembered, SessionState};
+use crate::protocol::{CallDigest, Settings};
+
+/// All of a session that lasts.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The conversation: each item, and whether a turn begins with it.
+    pub items: Vec<(Item, bool)>,
+    /// The next item begins a turn.
+    pub next_starts_turn: bool,
+    /// The settings that the model was told, each from which item on.
+    pub told: Vec<(usize, Settings)>,
+    /// The settings of the next turn.
+    pub settings: Settings,
+    /// What it has used, and what it knows of models.
+    pub known: Known,
+    /// What was approved for its length.
+    pub grants: Vec<CallDigest>,
+}
+
+impl Snapshot {
+    /// An empty session with these settings.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            items: Vec::new(),
+            next_starts_turn: false,
+            told: Vec::new(),
+            settings,
+            known: Known::default(),
+            grants: Vec::new(),
+        }
+    }
+
+    /// The session. `history` is empty, and configured as its conversation is to be.
+    pub fn restore(self, mut history: History) -> SessionState {
+        for (item, starts_turn) in self.items {
+            if starts_turn {
+                history.begin_turn();
+            }
+            history.record(item);
+        }
+        if self.next_starts_turn {
+            history.begin_turn();
+        }
+        let state = SessionState::new(history, self.settings);
+        {
+            let mut inner = state.lock();
+            for (index, settings) in self.told {
+                inner.told.note(index, settings);
+            }
+            inner.grants = self.grants.into_iter().collect();
+            inner.restore_known(self.known);
+        }
+        state
+    }
+}
+
+impl SessionState {
+    /// The session as it is now. Costs one look at each item.
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = self.lock();
+        let mut starts = inner.history.turn_starts(0).peekable();
+        let items = inner
+            .history
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (item.clone(), starts.next_if_eq(&index).is_some()));
+        Snapshot {
+            items: items.collect(),
+            next_starts_turn: inner.history.awaits_turn(),
+            told: inner.told.entries().to_vec(),
+            settings: inner.settings.clone(),
+            known: inner.known(),
+            grants: inner.grants.iter().copied().collect(),
+        }
+    }
+}
+
+impl Inner {
+    fn restore_known(&mut self, known: Known) {
+        (self.usage, self.cost, self.rate_limits) = (known.usage, known.cost, known.rate_limits);
+        let models = known.models.into_iter().map(|(slug, it)| {
+            let (window, calibration) = (it.window, it.calibration);
+            // Whoever goes on is told anew that a window is assumed.
+            (slug, Remembered { window, calibration, told: false })
+        });
+        self.models = models.collect();
+    }
+}
