@@ -1,9 +1,14 @@
 //! Sessions that are kept in a log, and opened again.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use longhaul::prelude::*;
-use longhaul::rollout::{LogRef, MemoryStore, OnDamage};
+use longhaul::rollout::{
+    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, Store, StoreError,
+};
 use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
@@ -12,7 +17,7 @@ use longhaul_transport::{ErrorCode, ModelError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::support::{Probe, Yielding, conversation, lines, scripted};
+use super::support::{Probe, Yielding, conversation, lines, scripted, until, yield_twice};
 
 /// A session like the one with this id, out of its log.
 async fn again(agent: &Agent, id: &str) -> Session {
@@ -57,6 +62,170 @@ async fn one_owner_at_a_time() {
     assert!(error.contains("open for writing"), "{error}");
     session.shutdown().await.unwrap();
     open().await.unwrap();
+}
+
+/// A store whose disk is full while somebody says so.
+#[derive(Debug, Clone, Default)]
+struct Full {
+    store: MemoryStore,
+    is_full: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Store for Full {
+    async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
+        let writer = self.store.create(records).await?;
+        Ok(Box::new(FullWriter { writer, is_full: Arc::clone(&self.is_full) }))
+    }
+
+    async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
+        self.store.open(which, on_damage).await
+    }
+
+    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+        self.store.read(which, on_damage).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.store.list(query).await
+    }
+}
+
+#[derive(Debug)]
+struct FullWriter {
+    writer: Box<dyn LogWriter>,
+    is_full: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl LogWriter for FullWriter {
+    async fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
+        // Whatever comes now comes before the writer has done anything.
+        yield_twice().await;
+        if self.is_full.load(Ordering::Relaxed) {
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(StoreError::NoSpace { path: "the log".into(), source });
+        }
+        self.writer.append(records).await
+    }
+
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    fn session_id(&self) -> &str {
+        self.writer.session_id()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.writer.epoch()
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), StoreError> {
+        self.writer.close().await
+    }
+}
+
+#[tokio::test]
+async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_space() {
+    let model = ScriptedModel::new().text("one").text("two").text("three");
+    let store = Full::default();
+    let agent = scripted(&model).store(store.clone()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    session.prompt("a").await.unwrap().await.unwrap();
+
+    store.is_full.store(true, Ordering::Relaxed);
+    for text in ["b", "c"] {
+        let mut turn = session.prompt(text).await.unwrap();
+        let seen = lines(&mut turn).await;
+        assert_eq!(seen, ["started", "item+ user", "error storage", "complete -"], "{text}");
+        let error = turn.await.unwrap_err();
+        assert!(error.is_retryable() && error.to_string().contains("make space"), "{error}");
+    }
+    assert_eq!(model.requests().len(), 1, "no request leaves before what it says is kept");
+
+    store.is_full.store(false, Ordering::Relaxed);
+    let mut turn = session.prompt("d").await.unwrap();
+    let seen = lines(&mut turn).await;
+    assert_eq!(seen[..3], ["started", "item+ user", "item= user d"]);
+    assert_eq!(turn.await.unwrap().last_message.as_deref(), Some("two"));
+    let expected = session.preview_request("next").await.unwrap();
+    let id = session.id().to_owned();
+    session.shutdown().await.unwrap();
+    let session = again(&agent, &id).await;
+    assert_eq!(
+        conversation(&session.history()),
+        ["user a", "assistant one", "user b", "user c", "user d", "assistant two"]
+    );
+    assert_eq!(session.preview_request("next").await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_tool_starts_when_that_it_starts_is_kept() {
+    let model = ScriptedModel::new().call("c1", "look", "{}").text("done");
+    let store = Full::default();
+    let is_full = Arc::clone(&store.is_full);
+    let agent = scripted(&model).tool(Probe::echo("look")).store(store).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
+    model.wait_for_requests(1).await;
+    is_full.store(true, Ordering::Relaxed);
+    let seen = lines(&mut turn).await;
+    assert!(!seen.iter().any(|line| line.starts_with("begin")), "{seen:?}");
+    assert_eq!(turn.await.unwrap_err().code(), "storage");
+    is_full.store(false, Ordering::Relaxed);
+    session.prompt("on").await.unwrap().await.unwrap();
+    assert_eq!(
+        conversation(&session.history())[..3],
+        ["user go", "call c1 look {}", "output c1 aborted: had started, effect unknown"]
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_a_crash_cut_off_is_answered_with_what_is_known_of_it() {
+    let model = ScriptedModel::new()
+        .calls([("c1", "look", "1"), ("c2", "hang", "2"), ("c3", "change", "3")])
+        .text("well");
+    let store = MemoryStore::new();
+    let builder = || {
+        let agent = scripted(&model).store(store.clone()).tool(Probe::echo("look"));
+        agent.tool(Probe::endless("hang")).tool(Probe::echo("change").write())
+    };
+    let agent = builder().build().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let id = runtime
+        .spawn(async move {
+            let session = agent.session().start().await.unwrap();
+            let mut turn = session.prompt(Input::from("go").id("turn")).await.unwrap();
+            until(&mut turn, |line| line.starts_with("end c1")).await;
+            session.id().to_owned()
+        })
+        .await
+        .unwrap();
+    // Nothing is told to the session, as where its process is killed.
+    runtime.shutdown_background();
+
+    let agent = builder().build().unwrap();
+    let session = again(&agent, &id).await;
+    let resumed = session.resumed().unwrap();
+    assert_eq!(resumed.open_turn.as_deref(), Some("turn"));
+    assert_eq!(resumed.unknown_calls, ["c2"]);
+    session.prompt("and now?").await.unwrap().await.unwrap();
+    assert_eq!(
+        conversation(&session.history()),
+        [
+            "user go",
+            "call c1 look 1",
+            "output c1 1",
+            "call c2 hang 2",
+            "output c2 aborted: had started, effect unknown",
+            "call c3 change 3",
+            "output c3 aborted: not started",
+            "user and now?",
+            "assistant well",
+        ]
+    );
+    assert_eq!(model.problems(), [""; 0]);
 }
 
 /// What somebody does.
