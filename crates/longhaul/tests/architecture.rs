@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "longhaul-transport",
         ],
     ),
-    ("longhaul-testkit", &["longhaul-history", "longhaul-transport"]),
+    ("longhaul-testkit", &["longhaul-history", "longhaul-rollout", "longhaul-transport"]),
 ];
 
 /// Runtimes, HTTP clients, clocks and randomness: time, seeds and answers are arguments of the

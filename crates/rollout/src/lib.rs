@@ -24,14 +24,17 @@
 //! assert_eq!(read[1], Line::Torn { number: 2, offset: line.len() + 1, bytes: b"{\"timest" });
 //! ```
 //!
-//! # Out of scope for now
+//! Logs are kept by a [`Store`]: [`FileStore`] in files, [`MemoryStore`] in memory. A store has one
+//! writer a log at a time, gives ordinals and epochs, and acknowledges what is durable.
 //!
-//! File I/O: opening, appending, syncing and repairing a log file come with a later version, as do
-//! resume and fork. What a payload means is its writer's business.
+//! # Out of scope
+//!
+//! What a payload means is its writer's business, but for what [`replay`] has to know.
 //!
 //! # Modules, in reading order
 //!
-//! `record` (one line), `lines` (a whole log), `path` (where a log is stored), `error`.
+//! `record` (one line), `lines` (a whole log), `source`, `scan` and `replay` (what a log comes to), `blobs`, `store`
+//! (the seam), `file` (with `file::tail`, where records are appended), `memory`, `list`, `path`, `error`.
 
 mod blob;
 mod blobs;

@@ -7,6 +7,8 @@
 //! * [`sse`]: the events of a response, as the server would stream them.
 //! * [`model`]: a scripted model in process, behind the same seam as a server's client.
 //! * [`exchange`]: scripted HTTP exchanges for virtual time.
+//! * [`store`]: what any store of session logs does, as tests for yours.
+//! * [`disk`]: a disk that fails where a test says so.
 //! * [`strategies`]: items and conversations for property tests, sound and broken.
 //! * [`check`]: do the calls and outputs of a request pair up, does it continue the one before, and does a session keep its
 //!   promises?
@@ -58,11 +60,13 @@
 //! ```
 
 pub mod check;
+pub mod disk;
 pub mod exchange;
 pub mod model;
 pub mod raw;
 pub mod server;
 pub mod sse;
+pub mod store;
 pub mod strategies;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -68,7 +68,7 @@ fn copy_from(file: &File, offset: u64, medium: &mut dyn Medium) -> io::Result<()
 }
 
 /// Reads until `buffer` is full or the file at its end.
-fn fill(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn fill(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match Source::read_at(file, offset + filled as u64, &mut buffer[filled..]) {

@@ -64,6 +64,12 @@ pub(super) fn sibling(path: &Path, epoch: u64) -> Option<PathBuf> {
     Some(path.with_file_name(LogName { salvaged: epoch, ..name }.file_name()))
 }
 
+/// The epoch in which `path` was salvaged, by its name; 0 if it was not.
+pub(super) fn salvaged_epoch(path: &Path) -> u64 {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(LogName::parse);
+    name.map_or(0, |name| name.salvaged)
+}
+
 /// The newest of the family of `path`: `path` itself if there is no other.
 pub(super) fn newest_of_family(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().and_then(|name| name.to_str()).and_then(LogName::parse);

@@ -60,10 +60,13 @@ impl Lock {
 
 impl Drop for Lock {
     /// Removes the file while it is locked: whoever has it open then sees that its name is gone.
+    /// It is unlocked by word, since a process that was just forked may have it open for a moment.
     fn drop(&mut self) {
         if has_the_name(&self.file, &self.path) {
             let _ = self.disk.remove(&self.path);
         }
+        #[cfg(any(unix, windows))]
+        let _ = fs4::FileExt::unlock(&self.file);
     }
 }
 

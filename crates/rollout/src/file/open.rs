@@ -30,9 +30,10 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
     }
     let mut lines = Vec::new();
     encode(home, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
-    let medium = home.put(&path, |medium| write_all(medium, &lines))?;
-    home.sync_folder_of(&path).inspect_err(|_| {
-        // Nobody is told of a log that may be gone after the next power failure.
+    let put = home.put(&path, |medium| write_all(medium, &lines));
+    let put = put.and_then(|medium| home.sync_folder_of(&path).map(|()| medium));
+    let medium = put.inspect_err(|_| {
+        // The name may be there all the same, and nobody is told of it.
         let _ = home.disk.remove(&path);
     })?;
     let position = Position { length: lines.len() as u64, ordinal: records.len() as u64, epoch: 1 };

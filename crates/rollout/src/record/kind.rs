@@ -54,20 +54,20 @@ impl RecordKind {
     }
 
     /// The type called `name`, if it is known.
-    pub(crate) fn known(name: &str) -> Option<Self> {
+    pub(crate) fn known(name: &[u8]) -> Option<Self> {
         Some(match name {
-            "session_meta" => Self::SessionMeta,
-            "session_opened" => Self::SessionOpened,
-            "turn_context" => Self::TurnContext,
-            "settings" => Self::Settings,
-            "response_item" => Self::ResponseItem,
-            "compacted" => Self::Compacted,
-            "compaction_undone" => Self::CompactionUndone,
-            "edited" => Self::Edited,
-            "event_msg" => Self::EventMsg,
-            "call" => Self::Call,
-            "grant" => Self::Grant,
-            "input" => Self::Input,
+            b"session_meta" => Self::SessionMeta,
+            b"session_opened" => Self::SessionOpened,
+            b"turn_context" => Self::TurnContext,
+            b"settings" => Self::Settings,
+            b"response_item" => Self::ResponseItem,
+            b"compacted" => Self::Compacted,
+            b"compaction_undone" => Self::CompactionUndone,
+            b"edited" => Self::Edited,
+            b"event_msg" => Self::EventMsg,
+            b"call" => Self::Call,
+            b"grant" => Self::Grant,
+            b"input" => Self::Input,
             _ => return None,
         })
     }
@@ -75,12 +75,12 @@ impl RecordKind {
 
 impl From<&str> for RecordKind {
     fn from(name: &str) -> Self {
-        Self::known(name).unwrap_or_else(|| Self::Other(name.into()))
+        Self::known(name.as_bytes()).unwrap_or_else(|| Self::Other(name.into()))
     }
 }
 
 impl From<String> for RecordKind {
     fn from(name: String) -> Self {
-        Self::known(&name).unwrap_or(Self::Other(name))
+        Self::known(name.as_bytes()).unwrap_or(Self::Other(name))
     }
 }

@@ -96,9 +96,12 @@ pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
 pub(crate) fn unsealed(line: &[u8]) -> Option<(&[u8], u32)> {
     let (covered, seal) = line.split_at_checked(line.len().checked_sub(SEAL_BYTES)?)?;
     let digits = seal.strip_prefix(CRC)?.strip_suffix(END)?;
-    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    let digits = str::from_utf8(digits).ok().filter(|it| it.as_bytes().iter().all(is_digit))?;
-    Some((covered, u32::from_str_radix(digits, 16).ok()?))
+    let stated = digits.iter().try_fold(0, |number, digit| match digit {
+        b'0'..=b'9' => Some(number << 4 | u32::from(digit - b'0')),
+        b'a'..=b'f' => Some(number << 4 | u32::from(digit - b'a' + 10)),
+        _ => None,
+    });
+    Some((covered, stated?))
 }
 
 /// CRC-32 (IEEE).

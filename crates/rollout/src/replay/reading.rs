@@ -40,12 +40,12 @@ impl Reading<'_> {
     pub(super) fn read(mut self, mut scan: Scan<'_>) -> Result<Replay, ReadError> {
         while let Some(found) = scan.next()? {
             match found {
-                Found::Line(line, missing) => {
-                    if self.add(&line, missing, &scan)?.is_break() {
+                Found::Line(line) => {
+                    if self.add(&line, &scan)?.is_break() {
                         return self.finish();
                     }
                 }
-                Found::Damage(damage) => self.report(damage)?,
+                Found::Damage(damage) => self.report(*damage)?,
                 Found::Torn(torn) => self.torn = Some(torn),
             }
             self.place = Place::of(&scan);
@@ -55,19 +55,12 @@ impl Reading<'_> {
     }
 
     /// Adds a line, unless it is behind the last that is to be read.
-    fn add(
-        &mut self,
-        line: &Line,
-        missing: Option<Damage>,
-        scan: &Scan<'_>,
-    ) -> Result<ControlFlow<()>, ReadError> {
-        let ordinal = line.head.ordinal.filter(|_| !scan.is_foreign());
-        let ordinal = ordinal.unwrap_or(scan.next_ordinal() - 1);
+    fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<ControlFlow<()>, ReadError> {
+        let ordinal = scan.next_ordinal() - 1;
         let through = self.config.through.unwrap_or(u64::MAX);
         if ordinal > through {
             return Ok(ControlFlow::Break(()));
         }
-        missing.map_or(Ok(()), |damage| self.report(damage))?;
         let damage = |flaw| Damage { line: line.number, offset: line.offset, flaw };
         match self.fold.add(line, scan) {
             Err(Trouble::Flaw(flaw)) => self.report(damage(flaw))?,

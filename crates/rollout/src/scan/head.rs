@@ -11,8 +11,9 @@ use crate::{Error, error::excerpt};
 /// The envelope of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Head {
-    pub(crate) ordinal: Option<u64>,
-    pub(crate) epoch: Option<u64>,
+    /// 0 of a log of others, as is the epoch.
+    pub(crate) ordinal: u64,
+    pub(crate) epoch: u64,
     pub(crate) at: Option<usize>,
     /// Where in the payload blobs are named.
     pub(crate) blobs: Vec<usize>,
@@ -30,7 +31,7 @@ impl Head {
         let rest = rest.get("YYYY-MM-DDThh:mm:ss.mmmZ".len()..)?;
         let (ordinal, rest) = number(rest.strip_prefix(b"\",\"ordinal\":")?)?;
         let (epoch, mut rest) = number(rest.strip_prefix(b",\"epoch\":")?)?;
-        let mut head = Self { ordinal: Some(ordinal), epoch: Some(epoch), ..Self::default() };
+        let mut head = Self { ordinal, epoch, ..Self::default() };
         if let Some(at) = rest.strip_prefix(b",\"at\":") {
             let (at, behind) = number(at)?;
             (head.at, rest) = (Some(usize::try_from(at).ok()?), behind);
@@ -45,11 +46,10 @@ impl Head {
         Some(head)
     }
 
-    /// The head of a whole sealed line as we write it.
-    pub(super) fn of_sealed(line_bytes: u64, mut head: Self) -> Option<Self> {
-        let end = usize::try_from(line_bytes).ok()?.checked_sub(SEAL_BYTES)?;
-        head.payload.end = end;
-        (head.payload.start < end).then_some(head)
+    /// The head of a sealed line of so many bytes; `None` if there is no payload.
+    pub(super) fn of_sealed(mut self, line_bytes: u64) -> Option<Self> {
+        self.payload.end = usize::try_from(line_bytes).ok()?.checked_sub(SEAL_BYTES)?;
+        (!self.payload.is_empty()).then_some(self)
     }
 
     /// Reads any line that is a record, by parsing it: what it is, and where its payload is.
@@ -61,8 +61,8 @@ impl Head {
     pub(super) fn parse_ours(line: &[u8]) -> Result<Self, Error> {
         let (head, mut fields) = Self::outline(line)?;
         Ok(Self {
-            ordinal: Some(value(take(&mut fields, "ordinal", line)?, "ordinal")?),
-            epoch: Some(value(take(&mut fields, "epoch", line)?, "epoch")?),
+            ordinal: value(take(&mut fields, "ordinal", line)?, "ordinal")?,
+            epoch: value(take(&mut fields, "epoch", line)?, "epoch")?,
             at: optional(&mut fields, "at", line)?,
             blobs: optional(&mut fields, "blobs", line)?.unwrap_or_default(),
             ..head
@@ -100,8 +100,11 @@ fn value<T: DeserializeOwned>(json: &RawValue, field: &'static str) -> Result<T,
 /// The digits at the beginning, and what follows.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let len = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(len);
-    Some((str::from_utf8(digits).ok()?.parse().ok()?, rest))
+    let (digits, rest) = text.split_at_checked(len).filter(|_| len > 0)?;
+    let number = digits.iter().try_fold(0_u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    Some((number?, rest))
 }
 
 /// Numbers up to the bracket, and what follows it.
@@ -119,10 +122,10 @@ fn numbers(mut text: &[u8]) -> Option<(Vec<usize>, &[u8])> {
 }
 
 /// A string without escapes up to its quote, and what follows that.
-fn string(text: &[u8]) -> Option<(&str, &[u8])> {
-    let len = text.iter().position(|b| *b == b'"')?;
-    let string = str::from_utf8(&text[..len]).ok().filter(|it| !it.contains('\\'))?;
-    Some((string, &text[len + 1..]))
+fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let len = text.iter().position(|b| matches!(b, b'"' | b'\\'))?;
+    let rest = text[len..].strip_prefix(b"\"")?;
+    Some((&text[..len], rest))
 }
 
 #[cfg(test)]
@@ -141,7 +144,7 @@ mod tests {
             let mut line = Vec::new();
             record.seal(ordinal, 12, &mut line);
             let line = line.trim_ascii_end();
-            let head = Head::fixed(line).and_then(|it| Head::of_sealed(line.len() as u64, it));
+            let head = Head::fixed(line).and_then(|it| it.of_sealed(line.len() as u64));
             assert_eq!(head, Head::parse_ours(line).ok());
             assert!(head.is_some_and(|it| &line[it.payload] == br#"{"type":"payload"}"#));
         }

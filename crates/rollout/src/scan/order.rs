@@ -5,7 +5,7 @@ use crate::Flaw;
 /// What the next line must be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Order {
-    pub(super) next: u64,
+    next: u64,
     epoch: u64,
     /// Lines that were not sound stand before the next: it may have any later ordinal.
     is_lost: bool,
@@ -27,6 +27,11 @@ impl Order {
         Self { next: 0, epoch: 0, is_lost: false }
     }
 
+    pub(super) fn next(self) -> u64 {
+        self.next
+    }
+
+    /// That of the newest line; 0 before the first.
     pub(super) fn epoch(self) -> u64 {
         self.epoch
     }

@@ -29,6 +29,12 @@ impl<'a> Window<'a> {
         &self.buf[self.start..self.filled]
     }
 
+    /// Bytes from a place in the source on, if they are in the window.
+    pub(super) fn get(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let start = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
+        self.bytes().get(start..start.checked_add(len)?)
+    }
+
     /// Where in the source the window begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset

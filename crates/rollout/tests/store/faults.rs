@@ -1,0 +1,177 @@
+//! Every operation on the disk that can fail, fails.
+
+use std::fs;
+
+use longhaul_rollout::{LogWriter, Store, StoreError};
+use longhaul_testkit::disk::{BAD_MEDIUM, Fault, INTERRUPTED, NO_SPACE, Operation};
+
+use crate::support::*;
+
+async fn append(writer: &mut Box<dyn LogWriter>, text: &str) -> Result<(), StoreError> {
+    writer.append(vec![item(text)]).await
+}
+
+fn is_poisoned(result: &Result<(), StoreError>) -> bool {
+    matches!(result, Err(StoreError::Poisoned { .. }))
+}
+
+#[tokio::test]
+async fn f078_a_short_write_is_completed() {
+    for length in [1, 7, 100] {
+        let folder = Folder::new();
+        let (store, disk) = folder.faulty(at(Operation::Write, 1, Fault::Short(length)));
+        let (mut writer, path) = start(&store).await;
+        append(&mut writer, "a").await.unwrap();
+        assert_eq!(texts(&path), ["a"]);
+        let count = disk.steps().into_iter().filter(|it| it.operation == Operation::Write);
+        assert_eq!(count.count(), 3);
+    }
+}
+
+#[tokio::test]
+async fn f079_an_interrupted_write_is_tried_again() {
+    let folder = Folder::new();
+    let (store, _) = folder.faulty(at(Operation::Write, 1, Fault::Error(INTERRUPTED)));
+    let (mut writer, path) = start(&store).await;
+    append(&mut writer, "a").await.unwrap();
+    assert_eq!(texts(&path), ["a"]);
+}
+
+/// `EDQUOT` of Linux.
+#[cfg(target_os = "linux")]
+const OVER_QUOTA: i32 = 122;
+#[cfg(not(target_os = "linux"))]
+const OVER_QUOTA: i32 = 69;
+/// `EFBIG`.
+const TOO_BIG: i32 = 27;
+
+#[tokio::test]
+async fn f080_f081_without_space_nothing_is_acknowledged_and_later_it_goes_on() {
+    for number in [NO_SPACE, OVER_QUOTA, TOO_BIG] {
+        let folder = Folder::new();
+        // The second write of a log is short, and its rest fails: half a line is on disk.
+        let short = at(Operation::Write, 2, Fault::Short(20));
+        let full = at(Operation::Write, 3, Fault::Error(number));
+        let (store, disk) = folder.faulty(move |step| match (short(step), full(step)) {
+            (Fault::None, other) | (other, _) => other,
+        });
+        let (mut writer, path) = start(&store).await;
+        append(&mut writer, "a").await.unwrap();
+        let before = fs::read(&path).unwrap();
+        let error = writer.append(vec![item("lost"), item("lost")]).await.unwrap_err();
+        assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        append(&mut writer, "b").await.unwrap();
+        assert_eq!(texts(&path), ["a", "b"]);
+        let cuts = disk.steps().into_iter().filter(|it| it.operation == Operation::Truncate);
+        assert_eq!(cuts.map(|it| it.bytes).collect::<Vec<_>>(), [before.len() as u64]);
+    }
+}
+
+#[tokio::test]
+async fn f081_a_write_that_the_medium_fails_ends_the_writer() {
+    let folder = Folder::new();
+    let (store, _) = folder.faulty(at(Operation::Write, 1, Fault::Error(BAD_MEDIUM)));
+    let (mut writer, path) = start(&store).await;
+    let error = append(&mut writer, "a").await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { operation: "writing", .. }), "{error}");
+    assert!(is_poisoned(&append(&mut writer, "b").await));
+    assert_eq!(texts(&path), [""; 0]);
+}
+
+#[tokio::test]
+async fn f082_after_a_sync_that_failed_nothing_is_acknowledged_any_more() {
+    for fault in [Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM), Fault::Error(NO_SPACE)] {
+        let folder = Folder::new();
+        let (store, disk) = folder.faulty(at(Operation::Sync, 2, fault));
+        let (mut writer, path) = start(&store).await;
+        append(&mut writer, "a").await.unwrap();
+        append(&mut writer, "lost").await.unwrap_err();
+        let steps = disk.steps().len();
+        for _ in 0..3 {
+            let again = append(&mut writer, "b").await;
+            assert!(is_poisoned(&again));
+            assert!(again.unwrap_err().to_string().contains("open it again"));
+        }
+        assert_eq!(disk.steps().len(), steps, "the file is left alone");
+        assert_eq!(texts(&path), ["a"]);
+    }
+}
+
+#[tokio::test]
+async fn f083_a_cut_that_failed_ends_the_writer() {
+    let folder = Folder::new();
+    let full = at(Operation::Write, 1, Fault::Error(NO_SPACE));
+    let cut = at(Operation::Truncate, 0, Fault::Error(BAD_MEDIUM));
+    let (store, _) = folder.faulty(move |step| match (full(step), cut(step)) {
+        (Fault::None, other) | (other, _) => other,
+    });
+    let (mut writer, _) = start(&store).await;
+    let error = append(&mut writer, "a").await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { operation: "cutting", .. }), "{error}");
+    assert!(is_poisoned(&append(&mut writer, "b").await));
+}
+
+/// At every step of a start that can fail: no log is there, and the same start works later.
+#[tokio::test]
+async fn f083_a_start_that_fails_anywhere_leaves_no_log() {
+    let whole = Folder::new();
+    let (store, disk) = whole.faulty(|_| Fault::None);
+    let long = "x".repeat(100_000);
+    let start = || vec![session(0), item(&long), item("a")];
+    let writer = store.create(start()).await.unwrap();
+    let steps = disk.steps().len();
+    drop(writer);
+    for fault in [Fault::Error(NO_SPACE), Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM)] {
+        for failing in 0..steps {
+            let folder = Folder::new();
+            let (store, _) =
+                folder.faulty(move |step| if step.number == failing { fault } else { Fault::None });
+            let error = store.create(start()).await.unwrap_err();
+            let typed = matches!(error, StoreError::Io { .. } | StoreError::NoSpace { .. });
+            assert!(typed, "{failing}: {error}");
+            let logs = folder.names().into_iter().filter(|name| name.contains("rollout"));
+            assert_eq!(logs.collect::<Vec<_>>(), [""; 0], "{fault:?} of step {failing}");
+            let writer = folder.store().create(start()).await.unwrap();
+            assert_eq!(texts(writer.path().unwrap()).last().unwrap(), "a");
+        }
+    }
+    println!("a start failed at each of {steps} steps, in 3 ways");
+}
+
+/// Every operation of an append with a blob fails in turn.
+#[tokio::test]
+async fn an_append_that_fails_anywhere_leaves_what_was_acknowledged() {
+    let whole = Folder::new();
+    let (store, disk) = whole.faulty(|_| Fault::None);
+    let long = "x".repeat(100_000);
+    let (mut writer, _) = start(&store).await;
+    append(&mut writer, "a").await.unwrap();
+    let from = disk.steps().len();
+    append(&mut writer, &long).await.unwrap();
+    let until = disk.steps().len();
+    let mut went_on = 0;
+    for fault in [Fault::Error(NO_SPACE), Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM)] {
+        for failing in from..until {
+            let folder = Folder::new();
+            let (store, _) =
+                folder.faulty(move |step| if step.number == failing { fault } else { Fault::None });
+            let (mut writer, path) = start(&store).await;
+            append(&mut writer, "a").await.unwrap();
+            append(&mut writer, &long).await.unwrap_err();
+            assert_eq!(texts(&path), ["a"], "{fault:?} of step {failing}");
+            match append(&mut writer, "b").await {
+                Ok(()) => {
+                    went_on += 1;
+                    assert_eq!(texts(&path), ["a", "b"]);
+                }
+                Err(error) => {
+                    assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
+                    assert_eq!(texts(&path), ["a"]);
+                }
+            }
+        }
+    }
+    println!("{} failures, {went_on} of them left the writer fit", 3 * (until - from));
+    assert!(went_on > 0);
+}

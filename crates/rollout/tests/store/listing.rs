@@ -1,0 +1,108 @@
+//! The list of log files: cheap, and not stopped by a bad one.
+
+use std::fs;
+
+use longhaul_rollout::{Cursor, Fsync, OnDamage, Query, Store};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn f089_a_bad_file_is_named_and_stops_nothing() {
+    let folder = Folder::new();
+    let store = folder.store().fsync(Fsync::Off);
+    for n in 0..4 {
+        store.create(vec![session(n), item("hi")]).await.unwrap();
+    }
+    let day = folder.path().join("sessions/2026/11/22");
+    let bad = |n: usize, bytes: &[u8]| {
+        let name = format!("rollout-2026-11-22T0{n}-00-00-{}.jsonl", session_id(100 + n));
+        fs::write(day.join(&name), bytes).unwrap();
+        day.join(name)
+    };
+    let expected = [
+        bad(5, b"{}\n"),
+        bad(4, "{\"a\":\u{0}}\n".as_bytes()),
+        bad(3, b"\xff\xfe{\0\"\0"),
+        bad(2, &b"x".repeat(300_000)),
+        bad(1, b""),
+        bad(0, b"{\"timestamp\":\"2026-11-22T09:30:47Z\",\"type\":\"event_msg\",\"payload\":1}\n"),
+    ];
+    // What is no log is not looked at.
+    fs::write(day.join("rollout-x.jsonl"), "").unwrap();
+    fs::write(day.join("notes.txt"), "").unwrap();
+    fs::write(folder.path().join("sessions/2026/x"), "").unwrap();
+    fs::create_dir_all(folder.path().join("sessions/archive/01/01")).unwrap();
+
+    let page = store.list(&Query::default()).await.unwrap();
+    let ids: Vec<_> = page.sessions.iter().map(|it| it.id.clone()).collect();
+    assert_eq!(ids, [3, 2, 1, 0].map(session_id));
+    let paths: Vec<_> = page.unreadable.iter().map(|it| it.path.clone()).collect();
+    assert_eq!(paths, expected);
+    let problems: Vec<_> = page.unreadable.iter().map(|it| &*it.problem).collect();
+    assert_eq!(problems[0], "the field `timestamp` is missing: `{}`");
+    assert_eq!(problems[3], "no first line within 65536 bytes");
+    assert_eq!(problems[5], "begins with `event_msg`");
+}
+
+#[tokio::test]
+async fn logs_of_codex_are_listed() {
+    let folder = Folder::new();
+    let day = folder.path().join("sessions/2026/11/22");
+    fs::create_dir_all(&day).unwrap();
+    let id = "01a20298-0250-7381-b6bd-90dbbc3d1c96";
+    let path = day.join(format!("rollout-2026-11-22T09-30-46-{id}.jsonl"));
+    let log = include_str!("../fixtures/plain.jsonl");
+    for log in [log.to_owned(), format!("\u{feff}{}", log.replace('\n', "\r\n"))] {
+        fs::write(&path, log).unwrap();
+        let page = folder.store().list(&Query::default()).await.unwrap();
+        let session = &page.sessions[0];
+        assert_eq!((&*session.id, session.path.as_ref()), (id, Some(&path)));
+        assert_eq!(session.cwd.as_deref(), Some("/home/user/project"));
+        assert_eq!(session.model_provider.as_deref(), Some("mock"));
+        assert!(session.title.is_some() && session.updated_at.is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_entry_may_be_opened_by_its_path_or_its_id() {
+    let folder = Folder::new();
+    let store = folder.store();
+    store.create(vec![session(0), item("hi")]).await.unwrap();
+    let page = store.list(&Query::default()).await.unwrap();
+    let path = page.sessions[0].path.clone().unwrap();
+    let relative = path.strip_prefix(folder.path()).unwrap().to_owned();
+    for path in [path, relative] {
+        let opened = store.open(&longhaul_rollout::LogRef::Path(path), OnDamage::Refuse).await;
+        assert_eq!(opened.unwrap().writer.session_id(), session_id(0));
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_a_file_is_read_and_no_more() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let (mut writer, path) = start(&store).await;
+    writer.append(vec![item(&"x".repeat(60_000)), item("a"), item("b")]).await.unwrap();
+    writer.close().await.unwrap();
+    // The first message is within the first 64 KiB; one behind them is not a title.
+    let title = |page: longhaul_rollout::Page| page.sessions[0].title.clone();
+    let found = title(store.list(&Query::default()).await.unwrap()).unwrap();
+    assert_eq!(found, "x".repeat(120));
+    let mut sparse = fs::read(&path).unwrap();
+    let line = sparse.iter().position(|&b| b == b'\n').unwrap() + 1;
+    let tail = sparse.split_off(line);
+    let reasoning = r#"{"timestamp":"2026-11-22T09:30:47Z","type":"note","payload":"#;
+    sparse.extend(format!("{reasoning}\"{}\"}}\n", "y".repeat(70_000)).bytes());
+    sparse.extend(tail);
+    fs::write(&path, sparse).unwrap();
+    assert_eq!(title(store.list(&Query::default()).await.unwrap()), None);
+}
+
+#[tokio::test]
+async fn only_cursors_of_the_list_are_taken() {
+    let folder = Folder::new();
+    for bad in ["", "2026", "2026/11/22", "2026/11/2é/x", "../../../etc/passwd"] {
+        let error = folder.store().list(&Query::default().after(Cursor::new(bad))).await;
+        assert!(error.is_err(), "{bad}");
+    }
+}

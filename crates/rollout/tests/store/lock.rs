@@ -1,0 +1,104 @@
+//! One writer among processes, and a name for who it is.
+
+use std::fs;
+
+use longhaul_rollout::{Holder, OnDamage, Store, StoreError};
+
+use crate::child::Child;
+use crate::support::*;
+
+const NEVER: usize = usize::MAX;
+
+async fn holder(folder: &Folder) -> Option<Holder> {
+    match folder.store().open(&first(), OnDamage::Refuse).await {
+        Err(StoreError::Locked { holder, .. }) => Some(holder),
+        opened => {
+            opened.unwrap().writer.close().await.unwrap();
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_opener_is_told_who_the_first_is() {
+    let folder = Folder::new();
+    let (writer, _) = start(&folder.store()).await;
+    let holder = holder(&folder).await.unwrap();
+    assert_eq!(holder.pid, Some(std::process::id()));
+    assert!(holder.since.is_some() && holder.host.is_some(), "{holder:?}");
+
+    let mut child = Child::start(folder.path(), "hold", NEVER, 0);
+    let said = child.hear().unwrap();
+    let pid = std::process::id();
+    let host = holder.host.unwrap();
+    assert!(said.contains(&format!("by process {pid} on {host} since 20")), "{said}");
+    drop(writer);
+}
+
+#[tokio::test]
+async fn a_process_that_holds_the_log_is_named_and_one_that_is_killed_holds_nothing() {
+    let folder = Folder::new();
+    let (writer, path) = start(&folder.store()).await;
+    writer.close().await.unwrap();
+    for round in 0..3 {
+        let mut child = Child::start(folder.path(), "hold", NEVER, 0);
+        assert_eq!(child.hear().as_deref(), Some("holding"));
+        assert_eq!(holder(&folder).await.unwrap().pid, Some(child.id()));
+        let mut other = Child::start(folder.path(), "hold", NEVER, 0);
+        assert!(other.hear().unwrap().contains(&format!("process {}", child.id())));
+        if round == 0 {
+            child.release();
+            assert_eq!(folder.names().len(), 1, "an orderly end leaves no lock");
+        } else {
+            child.kill();
+        }
+        assert_eq!(holder(&folder).await, None);
+    }
+    assert_eq!(texts(&path), [""; 0]);
+    assert_eq!(folder.names().len(), 1);
+}
+
+/// What a dead holder left may be anything.
+#[tokio::test]
+async fn a_lock_file_that_nobody_holds_means_nothing() {
+    let folder = Folder::new();
+    let (writer, path) = start(&folder.store()).await;
+    writer.close().await.unwrap();
+    for note in ["", "1 2026-11-28T10:00:00Z host\n", "\u{1b}[2J", &"x".repeat(10_000)] {
+        fs::write(format!("{}.lock", path.display()), note).unwrap();
+        assert_eq!(holder(&folder).await, None);
+    }
+}
+
+/// Whoever opens while others close gets the log or a typed error, and never one beside another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_that_open_and_close_are_one_at_a_time() {
+    let folder = Folder::new();
+    let (writer, path) = start(&folder.store()).await;
+    writer.close().await.unwrap();
+    let open = |_| {
+        let store = folder.store();
+        tokio::spawn(async move {
+            let mut appended = 0;
+            for _ in 0..50 {
+                match store.open(&first(), OnDamage::Refuse).await {
+                    Ok(mut opened) => {
+                        opened.writer.append(vec![item("a"), item("b")]).await.unwrap();
+                        opened.writer.close().await.unwrap();
+                        appended += 1;
+                    }
+                    Err(StoreError::Locked { .. }) => tokio::task::yield_now().await,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            appended
+        })
+    };
+    let mut appended = 0;
+    for task in (0..4).map(open).collect::<Vec<_>>() {
+        appended += task.await.unwrap();
+    }
+    let records = records(&path);
+    assert_eq!(records.len(), 1 + 2 * appended);
+    assert_eq!(records.last().unwrap().epoch, 1 + appended as u64);
+}

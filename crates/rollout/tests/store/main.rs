@@ -1,0 +1,16 @@
+//! Stores: what any of them does, and what becomes of files when something fails.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[cfg(unix)]
+mod child;
+mod conformance;
+mod faults;
+mod files;
+mod listing;
+#[cfg(unix)]
+mod lock;
+mod recovery;
+mod support;
+#[cfg(unix)]
+mod sweep;
