@@ -34,7 +34,7 @@ pub(super) enum Piece<T> {
 #[derive(Debug)]
 struct Exchanged<T, S> {
     before: Vec<Element<T>>,
-    /// How many elements there were after it; they have not changed since.
+    /// How many elements there were after it.
     after: usize,
     /// What the model was told, before it and after.
     told: (Told<S>, Told<S>),
@@ -68,7 +68,6 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
     /// What is inserted starts no turn, also where it comes last.
     pub(super) fn insert(&mut self, at: usize, value: T) -> Result<(), Flaw> {
         self.check("at", at)?;
-        self.changed_from(at);
         self.elements.insert(at, Element { value, starts_turn: false });
         Ok(())
     }
@@ -77,7 +76,6 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
     /// the next old one that stays starts it.
     pub(super) fn edit(&mut self, count: usize, pieces: Vec<Piece<T>>) -> Result<(), Flaw> {
         self.check_pieces(count, &pieces)?;
-        self.changed_from(unchanged(count, &pieces));
         self.replace(count, pieces);
         Ok(())
     }
@@ -99,10 +97,12 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
         Ok(())
     }
 
-    /// Takes the last compaction back, if what it made stands as it was. What came since stays.
+    /// Takes the last compaction back: what stood before it takes the place of as many elements as
+    /// there were after it. Whoever wrote the record has seen that those are still the same.
     pub(super) fn undo_compaction(&mut self) -> Result<(), Flaw> {
-        let Exchanged { mut before, after, told } =
-            self.exchanged.take().ok_or(Flaw::NothingToUndo)?;
+        let is_there = |it: &Exchanged<T, S>| it.after <= self.elements.len();
+        let exchanged = self.exchanged.take_if(|it| is_there(it));
+        let Exchanged { mut before, after, told } = exchanged.ok_or(Flaw::NothingToUndo)?;
         before.extend(self.elements.drain(after..));
         self.elements = before;
         // What was told since then speaks of changes to a context that is gone.
@@ -148,11 +148,6 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
         }));
     }
 
-    /// Elements from `first` on are others now.
-    fn changed_from(&mut self, first: usize) {
-        self.exchanged = self.exchanged.take().filter(|it| it.after <= first);
-    }
-
     fn check(&self, what: &'static str, asked: usize) -> Result<(), Flaw> {
         let available = self.len();
         if asked <= available { Ok(()) } else { Err(Flaw::Place { what, asked, available }) }
@@ -172,18 +167,6 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
         }
         Ok(())
     }
-}
-
-/// How many elements stay where they are, of all that there may be.
-fn unchanged<T>(count: usize, pieces: &[Piece<T>]) -> usize {
-    let mut at = 0;
-    for piece in pieces {
-        match piece {
-            Piece::Keep(range) if range.start == at => at = range.end,
-            _ => return at,
-        }
-    }
-    if at == count { usize::MAX } else { at }
 }
 
 /// Takes all elements, and says whether one starts a turn.

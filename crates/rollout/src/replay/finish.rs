@@ -58,7 +58,7 @@ impl Reading<'_> {
             let item = element.value.read(self.fold.log);
             let starts_turn = element.starts_turn || is_lost;
             is_lost = starts_turn;
-            match self.unless_damaged(element.value.text(), item)? {
+            match self.unless_damaged(element.value.text(), item)?.flatten() {
                 Some(item) => {
                     let starts_turn = starts_turn || self.starts_turn(&item);
                     replay.items.push(ReplayItem { item, starts_turn });

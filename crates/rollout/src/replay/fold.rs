@@ -1,7 +1,7 @@
 //! What each record of ours does.
 
 use super::conversation::Conversation;
-use super::payload::{Event, Grant, Input, Replacement, Settings, TurnContext, read};
+use super::payload::{Grant, Input, Replacement, Settings, TurnContext, event_type, read};
 use super::text::{Entry, Log, Text};
 use super::{Trouble, foreign};
 use crate::scan::{Line, Scan};
@@ -44,7 +44,7 @@ impl<'a> Fold<'a> {
     pub(super) fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<(), Trouble> {
         let text = Text::payload(line);
         if line.head.kind == Some(RecordKind::ResponseItem) {
-            return Ok(self.add_item(line.head.at, text)?);
+            return Ok(self.add_item(line.head.at, Entry::Stored(text))?);
         }
         let payload = scan.bytes(line.payload())?;
         if scan.is_foreign() {
@@ -71,8 +71,13 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn add_item(&mut self, at: Option<usize>, text: Text) -> Result<(), Flaw> {
-        let entry = Entry::Stored(text);
+    /// An item cannot be read. Its place is kept, so that records which count items count right.
+    pub(super) fn lose_item(&mut self, at: Option<usize>) {
+        // What is not sound may name any place: then it has none.
+        let _ = self.add_item(at, Entry::Lost);
+    }
+
+    fn add_item(&mut self, at: Option<usize>, entry: Entry) -> Result<(), Flaw> {
         match at {
             Some(at) => self.conversation.insert(at, entry)?,
             None => self.conversation.append(entry),
@@ -122,8 +127,7 @@ impl<'a> Fold<'a> {
     }
 
     fn add_event(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
-        let event: Event<'_> = read(payload)?;
-        match &*event.r#type {
+        match &*event_type(payload)? {
             "token_count" => self.token_count = Some(text),
             "task_complete" | "turn_aborted" => self.turn = None,
             _ => {}

@@ -94,9 +94,8 @@ fn roll_back(fold: &mut Fold<'_>, count: usize) -> Result<(), Trouble> {
 /// The items so far, one at a time; `None` in the place of one that cannot be read.
 fn items(fold: &Fold<'_>) -> impl Iterator<Item = Result<Option<Item>, Trouble>> {
     fold.conversation.iter().map(|entry| match entry.read(fold.log) {
-        Ok(item) => Ok(Some(item)),
         Err(Trouble::Flaw(_)) => Ok(None),
-        Err(error) => Err(error),
+        read => read,
     })
 }
 

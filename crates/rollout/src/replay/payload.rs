@@ -72,6 +72,16 @@ pub(super) struct ForeignCompaction<'a> {
     pub(super) replacement_history: Option<Vec<&'a RawValue>>,
 }
 
+/// The type of an event of ours. Nearly all begin with it, and are not parsed.
+pub(super) fn event_type(payload: &[u8]) -> Result<Cow<'_, str>, Flaw> {
+    let text = payload.strip_prefix(b"{\"type\":\"").unwrap_or_default();
+    let name = text.split(|b| matches!(b, b'"' | b'\\')).next().unwrap_or_default();
+    match str::from_utf8(name) {
+        Ok(name) if text[name.len()..].starts_with(b"\"") => Ok(Cow::Borrowed(name)),
+        _ => read(payload).map(|event: Event<'_>| event.r#type),
+    }
+}
+
 pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Flaw> {
     serde_json::from_slice(payload).map_err(|error| Flaw::Payload(error.to_string()))
 }

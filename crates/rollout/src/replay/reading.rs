@@ -46,6 +46,10 @@ impl Reading<'_> {
                     }
                 }
                 Found::Damage(damage) => self.report(*damage)?,
+                Found::LostItem(damage, at) => {
+                    self.report(*damage)?;
+                    self.fold.lose_item(at);
+                }
                 Found::Torn(torn) => self.torn = Some(torn),
             }
             self.place = Place::of(&scan);

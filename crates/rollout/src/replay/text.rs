@@ -26,16 +26,20 @@ pub(super) enum Entry {
     Stored(Text),
     /// It was made of what a log of another program says.
     Made(Item),
+    /// Its line is not sound.
+    Lost,
 }
 
 impl Entry {
-    pub(super) fn read(&self, log: Log<'_>) -> Result<Item, Trouble> {
+    /// The item, unless it is lost.
+    pub(super) fn read(&self, log: Log<'_>) -> Result<Option<Item>, Trouble> {
         match self {
             Self::Stored(text) => {
-                let json = text.read(log)?;
-                Ok(Item::from_json(&json).map_err(|it| Flaw::Payload(it.to_string()))?)
+                let item = Item::from_json(&text.read(log)?);
+                Ok(Some(item.map_err(|it| Flaw::Payload(it.to_string()))?))
             }
-            Self::Made(item) => Ok(item.clone()),
+            Self::Made(item) => Ok(Some(item.clone())),
+            Self::Lost => Ok(None),
         }
     }
 
@@ -43,7 +47,7 @@ impl Entry {
     pub(super) fn text(&self) -> Option<&Text> {
         match self {
             Self::Stored(text) => Some(text),
-            Self::Made(_) => None,
+            Self::Made(_) | Self::Lost => None,
         }
     }
 }

@@ -21,8 +21,8 @@ use crate::{Damage, Error, Flaw, RecordKind, SessionMeta, Source, Torn};
 const WINDOW_BYTES: usize = 256 * 1024;
 /// And so many to see which line follows.
 const AHEAD_BYTES: usize = 8 * 1024;
-/// More than a message quotes.
-const EXCERPT_BYTES: u64 = 400;
+/// More than a message quotes, and more than most heads.
+const HEAD_BYTES: u64 = 400;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads a log line by line.
@@ -52,7 +52,8 @@ pub(super) enum Format {
 /// What stands next, blank lines aside.
 pub(super) enum Next {
     Line(Line),
-    Damage(Box<Damage>),
+    /// And what is left of its head.
+    Damage(Box<Damage>, Option<Head>),
     Torn(Torn),
     End,
 }
@@ -124,9 +125,18 @@ impl<'a> Lines<'a> {
             let (number, offset) = (raw.number, raw.offset);
             return Ok(match self.check(raw)? {
                 Ok(head) => Next::Line(Line { number, offset, head }),
-                Err(flaw) => Next::Damage(Box::new(Damage { line: number, offset, flaw })),
+                Err(flaw) => {
+                    let damage = Box::new(Damage { line: number, offset, flaw });
+                    Next::Damage(damage, self.lost_head(offset, self.good_len)?)
+                }
             });
         }
+    }
+
+    /// The head of a line of ours that is not sound, as far as can be seen.
+    fn lost_head(&self, offset: u64, end: u64) -> io::Result<Option<Head>> {
+        let start = self.bytes(offset..end.min(offset + HEAD_BYTES))?;
+        Ok(Head::fixed(&start).filter(|_| self.format == Format::Ours))
     }
 
     /// Finds the end of the next line; without one, what ends the log.
@@ -216,7 +226,7 @@ impl<'a> Lines<'a> {
         let line = self.in_window(&raw);
         let end = line.len() - usize::from(line.ends_with(b"\r"));
         let Some((covered, stated)) = unsealed(&line[..end]) else {
-            let start = raw.offset..raw.offset + raw.bytes.min(EXCERPT_BYTES);
+            let start = raw.offset..raw.offset + raw.bytes.min(HEAD_BYTES);
             let excerpt = excerpt(&self.bytes(start)?);
             return Ok(Err(Error::NotSealed { excerpt }.into()));
         };

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 
-use crate::{Damage, Source, Torn};
+use crate::{Damage, RecordKind, Source, Torn};
 use lines::{Format, Lines, Next};
 use order::{Follows, Order};
 
@@ -33,6 +33,8 @@ pub(crate) enum Found {
     Line(Line),
     /// A line that is no record, or not in its place; or lines that are missing before the next.
     Damage(Box<Damage>),
+    /// A line that is not sound, and was an item: one that was inserted, or appended.
+    LostItem(Box<Damage>, Option<usize>),
     /// The end of a log that has no newline.
     Torn(Torn),
 }
@@ -97,10 +99,7 @@ impl<'a> Scan<'a> {
                 Ok(Some(Found::Line(line)))
             }
             Next::Line(line) => self.in_order(line).map(Some),
-            Next::Damage(damage) => {
-                self.order.lose();
-                Ok(Some(Found::Damage(damage)))
-            }
+            Next::Damage(damage, head) => Ok(Some(self.lose(damage, head.as_ref()))),
             Next::Torn(torn) => Ok(Some(Found::Torn(torn))),
             Next::End => Ok(None),
         }
@@ -120,6 +119,18 @@ impl<'a> Scan<'a> {
             self.order.lose();
         }
         Ok(Found::Damage(damage))
+    }
+
+    fn lose(&mut self, damage: Box<Damage>, head: Option<&Head>) -> Found {
+        self.order.lose();
+        match head {
+            Some(&Head { kind: Some(RecordKind::ResponseItem), ordinal, at, .. })
+                if ordinal == self.order.next() =>
+            {
+                Found::LostItem(damage, at)
+            }
+            _ => Found::Damage(damage),
+        }
     }
 
     fn take(&mut self, line: Line) -> Found {

@@ -21,6 +21,9 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     pub(super) fn new(source: &'a dyn Source, offset: u64, end: u64, capacity: usize) -> Self {
+        // One more than there is, so that it is never full at the end.
+        let unread = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let capacity = capacity.min(unread.saturating_add(1));
         let buf = vec![0; capacity];
         Self { source, end, buf, start: 0, filled: 0, offset, capacity }
     }

@@ -3,6 +3,11 @@
 #![allow(clippy::needless_pass_by_value, reason = "json!() is passed as it is made")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod blobs;
+mod bounds;
+mod cut;
+mod damage;
 mod foreign;
 mod log;
+mod model;
 mod records;
