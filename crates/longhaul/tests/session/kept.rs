@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use longhaul::prelude::*;
 use longhaul::rollout::{
-    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, Store, StoreError,
+    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, Store,
+    StoreError,
 };
 use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
@@ -203,7 +204,7 @@ async fn a_call_that_a_crash_cut_off_is_answered_with_what_is_known_of_it() {
         .await
         .unwrap();
     // Nothing is told to the session, as where its process is killed.
-    runtime.shutdown_background();
+    tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
 
     let agent = builder().build().unwrap();
     let session = again(&agent, &id).await;
