@@ -6,6 +6,11 @@
 //! know. [`lines`] reads a log, which may be damaged: a bad line is reported and spoils no other,
 //! and a torn end is told apart from a bad line.
 //!
+//! Lines of our own logs are sealed with an ordinal, an epoch and a checksum ([`Record::seal`]).
+//! [`replay()`] reads such a log, or another program's, from any [`Source`], and says what it comes
+//! to: the conversation and all else that a session goes on from. `docs/log-format.md` draws the
+//! format.
+//!
 //! ```
 //! use longhaul_rollout::{Line, Record, RecordKind, lines};
 //!
@@ -29,12 +34,13 @@
 //!
 //! # Out of scope
 //!
-//! What a payload means is its writer's business, but for what [`replay`] has to know.
+//! What a payload means is its writer's business, but for what a replay has to know.
 //!
 //! # Modules, in reading order
 //!
-//! `record` (one line), `lines` (a whole log), `source`, `scan` and `replay` (what a log comes to), `blobs`, `store`
-//! (the seam), `file` (with `file::tail`, where records are appended), `memory`, `list`, `path`, `error`.
+//! `record` (one line), `lines` (a whole log in memory), `source` (bytes at any place), `scan` (its
+//! records, checked), `replay` (what they come to), `blobs`, `meta`, `damage`, `store` (the seam), `file`,
+//! `memory` and `list` (stores), `path` (where a log is stored), `error`.
 
 mod blob;
 mod blobs;

@@ -39,7 +39,22 @@ fn logs_of_codex_survive() {
 
 #[test]
 fn types_have_names() {
-    let names = ["session_meta", "response_item", "compacted", "turn_context", "event_msg"];
+    let names = [
+        "session_meta",
+        "session_opened",
+        "turn_context",
+        "settings",
+        "response_item",
+        "compacted",
+        "compaction_undone",
+        "edited",
+        "event_msg",
+        "call",
+        "grant",
+        "input",
+        "lost_item",
+        "salvaged",
+    ];
     for name in names {
         let kind = RecordKind::from(name.to_owned());
         assert_eq!(kind.as_str(), name);

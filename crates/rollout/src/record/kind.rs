@@ -28,6 +28,10 @@ pub enum RecordKind {
     Grant,
     /// `input`: an input that waits, or waits no more.
     Input,
+    /// `lost_item`: the place of an item that was lost with its line. A salvage writes it.
+    LostItem,
+    /// `salvaged`: places are counted without those of lost items from here on. A salvage ends so.
+    Salvaged,
     /// Any other type, by its name. The name of a known type is not an other type: it is written
     /// as given and read back as the known one.
     Other(String),
@@ -49,6 +53,8 @@ impl RecordKind {
             Self::Call => "call",
             Self::Grant => "grant",
             Self::Input => "input",
+            Self::LostItem => "lost_item",
+            Self::Salvaged => "salvaged",
             Self::Other(name) => name,
         }
     }
@@ -68,6 +74,8 @@ impl RecordKind {
             b"call" => Self::Call,
             b"grant" => Self::Grant,
             b"input" => Self::Input,
+            b"lost_item" => Self::LostItem,
+            b"salvaged" => Self::Salvaged,
             _ => return None,
         })
     }

@@ -110,6 +110,22 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
         Ok(())
     }
 
+    /// Elements that were lost go, and their places with them. No compaction before can be taken
+    /// back.
+    pub(super) fn forget(&mut self, is_lost: impl Fn(&T) -> bool) {
+        let lost = self.elements.iter().enumerate().filter(|(_, it)| is_lost(&it.value));
+        let lost: Vec<usize> = lost.map(|(index, _)| index).collect();
+        for index in lost.into_iter().rev() {
+            let starts_turn = self.elements.remove(index).starts_turn;
+            match self.elements.get_mut(index) {
+                Some(next) => next.starts_turn |= starts_turn,
+                None => self.next_starts_turn |= starts_turn,
+            }
+            self.told.remove(index);
+        }
+        self.exchanged = None;
+    }
+
     /// Everything is replaced by these.
     pub(super) fn reset(&mut self, values: impl IntoIterator<Item = T>) {
         let elements = values.into_iter().map(|value| Element { value, starts_turn: false });

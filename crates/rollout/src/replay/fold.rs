@@ -67,6 +67,11 @@ impl<'a> Fold<'a> {
             }
             Some(RecordKind::Grant) => Ok(self.add_grant(&payload)?),
             Some(RecordKind::Input) => Ok(self.add_input(text, &payload)?),
+            Some(RecordKind::LostItem) => Ok(self.add_item(line.head.at, Entry::Lost)?),
+            Some(RecordKind::Salvaged) => {
+                self.conversation.forget(|entry| matches!(entry, Entry::Lost));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

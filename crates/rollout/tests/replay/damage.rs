@@ -315,6 +315,29 @@ fn what_counts_items_counts_those_that_are_lost() {
     }
 }
 
+/// What a salvage writes in a new log comes to what the damaged log does, and goes on from there.
+#[test]
+fn the_places_of_lost_items_are_held_until_the_salvage_ends() {
+    let mut log = Log::new();
+    log.turn("1").add("lost_item", json!({})).turn("2").user("a");
+    log.seal(&record("lost_item", "{}").with_at(1)).user("b").user("c");
+    log.add("turn_context", json!({"turn_id": "3", "model": "m", "told": true})).user("d");
+    // `(^) () ^a b c ^d`
+    let edited = |n: usize| json!({"replaced": n, "parts": [{"keep": [0, n - 1]}], "reason": "x"});
+    log.add("edited", edited(4));
+    assert_eq!(
+        (outline(&log.read().unwrap()).as_str(), log.read().unwrap().told[0].0),
+        ("^a c ^d ", 3)
+    );
+    log.add("salvaged", json!({}));
+    assert_eq!(
+        (outline(&log.read().unwrap()).as_str(), log.read().unwrap().told[0].0),
+        ("^a c ^d ", 3)
+    );
+    log.add("edited", edited(2));
+    assert_eq!(outline(&log.read().unwrap()), "^a ^d ");
+}
+
 proptest! {
     #[test]
     fn garbage_in_the_middle_is_named_and_the_rest_is_salvaged(
