@@ -110,6 +110,17 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
         Ok(())
     }
 
+    /// Turns start at these elements, as far as they are there, and nowhere else.
+    pub(super) fn set_turns(&mut self, starts: &[usize], next: bool) {
+        self.elements.iter_mut().for_each(|element| element.starts_turn = false);
+        for start in starts {
+            if let Some(element) = self.elements.get_mut(*start) {
+                element.starts_turn = true;
+            }
+        }
+        self.next_starts_turn = next;
+    }
+
     /// Elements that were lost go, and their places with them. No compaction before can be taken
     /// back.
     pub(super) fn forget(&mut self, is_lost: impl Fn(&T) -> bool) {

@@ -1,7 +1,9 @@
 //! What each record of ours does.
 
 use super::conversation::Conversation;
-use super::payload::{Grant, Input, Replacement, Settings, TurnContext, event_type, read};
+use super::payload::{
+    Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, read,
+};
 use super::text::{Entry, Log, Text};
 use super::{Trouble, foreign};
 use crate::scan::{Line, Scan};
@@ -54,7 +56,7 @@ impl<'a> Fold<'a> {
             Some(RecordKind::SessionMeta) => self.add_meta(&payload),
             Some(RecordKind::Compacted) => Ok(self.compact(&text, &payload)?),
             Some(RecordKind::Edited) => Ok(self.edit(&text, &payload)?),
-            Some(RecordKind::CompactionUndone) => Ok(self.conversation.undo_compaction()?),
+            Some(RecordKind::CompactionUndone) => Ok(self.undo_compaction(&payload)?),
             Some(RecordKind::TurnContext) => Ok(self.begin_turn(text, &payload)?),
             Some(RecordKind::Settings) => {
                 self.settings = Some(text);
@@ -107,7 +109,23 @@ impl<'a> Fold<'a> {
         let told = made
             .told
             .map(|told| Settings::read(text.part(payload, told.get()), told.get().as_bytes()));
-        self.conversation.compact(made.replaced, made.pieces(text, payload), told.transpose()?)
+        let pieces = made.pieces(text, payload);
+        self.conversation.compact(made.replaced, pieces, told.transpose()?)?;
+        self.set_turns(made.turns);
+        Ok(())
+    }
+
+    fn undo_compaction(&mut self, payload: &[u8]) -> Result<(), Flaw> {
+        let undone: Undone = read(payload)?;
+        self.conversation.undo_compaction()?;
+        self.set_turns(undone.turns);
+        Ok(())
+    }
+
+    fn set_turns(&mut self, turns: Option<Turns>) {
+        if let Some(Turns { items, next }) = turns {
+            self.conversation.set_turns(&items, next);
+        }
     }
 
     fn edit(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
@@ -116,6 +134,7 @@ impl<'a> Fold<'a> {
         if edit.reason.as_deref() == Some("removed") {
             edit.removed().into_iter().for_each(|index| self.conversation.told.remove(index));
         }
+        self.set_turns(edit.turns);
         Ok(())
     }
 

@@ -28,6 +28,22 @@ pub(super) struct Replacement<'a> {
     pub(super) told: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) turns: Option<Turns>,
+}
+
+/// Of a `compaction_undone`.
+#[derive(Default, Deserialize)]
+pub(super) struct Undone {
+    #[serde(default)]
+    pub(super) turns: Option<Turns>,
+}
+
+/// Where turns start after an edit, as its writer saw it. Where it says nothing, the rule does.
+#[derive(Deserialize)]
+pub(super) struct Turns {
+    pub(super) items: Vec<usize>,
+    pub(super) next: bool,
 }
 
 #[derive(Deserialize)]

@@ -44,6 +44,10 @@ fn the_conversation_changes_as_records_say() {
         ("edited", json!({"replaced": n, "parts": parts, "reason": "repaired"}))
     };
     let undone = || ("compaction_undone", json!({}));
+    let turns = |(kind, mut payload): (&'static str, Value), starts: &[usize], next: bool| {
+        payload["turns"] = json!({"items": starts, "next": next});
+        (kind, payload)
+    };
     let e = || ("response_item", serde_json::to_value(Item::user("e")).unwrap());
     let table = [
         (vec![], "^a b ^c d "),
@@ -51,6 +55,10 @@ fn the_conversation_changes_as_records_say() {
         (vec![compacted(4, json!([new("x")]))], "x ^"),
         (vec![compacted(4, json!([new("x")])), e()], "x ^e "),
         (vec![compacted(4, json!([]))], "^"),
+        // Where the writer says where turns start, the rule does not.
+        (vec![turns(edited(4, json!([new("x"), {"keep": [2, 4]}])), &[0], false)], "^x c d "),
+        (vec![turns(compacted(4, json!([{"keep": [2, 4]}])), &[1, 9], true)], "c ^d ^"),
+        (vec![compacted(4, json!([new("x")])), turns(undone(), &[1], false)], "a ^b c d "),
         (vec![compacted(2, json!([new("x")]))], "x ^c d "),
         (vec![compacted(1, json!([new("x")]))], "x ^b ^c d "),
         (vec![compacted(4, json!([new("x"), {"keep": [3, 4]}, new("y")]))], "x ^d y "),
