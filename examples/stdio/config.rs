@@ -1,19 +1,20 @@
 //! The command line and the configuration file.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longhaul::approval::Approvals;
 use longhaul::coding::{CodingContext, INSTRUCTIONS, Snapshots, default_reasoning};
 use longhaul::events::EventBuffer;
-use longhaul::state::protocol::Config;
+use longhaul::rollout::{FileStore, Fsync};
+use longhaul::state::protocol::{Config, FsyncPolicy};
 use longhaul::{Agent, AgentBuilder};
 
 use crate::json::repeated_key;
 use crate::model;
 
-const USAGE: &str = "usage: stdio --config FILE";
+const USAGE: &str = "usage: stdio --config FILE [--resume FILE | --fork FILE --before N]";
 
 /// Events that are kept while whoever reads stdout does not. Pieces of a text are joined meanwhile, so
 /// that this is hours of silence; only then would events be left out.
@@ -22,9 +23,18 @@ const EVENTS: (usize, usize) = (100_000, 256 * 1024 * 1024);
 /// The agent that the command line asks for.
 pub(crate) struct Setup {
     pub(crate) agent: Agent,
-    pub(crate) model: String,
+    pub(crate) origin: Origin,
     /// What the configuration asks for and does not get.
     pub(crate) warnings: Vec<String>,
+}
+
+/// Where the session comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    New,
+    Resumed(PathBuf),
+    /// Before which message of the user, counted from 0.
+    Forked(PathBuf, usize),
 }
 
 /// Reads the command line and the file that it names.
@@ -35,28 +45,53 @@ pub(crate) struct Setup {
 pub(crate) fn from_command_line(
     arguments: impl Iterator<Item = OsString>,
 ) -> Result<Setup, String> {
-    let path = config_path(arguments)?;
+    let (path, origin) = arguments_of(arguments)?;
     let name = path.display();
     let text = std::fs::read_to_string(&path)
         .map_err(|e| format!("config `{name}` cannot be read: {e}"))?;
     let config = parse(&text).map_err(|problem| format!("config `{name}`: {problem}"))?;
-    set_up(config).map_err(|problem| format!("config `{name}`: {problem}"))
+    if config.home.is_none() && origin != Origin::New {
+        return Err(format!("config `{name}`: `home` is missing: where are sessions kept?"));
+    }
+    set_up(config, origin).map_err(|problem| format!("config `{name}`: {problem}"))
 }
 
-fn config_path(mut arguments: impl Iterator<Item = OsString>) -> Result<PathBuf, String> {
-    let mut config = None;
+fn arguments_of(
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Result<(PathBuf, Origin), String> {
+    let (mut config, mut resumed, mut forked, mut before) = (None, None, None, None);
     while let Some(argument) = arguments.next() {
-        match argument.to_str() {
-            Some("--config") => config = arguments.next().map(PathBuf::from),
-            Some(option @ ("--resume" | "--fork" | "--before")) => {
-                return Err(format!("`{option}` is not supported by this version"));
-            }
-            _ => {
-                return Err(format!("unknown argument `{}`; {USAGE}", argument.display()));
-            }
+        let option = argument.to_str().unwrap_or_default();
+        let value = match option {
+            "--config" => &mut config,
+            "--resume" => &mut resumed,
+            "--fork" => &mut forked,
+            "--before" => &mut before,
+            _ => return Err(format!("unknown argument `{}`; {USAGE}", argument.display())),
+        };
+        let given = arguments.next().ok_or_else(|| format!("`{option}` needs a value; {USAGE}"))?;
+        if value.replace(given).is_some() {
+            return Err(format!("`{option}` is there twice; {USAGE}"));
         }
     }
-    config.ok_or_else(|| format!("`--config` is missing; {USAGE}"))
+    let config = config.ok_or_else(|| format!("`--config` is missing; {USAGE}"))?;
+    let origin = match (resumed, forked, before) {
+        (None, None, None) => Origin::New,
+        (Some(log), None, None) => Origin::Resumed(absolute(&log)?),
+        (None, Some(log), Some(before)) => {
+            let number = before.to_str().and_then(|text| text.parse().ok());
+            let number = number.ok_or_else(|| {
+                format!("`--before` is no number: `{}`; {USAGE}", before.display())
+            })?;
+            Origin::Forked(absolute(&log)?, number)
+        }
+        _ => return Err(format!("these options do not go together; {USAGE}")),
+    };
+    Ok((config.into(), origin))
+}
+
+fn absolute(path: &OsStr) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
 /// The configuration in `text`; the error names the key.
@@ -81,7 +116,7 @@ fn parse(text: &str) -> Result<Config, String> {
     Ok(config)
 }
 
-fn set_up(config: Config) -> Result<Setup, String> {
+fn set_up(config: Config, origin: Origin) -> Result<Setup, String> {
     check(&config)?;
     let cwd = working_folder(config.cwd.as_deref())?;
     let warnings = warnings(&config);
@@ -118,9 +153,16 @@ fn set_up(config: Config) -> Result<Setup, String> {
     if config.snapshots {
         agent = agent.task(Snapshots);
     }
+    if let Some(home) = &config.home {
+        let fsync = match config.fsync {
+            FsyncPolicy::Off => Fsync::Off,
+            _ => Fsync::Commit,
+        };
+        agent = agent.store(FileStore::new(home).fsync(fsync));
+    }
     let agent = config.tools.into_iter().fold(agent, AgentBuilder::tool);
     let agent = agent.build().map_err(|e| e.to_string())?;
-    Ok(Setup { agent, model: config.model, warnings })
+    Ok(Setup { agent, origin, warnings })
 }
 
 /// What would fail only later.
@@ -184,7 +226,6 @@ fn warnings(config: &Config) -> Vec<String> {
             config.token_endpoint.is_some() && config.auth_file.is_none(),
             "without `auth_file` there is nothing to refresh",
         ),
-        ("home", config.home.is_some(), "this version stores nothing"),
     ];
     let set = keys.into_iter().filter(|(_, is_set, _)| *is_set);
     set.map(|(key, _, effect)| format!("`{key}` has no effect: {effect}")).collect()

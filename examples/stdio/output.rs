@@ -1,7 +1,11 @@
 //! Events, a line each.
 
+use std::collections::VecDeque;
+
+use longhaul::Session;
 use longhaul::compaction::Report;
 use longhaul::events::SessionEvent;
+use longhaul::history::History;
 use longhaul::history::turn_item::{AgentPart, TurnItem, TurnItemKind};
 use longhaul::state::protocol::{Event, TurnError};
 use serde_json::{Value, json};
@@ -25,6 +29,43 @@ impl Output {
         stdout.write_all(line.as_bytes()).await?;
         stdout.flush().await
     }
+}
+
+/// So many messages of a session that is opened again are shown.
+const MAX_INITIAL_MESSAGES: usize = 1_000;
+/// So many bytes of them.
+const MAX_INITIAL_BYTES: usize = 1024 * 1024;
+
+/// The first event.
+pub(crate) fn configured(session: &Session, is_new: bool) -> Value {
+    let mut event = json!({"type": "session_configured", "session_id": session.id(),
+        "model": session.settings().model});
+    if let Some(path) = session.log_path() {
+        event["rollout_path"] = json!(path.to_string_lossy());
+    }
+    if !is_new {
+        let (messages, is_truncated) = initial_messages(&session.history());
+        event["initial_messages"] = messages.into();
+        if is_truncated {
+            event["initial_messages_truncated"] = true.into();
+        }
+    }
+    event
+}
+
+/// The newest messages of a conversation, in order, and whether there are more.
+fn initial_messages(history: &History) -> (Vec<Value>, bool) {
+    let (mut newest, mut bytes) = (VecDeque::new(), 0);
+    for item in history.iter().rev().filter_map(TurnItem::of) {
+        for message in texts(&item).into_iter().rev() {
+            bytes += message.to_string().len();
+            if newest.len() == MAX_INITIAL_MESSAGES || bytes > MAX_INITIAL_BYTES {
+                return (newest.into(), true);
+            }
+            newest.push_front(message);
+        }
+    }
+    (newest.into(), false)
 }
 
 /// An error as an event.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use longhaul::Session;
 use longhaul::events::SessionEvents;
+use longhaul::rollout::{LogRef, OnDamage};
 use serde_json::json;
 use tokio::io::BufReader;
 
-use crate::config::Setup;
-use crate::output::{Output, error_event, messages};
+use crate::config::{Origin, Setup};
+use crate::output::{Output, configured, error_event, messages};
 use crate::submission::{self, Line};
 
 /// Why the program cannot go on.
@@ -23,14 +24,18 @@ pub(crate) enum RunError {
 
 /// Runs one session until stdin ends, a shutdown is asked for, or a signal ends the program.
 pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
-    let session = setup.agent.session().start().await;
-    let session = session.map_err(|e| RunError::Setup(e.to_string()))?;
+    let opening = setup.agent.session();
+    let opening = match &setup.origin {
+        Origin::New => opening,
+        Origin::Resumed(log) => opening.resume(LogRef::Path(log.clone()), OnDamage::Refuse),
+        Origin::Forked(log, before) => opening.fork_log(LogRef::Path(log.clone()), *before),
+    };
+    let session = opening.start().await.map_err(|e| RunError::Setup(e.to_string()))?;
     let output = Output::default();
     let events = session.events();
-    let configured = json!({"type": "session_configured", "session_id": session.id(),
-        "model": setup.model});
-    output.send("", &configured).await.map_err(RunError::Output)?;
-    for message in setup.warnings {
+    let is_new = setup.origin == Origin::New;
+    output.send("", &configured(&session, is_new)).await.map_err(RunError::Output)?;
+    for message in setup.warnings.into_iter().chain(found(&session)) {
         let warning = json!({"type": "background_event", "message": message});
         output.send("", &warning).await.map_err(RunError::Output)?;
     }
@@ -46,6 +51,22 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
     let (shutdown_id, ()) = tokio::try_join!(reading, printing)?;
     let complete = json!({"type": "shutdown_complete"});
     output.send(&shutdown_id, &complete).await.map_err(RunError::Output)
+}
+
+/// What is to be said of a session that was opened again.
+fn found(session: &Session) -> Vec<String> {
+    let Some(resumed) = session.resumed() else {
+        return Vec::new();
+    };
+    let torn = (resumed.torn_bytes > 0).then(|| {
+        let bytes = resumed.torn_bytes;
+        format!("{bytes} bytes at the end of the log were not whole and are set aside")
+    });
+    let unknown = (!resumed.unknown_calls.is_empty()).then(|| {
+        let calls = resumed.unknown_calls.join(", ");
+        format!("these calls had started and their effect is unknown: {calls}")
+    });
+    torn.into_iter().chain(unknown).collect()
 }
 
 /// Prints every event of the session.

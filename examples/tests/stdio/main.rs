@@ -7,6 +7,7 @@ mod approvals;
 mod compact;
 mod login;
 mod refusals;
+mod resume;
 mod running;
 mod support;
 mod turns;

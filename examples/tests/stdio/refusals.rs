@@ -29,14 +29,17 @@ pub(crate) fn refused(output: &Output, parts: &[&str]) {
 fn a_bad_command_line_is_refused() {
     let table: &[(&[&str], &[&str])] = &[
         (&[], &["`--config` is missing", "usage: "]),
-        (&["--config"], &["`--config` is missing"]),
+        (&["--config"], &["`--config` needs a value"]),
         (&["--help"], &["unknown argument `--help`", "usage: "]),
         (&["agent.json"], &["unknown argument `agent.json`"]),
         (&["two\nlines"], &["unknown argument"]),
         (&["--config", "/nowhere/agent.json"], &["/nowhere/agent.json", "cannot be read"]),
         (&["--config", "/"], &["`/` cannot be read"]),
-        (&["--config", "x", "--resume", "y"], &["`--resume` is not supported"]),
-        (&["--config", "x", "--fork", "y", "--before", "1"], &["`--fork` is not supported"]),
+        (&["--config", "x", "--config", "y"], &["`--config` is there twice"]),
+        (&["--config", "x", "--resume"], &["`--resume` needs a value"]),
+        (&["--config", "x", "--fork", "y"], &["do not go together", "usage: "]),
+        (&["--config", "x", "--resume", "y", "--before", "1"], &["do not go together"]),
+        (&["--config", "x", "--fork", "y", "--before", "-1"], &["`--before` is no number: `-1`"]),
     ];
     for (arguments, parts) in table {
         refused(&run(arguments), parts);
@@ -116,7 +119,7 @@ fn keys_without_an_effect_are_told() {
     let path = folder.write(
         "agent.json",
         json!({"model": "m", "provider": {"name": "test", "base_url": "http://127.0.0.1:1/v1"},
-            "home": "/nowhere", "snapshots": true})
+            "token_endpoint": "http://127.0.0.1:1/", "snapshots": true})
         .to_string(),
     );
     let output = run(&["--config", path.to_str().unwrap()]);
@@ -128,7 +131,8 @@ fn keys_without_an_effect_are_told() {
     assert_eq!(
         shown[1..],
         [
-            " background_event `home` has no effect: this version stores nothing",
+            " background_event `token_endpoint` has no effect: without `auth_file` there is nothing to \
+             refresh",
             " shutdown_complete -",
         ]
     );

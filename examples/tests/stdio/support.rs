@@ -73,9 +73,14 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it and reads its first event.
     pub(crate) async fn start(config: &Value, folder: &Folder) -> Self {
+        Self::start_with(config, folder, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn start_with(config: &Value, folder: &Folder, arguments: &[&str]) -> Self {
         let path = folder.write("agent.json", config.to_string());
         let mut command = Command::new(example("stdio"));
-        command.arg("--config").arg(path).env_clear();
+        command.arg("--config").arg(path).args(arguments).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.env("OPENAI_API_KEY", "sk-openai").env("OPENAI_ORGANIZATION", " org ");
         command.env("OPENAI_PROJECT", " ");
@@ -176,6 +181,11 @@ impl Program {
         (status.code(), complaints)
     }
 
+    /// Kills it, so that it can do nothing more.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     pub(crate) fn pid(&self) -> String {
         self.child.id().unwrap().to_string()
     }
@@ -200,7 +210,10 @@ pub(crate) fn text(value: &Value) -> &str {
 
 /// Each type of event with its fields; optional ones have a question mark.
 const EVENTS: &[(&str, &str)] = &[
-    ("session_configured", "session_id model rollout_path? initial_messages?"),
+    (
+        "session_configured",
+        "session_id model rollout_path? initial_messages? initial_messages_truncated?",
+    ),
     ("task_started", "model_context_window?"),
     ("task_complete", "last_agent_message?"),
     ("turn_aborted", "reason"),

@@ -64,6 +64,30 @@ pub(crate) async fn open(
     Ok(Reopened { id, snapshot, writer: opened.writer, resumed, outputs })
 }
 
+/// What a session takes over of a log.
+pub(crate) struct Forked {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) from: Option<ForkedFrom>,
+}
+
+/// Reads what stands before the `before`-th message of the user.
+pub(crate) async fn fork(
+    store: &dyn Store,
+    which: &LogRef,
+    before: usize,
+    settings: &Settings,
+) -> Result<Forked, BuildError> {
+    let mut replay = store.read(which, OnDamage::Refuse).await.map_err(|error| refused(&error))?;
+    replay.cut_before_user_message(before).map_err(|error| BuildError::Store(error.to_string()))?;
+    let path = match which {
+        LogRef::Path(path) => Some(path.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    let ordinal = replay.next_ordinal.saturating_sub(1);
+    let from = replay.meta.as_ref().map(|meta| ForkedFrom { id: meta.id.clone(), path, ordinal });
+    Ok(Forked { snapshot: snapshot(replay, settings), from })
+}
+
 fn refused(error: &longhaul_rollout::StoreError) -> BuildError {
     BuildError::Store(error.to_string())
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use longhaul_history::{EditError, History, Item};
-use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage};
+use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
 use longhaul_state::protocol::{SettingsUpdate, TurnEnd};
-use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
+use longhaul_state::{ContextMessages, SessionServices, SessionState, Snapshot, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::request::Instructions;
@@ -30,8 +30,8 @@ pub struct SessionBuilder {
     data: Option<Arc<dyn Any + Send + Sync>>,
     /// What it goes on from.
     state: Option<SessionState>,
-    /// The log that it goes on with.
-    resumes: Option<(LogRef, OnDamage)>,
+    /// The log that it comes from.
+    origin: Option<Origin>,
     /// What is changed of the settings.
     changes: Vec<SettingsUpdate>,
     forked_from: Option<ForkedFrom>,
@@ -45,7 +45,7 @@ impl SessionBuilder {
             auth: None,
             data: None,
             state: None,
-            resumes: None,
+            origin: None,
             changes: Vec::new(),
             forked_from: None,
         }
@@ -92,7 +92,15 @@ impl SessionBuilder {
     /// unknown. A damaged log is refused, or what is sound of it is taken over into a new one, as
     /// `on_damage` says.
     pub fn resume(mut self, which: LogRef, on_damage: OnDamage) -> Self {
-        self.resumes = Some((which, on_damage));
+        self.origin = Some(Origin::Resumed { which, on_damage });
+        self
+    }
+
+    /// Begins a new session with what stands in a log of the agent's [store](crate::AgentBuilder::store)
+    /// before the `before`-th message of the user, as [`fork`](Self::fork) does with a session that is
+    /// open. The log stays as it is, and may be in use; a damaged one is refused.
+    pub fn fork_log(mut self, which: LogRef, before: usize) -> Self {
+        self.origin = Some(Origin::Forked { which, before });
         self
     }
 
@@ -219,16 +227,22 @@ impl SessionBuilder {
 
     /// What the session begins with, and who writes its log.
     async fn open(&mut self) -> Result<Opening, BuildError> {
-        if let Some((which, on_damage)) = self.resumes.take() {
-            let store = self.begin.store.as_ref().ok_or_else(|| {
-                BuildError::Store("the agent has no store to resume from: give it one".into())
-            })?;
-            let opened = log::open(&**store, &which, on_damage, &self.begin.settings).await?;
-            let log::Reopened { id, snapshot, writer, resumed, outputs } = opened;
-            let state = snapshot.restore(self.empty_history());
-            let state = state.with_breaker(self.begin.compaction.config.breaker);
-            let (writer, resumed) = (Some(writer), Some(resumed));
-            return Ok(Opening { id: id.into(), state, writer, resumed, outputs });
+        match self.origin.take() {
+            Some(Origin::Resumed { which, on_damage }) => {
+                let settings = &self.begin.settings;
+                let opened = log::open(self.store()?, &which, on_damage, settings).await?;
+                let log::Reopened { id, snapshot, writer, resumed, outputs } = opened;
+                let state = self.restore(snapshot);
+                let (writer, resumed) = (Some(writer), Some(resumed));
+                return Ok(Opening { id: id.into(), state, writer, resumed, outputs });
+            }
+            Some(Origin::Forked { which, before }) => {
+                let settings = &self.begin.settings;
+                let forked = log::fork(self.store()?, &which, before, settings).await?;
+                self.forked_from = forked.from;
+                self.state = Some(self.restore(forked.snapshot));
+            }
+            None => {}
         }
         let state = self.state.take().unwrap_or_else(|| {
             SessionState::new(self.empty_history(), self.begin.settings.clone())
@@ -246,11 +260,29 @@ impl SessionBuilder {
         Ok(Opening { id, state, writer, resumed: None, outputs: Vec::new() })
     }
 
+    fn store(&self) -> Result<&dyn Store, BuildError> {
+        let missing = || BuildError::Store("the agent has no store: give it one (`store`)".into());
+        self.begin.store.as_deref().ok_or_else(missing)
+    }
+
+    fn restore(&self, snapshot: Snapshot) -> SessionState {
+        let state = snapshot.restore(self.empty_history());
+        state.with_breaker(self.begin.compaction.config.breaker)
+    }
+
     fn empty_history(&self) -> History {
         let mut history = History::with_config(self.begin.history.clone());
         history.set_format(self.model.wire_format());
         history
     }
+}
+
+/// The log that a session comes from.
+enum Origin {
+    /// It goes on with it.
+    Resumed { which: LogRef, on_damage: OnDamage },
+    /// It takes over what stands before a message of the user.
+    Forked { which: LogRef, before: usize },
 }
 
 /// What a session begins with.

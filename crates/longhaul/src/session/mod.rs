@@ -15,7 +15,7 @@ use bytes::Bytes;
 use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item};
 use longhaul_state::protocol::{
-    ApprovalDecision, CallDigest, PendingApproval, SettingsUpdate, TurnError,
+    ApprovalDecision, CallDigest, PendingApproval, Settings, SettingsUpdate, TurnError,
 };
 use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
@@ -198,6 +198,11 @@ impl Session {
     /// What its input says stays in the conversation.
     pub fn interrupt(&self) -> bool {
         self.inner.queue.interrupt()
+    }
+
+    /// The settings of the next turn.
+    pub fn settings(&self) -> Settings {
+        self.inner.state.settings()
     }
 
     /// Changes the settings of later turns.

@@ -1,0 +1,91 @@
+//! Sessions that are kept, opened again, and forked.
+
+use longhaul_testkit::server::{Reply, Server};
+use longhaul_testkit::sse::ResponseBuilder;
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Program, config, shorts, text};
+
+/// A configuration with a folder for sessions, and a tool that tells that it runs and never ends.
+fn kept(server: &Server, folder: &Folder) -> Value {
+    let mut config = config(server, folder);
+    config["home"] = json!(folder.0.join("home"));
+    let script = format!("touch {}; sleep 1000", folder.0.join("runs").display());
+    config["tools"] = json!([{"name": "hang", "description": "", "parameters": {"type": "object"},
+        "command": ["/bin/sh", "-c", script]}]);
+    config
+}
+
+fn log_of(program: &Program) -> String {
+    text(&program.configured["msg"]["rollout_path"]).to_owned()
+}
+
+#[tokio::test]
+async fn a_session_is_opened_again_and_forked() {
+    let replies = ["one", "two", "three", "four"].map(Reply::text);
+    let server = Server::start(replies).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let mut program = Program::start(&config, &folder).await;
+    let (log, id) = (log_of(&program), program.session_id.clone());
+    assert!(log.starts_with(folder.0.join("home/sessions").to_str().unwrap()), "{log}");
+    for (id, said) in [("1", "first"), ("2", "second")] {
+        program.say(id, said).await;
+        program.until("task_complete").await;
+    }
+    program.shut_down().await;
+    let left = std::fs::read(&log).unwrap();
+
+    // Before the second message; the log of the parent stays as it is.
+    let arguments = ["--fork", &log, "--before", "1"];
+    let mut fork = Program::start_with(&config, &folder, &arguments).await;
+    assert_ne!(fork.session_id, id);
+    let said = json!([{"type": "user_message", "message": "first"},
+        {"type": "agent_message", "message": "one"}]);
+    assert_eq!(fork.configured["msg"]["initial_messages"], said);
+    fork.say("1", "second, said better").await;
+    fork.until("task_complete").await;
+    fork.shut_down().await;
+    assert_eq!(std::fs::read(&log).unwrap(), left);
+
+    let mut program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+    assert_eq!((log_of(&program), &program.session_id), (log, &id));
+    let messages = program.configured["msg"]["initial_messages"].as_array().unwrap().clone();
+    let messages: Vec<_> = messages.iter().map(|it| text(&it["message"]).to_owned()).collect();
+    assert_eq!(messages, ["first", "one", "second", "two"]);
+    program.say("1", "third").await;
+    program.until("task_complete").await;
+    program.shut_down().await;
+
+    let input = |request: usize| server.requests()[request].json()["input"].clone();
+    let count = |request: usize| input(request).as_array().unwrap().len();
+    let (second, forked, third) = (input(1), input(2), input(3));
+    assert_eq!((count(1), count(2), count(3)), (4, 4, 6));
+    assert_eq!(forked.as_array().unwrap()[..3], second.as_array().unwrap()[..3]);
+    assert_eq!(third.as_array().unwrap()[..4], second.as_array().unwrap()[..4]);
+}
+
+#[tokio::test]
+async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
+    let call = ResponseBuilder::new().text("let me see").call("c1", "hang", "{}");
+    let replies = [Reply::from(call), Reply::text("well")];
+    let server = Server::start(replies).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let mut program = Program::start(&config, &folder).await;
+    let log = log_of(&program);
+    program.say("1", "go").await;
+    program.until("tool_call_begin").await;
+    program.kill().await;
+
+    let mut program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+    let told = program.until("background_event").await;
+    assert!(shorts(&told)[0].contains("effect is unknown: c1"), "{told:?}");
+    program.say("2", "and now?").await;
+    program.until("task_complete").await;
+    program.shut_down().await;
+    let input = server.requests()[1].json()["input"].clone();
+    let output = input.as_array().unwrap().iter().find(|it| it["type"] == "function_call_output");
+    assert_eq!(output.unwrap()["output"], "aborted: had started, effect unknown");
+    assert_eq!(server.problems(), [""; 0]);
+}
