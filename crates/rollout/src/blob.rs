@@ -4,26 +4,13 @@
 //! it. What moves is the raw text between the quotes of a string literal, escapes and all, so that
 //! what is put back is byte for byte what was taken.
 
-use std::fmt::Write as _;
-
 use memchr::{memchr, memchr2};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
-use crate::Record;
+use crate::{Record, blob_digest};
 
 /// What a stand-in begins with, behind its quote.
 const SCHEME: &str = "blob:";
-
-/// The name of a blob: the SHA-256 of its bytes in lower-case hexadecimal digits.
-pub(crate) fn blob_name(bytes: &[u8]) -> String {
-    let mut name = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to memory cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
-}
 
 /// The record with its long strings replaced; each goes to `store` by its name before.
 ///
@@ -47,7 +34,7 @@ pub(crate) fn move_out<E>(
     let mut taken = 0;
     for (start, end) in strings(&payload).filter(|(start, end)| end - start >= threshold) {
         let raw = &payload[start..end];
-        let name = blob_name(raw.as_bytes());
+        let name = blob_digest(raw.as_bytes());
         store(&name, raw.as_bytes())?;
         parts.text.push_str(&payload[taken..start]);
         parts.offsets.push(parts.text.len() - 1);

@@ -64,6 +64,11 @@ pub(super) fn sibling(path: &Path, epoch: u64) -> Option<PathBuf> {
     Some(path.with_file_name(LogName { salvaged: epoch, ..name }.file_name()))
 }
 
+/// The id of the session whose log is `path`, by its name.
+pub(super) fn session_id(path: &Path) -> Option<String> {
+    LogName::parse(path.file_name()?.to_str()?)?.id().map(str::to_owned)
+}
+
 /// The epoch in which `path` was salvaged, by its name; 0 if it was not.
 pub(super) fn salvaged_epoch(path: &Path) -> u64 {
     let name = path.file_name().and_then(|name| name.to_str()).and_then(LogName::parse);

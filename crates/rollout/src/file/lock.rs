@@ -29,22 +29,43 @@ pub(super) struct Lock {
     disk: Arc<dyn Disk>,
 }
 
+/// What became of a try.
+#[derive(Debug)]
+enum Try {
+    Taken(Lock),
+    Held,
+    /// The file was removed when its holder was done: a lock on it keeps nobody out.
+    Gone,
+}
+
 impl Lock {
     /// Takes the lock of `log`, at once or not at all.
     pub(super) fn take(disk: &Arc<dyn Disk>, log: &Path) -> Result<Self, StoreError> {
         let path = beside(log, ".lock");
         for _ in 0..MAX_TRIES {
             let file = open(&path).map_err(|e| StoreError::io("locking", &path, e))?;
-            if !try_lock(&file).map_err(|e| StoreError::io("locking", &path, e))? {
-                return Err(StoreError::Locked { path: shown(log), holder: read_note(&path) });
-            }
-            if has_the_name(&file, &path) {
-                let mut lock = Self { file, path, disk: Arc::clone(disk) };
-                lock.note();
-                return Ok(lock);
+            match Self::of(file, &path, disk).map_err(|e| StoreError::io("locking", &path, e))? {
+                Try::Taken(lock) => return Ok(lock),
+                Try::Held => {
+                    return Err(StoreError::Locked { path: shown(log), holder: read_note(&path) });
+                }
+                Try::Gone => {}
             }
         }
         Err(StoreError::Locked { path: shown(log), holder: Holder::default() })
+    }
+
+    /// Takes the lock on a file that was just opened under its name.
+    fn of(file: File, path: &Path, disk: &Arc<dyn Disk>) -> io::Result<Try> {
+        if !try_lock(&file)? {
+            return Ok(Try::Held);
+        }
+        if !has_the_name(&file, path) {
+            return Ok(Try::Gone);
+        }
+        let mut lock = Self { file, path: path.to_owned(), disk: Arc::clone(disk) };
+        lock.note();
+        Ok(Try::Taken(lock))
     }
 
     /// Writes down who holds it, for messages alone: that this fails is no reason to stop.
@@ -119,4 +140,28 @@ fn try_lock(file: &File) -> io::Result<bool> {
 #[cfg(not(any(unix, windows)))]
 fn try_lock(_: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::LocalDisk;
+    use super::*;
+
+    /// Whoever opened the file before its holder removed it may lock it after others took the next.
+    #[test]
+    fn a_lock_on_a_file_that_lost_its_name_is_none() {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        let log = std::env::temp_dir().join(format!("longhaul-lock-{}", std::process::id()));
+        let path = beside(&log, ".lock");
+        let first = Lock::take(&disk, &log).unwrap();
+        let early = [open(&path).unwrap(), open(&path).unwrap()];
+        drop(first);
+        let [before, after] = early;
+        assert!(matches!(Lock::of(before, &path, &disk).unwrap(), Try::Gone));
+        let second = Lock::take(&disk, &log).unwrap();
+        assert!(matches!(Lock::of(after, &path, &disk).unwrap(), Try::Gone));
+        assert!(matches!(Lock::take(&disk, &log), Err(StoreError::Locked { .. })));
+        drop(second);
+        assert!(!path.exists());
+    }
 }

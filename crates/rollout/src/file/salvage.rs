@@ -1,20 +1,22 @@
 //! A damaged log goes on in a new file, which has its sound lines with new ordinals.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use memchr::memchr;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::aside::fill;
 use super::disk::{Medium, write_all};
 use super::home::Home;
-use super::layout::{salvaged_epoch, sibling};
+use super::layout::{salvaged_epoch, session_id, sibling};
 use super::open::{Fit, replay_file};
 use crate::scan::{Found, Scan};
 use crate::store::{StoreError, beside, shown};
-use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, Replay};
+use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, SessionMeta};
 
 /// Lines are gathered to this length before they are written.
 const GATHERED_BYTES: usize = 256 * 1024;
@@ -32,7 +34,7 @@ pub(super) fn salvage(
     // Of an epoch, all records may be lost. That of the file's name was there.
     let epoch = damaged.epoch.max(salvaged_epoch(path));
     let next = free_sibling(path, epoch + 1);
-    let medium = home.put(&next, |medium| copy_sound(file, &damaged, medium))?;
+    let medium = home.put(&next, |medium| copy_sound(file, path, &damaged, medium))?;
     let replay = home.sync_folder_of(&next).and_then(|()| reread(home, path, &next, &damaged));
     let replay = replay.inspect_err(|_| {
         let _ = home.disk.remove(&next);
@@ -50,44 +52,124 @@ fn free_sibling(path: &Path, epoch: u64) -> PathBuf {
     { names }.find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| other(epoch))
 }
 
-/// Replays the new file, which must say what the damaged one says without what was left out: the
-/// places that later records name may have moved.
+/// Replays the new file. It must say what the damaged one says without what was left out: the
+/// places that later records name may have moved in a way that no record can tell.
 fn reread(home: &Home, path: &Path, next: &Path, damaged: &Replay) -> Result<Replay, StoreError> {
     let copy = File::open(next).map_err(|e| StoreError::io("opening", next, e))?;
-    let replay = replay_file(home, &copy, next, OnDamage::Refuse)?;
     let told = |it: &Replay| it.told.iter().map(|(at, _)| *at).collect::<Vec<_>>();
-    if replay.items != damaged.items || told(&replay) != told(damaged) {
-        let damage = damaged.damage.first().cloned().map(Box::new);
-        return Err(damage.map_or_else(
-            || StoreError::Foreign { path: shown(path) },
-            |damage| StoreError::Damaged { path: shown(path), damage },
-        ));
+    match (replay_file(home, &copy, next, OnDamage::Refuse), damaged.damage.first()) {
+        (Ok(replay), _) if replay.items == damaged.items && told(&replay) == told(damaged) => {
+            Ok(replay)
+        }
+        (Ok(_) | Err(StoreError::Damaged { .. }), Some(first)) => {
+            Err(StoreError::Damaged { path: shown(path), damage: Box::new(first.clone()) })
+        }
+        (Ok(replay), None) => Ok(replay),
+        (Err(error), _) => Err(error),
     }
-    Ok(replay)
 }
 
-/// Copies the lines that the replay took.
-fn copy_sound(file: &File, damaged: &Replay, medium: &mut dyn Medium) -> io::Result<()> {
-    let is_own = |flaw: &Flaw| !matches!(flaw, Flaw::Ordinal { .. });
-    let at_fault = damaged.damage.iter().filter(|damage| is_own(&damage.flaw));
-    let at_fault: BTreeSet<u64> = at_fault.map(|damage| damage.offset).collect();
+/// Copies the lines that the replay took, and holds the places of items that were lost.
+fn copy_sound(
+    file: &File,
+    path: &Path,
+    damaged: &Replay,
+    medium: &mut dyn Medium,
+) -> io::Result<()> {
+    let at_fault: BTreeMap<u64, &Flaw> =
+        damaged.damage.iter().map(|damage| (damage.offset, &damage.flaw)).collect();
     let mut scan = Scan::new(file, MAX_LINE_BYTES)?;
-    let (mut bytes, mut gathered, mut ordinal) = (Vec::new(), Vec::new(), 0);
+    let mut copy = Copy::new(medium);
+    let mut bytes = Vec::new();
     while let Some(found) = scan.next()? {
-        let Found::Line(line) = found else { continue };
-        if at_fault.contains(&line.offset) {
-            continue;
-        }
-        read_line(file, line.offset, &mut bytes)?;
-        let sealed = Record::open(&bytes).map_err(io::Error::other)?;
-        sealed.record.seal(ordinal, sealed.epoch, &mut gathered);
-        ordinal += 1;
-        if gathered.len() >= GATHERED_BYTES {
-            write_all(medium, &gathered)?;
-            gathered.clear();
+        let line = match found {
+            Found::Line(line) => line,
+            Found::LostItem(_, at) => {
+                copy.lose(at)?;
+                continue;
+            }
+            Found::Damage(_) | Found::Torn(_) => continue,
+        };
+        let flaw = at_fault.get(&line.offset).filter(|it| !matches!(it, Flaw::Ordinal { .. }));
+        match (flaw, line.head.kind) {
+            (None, _) => {
+                read_line(file, line.offset, &mut bytes)?;
+                let sealed = Record::open(&bytes).map_err(io::Error::other)?;
+                copy.add(path, &sealed.record, sealed.epoch)?;
+            }
+            // The item had its place before it was found that it cannot be read.
+            (Some(Flaw::Blob { .. } | Flaw::Payload(_)), Some(RecordKind::ResponseItem)) => {
+                copy.lose(line.head.at)?;
+            }
+            (Some(_), _) => {}
         }
     }
-    write_all(medium, &gathered)
+    copy.finish()
+}
+
+/// The lines of the new file, on their way to it.
+struct Copy<'a> {
+    medium: &'a mut dyn Medium,
+    gathered: Vec<u8>,
+    ordinal: u64,
+    epoch: u64,
+    timestamp: Timestamp,
+    has_lost: bool,
+}
+
+impl<'a> Copy<'a> {
+    fn new(medium: &'a mut dyn Medium) -> Self {
+        let (gathered, timestamp) = (Vec::new(), Timestamp::UNIX_EPOCH);
+        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, has_lost: false }
+    }
+
+    /// Adds a record; before the first, the name of the session, if that was lost.
+    fn add(&mut self, path: &Path, record: &Record, epoch: u64) -> io::Result<()> {
+        (self.epoch, self.timestamp) = (epoch, record.timestamp);
+        if self.ordinal == 0
+            && record.kind != RecordKind::SessionMeta
+            && let Some(id) = session_id(path)
+        {
+            let meta = SessionMeta::new(id, record.timestamp);
+            let payload = to_raw_value(&meta).map_err(io::Error::other)?;
+            self.push(&Record::new(record.timestamp, RecordKind::SessionMeta, payload))?;
+        }
+        self.push(record)
+    }
+
+    /// Adds the place of an item that was lost.
+    fn lose(&mut self, at: Option<usize>) -> io::Result<()> {
+        self.has_lost = true;
+        let lost = self.made(RecordKind::LostItem);
+        self.push(&match at {
+            Some(at) => lost.with_at(at),
+            None => lost,
+        })
+    }
+
+    fn made(&self, kind: RecordKind) -> Record {
+        // An empty object, which is what these have for a payload.
+        let payload = RawValue::from_string("{}".into()).unwrap_or_default();
+        Record::new(self.timestamp, kind, payload)
+    }
+
+    fn push(&mut self, record: &Record) -> io::Result<()> {
+        record.seal(self.ordinal, self.epoch, &mut self.gathered);
+        self.ordinal += 1;
+        if self.gathered.len() < GATHERED_BYTES {
+            return Ok(());
+        }
+        write_all(self.medium, &self.gathered)?;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if self.has_lost {
+            self.push(&self.made(RecordKind::Salvaged))?;
+        }
+        write_all(self.medium, &self.gathered)
+    }
 }
 
 /// Reads the line that starts at `offset`.

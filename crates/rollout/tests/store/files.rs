@@ -1,10 +1,8 @@
 //! What is in the folder of a store, and what others do to it.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::mpsc;
 
-use longhaul_rollout::{Fsync, LogWriter, Store, StoreError};
+use longhaul_rollout::{Fsync, StoreError};
 use longhaul_testkit::disk::{Fault, Operation, Step};
 
 use crate::support::*;
@@ -129,11 +127,13 @@ async fn disturbed(what: &str, disturb: impl FnOnce(&std::path::Path)) {
     let (mut writer, path) = start(&folder.store()).await;
     writer.append(vec![item("a")]).await.unwrap();
     disturb(&path);
+    let before = fs::read(&path).ok();
     let found = match writer.append(vec![item("b")]).await.unwrap_err() {
         StoreError::Disturbed { what, .. } => what,
         other => panic!("{other}"),
     };
     assert_eq!(found, what);
+    assert_eq!(fs::read(&path).ok(), before, "what another wrote is left alone");
     let again = writer.append(vec![item("c")]).await.unwrap_err();
     assert!(matches!(again, StoreError::Poisoned { .. }));
 }
@@ -176,158 +176,4 @@ async fn f092_a_file_that_is_removed_during_an_append_is_not_acknowledged() {
     let (mut writer, _) = start(&store).await;
     let error = writer.append(vec![item("a")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Disturbed { what: "removed", .. }), "{error}");
-}
-
-/// A store whose second write of a log waits for a word.
-fn waiting(folder: &Folder, fault: Fault) -> (longhaul_rollout::FileStore, mpsc::Sender<()>) {
-    let (send, receive) = mpsc::channel();
-    let receive = std::sync::Mutex::new(receive);
-    let second = at(Operation::Write, 1, fault);
-    let (store, _) = folder.faulty(move |step| {
-        let is_second = step.operation == Operation::Write && second(step) != Fault::None;
-        if !is_second {
-            return Fault::None;
-        }
-        receive.lock().unwrap().recv().unwrap();
-        fault
-    });
-    (store, send)
-}
-
-/// Polls an append once, and drops it.
-fn drop_append(writer: &mut Box<dyn LogWriter>, text: &str) {
-    let mut append = writer.append(vec![item(text)]);
-    let waker = std::task::Waker::noop();
-    let polled = append.as_mut().poll(&mut std::task::Context::from_waker(waker));
-    assert!(polled.is_pending());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_append_that_is_dropped_goes_on_and_is_waited_for() {
-    let folder = Folder::new();
-    let (store, go) = waiting(&folder, Fault::Short(usize::MAX));
-    let (mut writer, path) = start(&store).await;
-    drop_append(&mut writer, "a");
-    go.send(()).unwrap();
-    writer.append(vec![item("b")]).await.unwrap();
-    assert_eq!(texts(&path), ["a", "b"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_failure_of_an_append_that_was_dropped_is_told_next() {
-    let folder = Folder::new();
-    let (store, go) = waiting(&folder, Fault::Error(longhaul_testkit::disk::NO_SPACE));
-    let (mut writer, path) = start(&store).await;
-    drop_append(&mut writer, "a");
-    go.send(()).unwrap();
-    let error = writer.append(vec![item("b")]).await.unwrap_err();
-    assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
-    writer.append(vec![item("c")]).await.unwrap();
-    assert_eq!(texts(&path), ["c"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_close_waits_for_an_append_that_was_dropped() {
-    for fault in [Fault::Short(usize::MAX), Fault::Error(longhaul_testkit::disk::NO_SPACE)] {
-        let folder = Folder::new();
-        let (store, go) = waiting(&folder, fault);
-        let (mut writer, path) = start(&store).await;
-        drop_append(&mut writer, "a");
-        go.send(()).unwrap();
-        let closed = writer.close().await;
-        assert_eq!(closed.is_ok(), texts(&path) == ["a"]);
-        assert_eq!(folder.names(), [LOG], "the lock is gone");
-    }
-}
-
-#[tokio::test]
-async fn f085_a_home_that_cannot_be_is_an_error_at_the_start() {
-    let folder = Folder::new();
-    fs::write(folder.path().join("file"), "").unwrap();
-    for home in ["file", "file/below", "\0"] {
-        let store = longhaul_rollout::FileStore::new(folder.path().join(home));
-        let error = store.create(vec![session(0)]).await.unwrap_err();
-        assert!(matches!(error, StoreError::Io { .. }), "{home}: {error}");
-    }
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
-        let store = longhaul_rollout::FileStore::new(folder.path().join("loop"));
-        let error = store.create(vec![session(0)]).await.unwrap_err();
-        assert!(matches!(error, StoreError::Io { .. }), "{error}");
-    }
-}
-
-/// Only where modes hold one back: the superuser writes anywhere.
-#[cfg(unix)]
-#[tokio::test]
-async fn f085_a_folder_that_may_not_be_written_to_is_named() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::new();
-    let home = folder.path().join("home");
-    fs::create_dir(&home).unwrap();
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o500)).unwrap();
-    let holds = fs::write(home.join("probe"), "").is_err();
-    let created = longhaul_rollout::FileStore::new(&home).create(vec![session(0)]).await;
-    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
-    match created {
-        Err(StoreError::ReadOnly { path, .. }) => {
-            assert_eq!(path, home.join("sessions").to_str().unwrap());
-        }
-        other => assert!(!holds && other.is_ok(), "{other:?}"),
-    }
-}
-
-/// The device on which each write finds no space, behind a real file.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn f080_a_device_that_is_full_is_told_as_such() {
-    use longhaul_rollout::{Disk, Identity, LocalDisk, Medium};
-    use std::io;
-    use std::path::Path;
-
-    #[derive(Debug)]
-    struct Full(fs::File, fs::File);
-    impl Medium for Full {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            io::Write::write(&mut self.1, bytes)
-        }
-        fn sync(&mut self) -> io::Result<()> {
-            self.0.sync()
-        }
-        fn truncate(&mut self, length: u64) -> io::Result<()> {
-            self.0.truncate(length)
-        }
-        fn identity(&self) -> io::Result<Identity> {
-            self.0.identity()
-        }
-    }
-    #[derive(Debug)]
-    struct FullDisk;
-    impl Disk for FullDisk {
-        fn make_folder(&self, path: &Path) -> io::Result<()> {
-            LocalDisk.make_folder(path)
-        }
-        fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
-            let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
-            Ok(Box::new(Full(fs::File::create_new(path)?, full)))
-        }
-        fn open(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
-            LocalDisk.open(path)
-        }
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            LocalDisk.rename(from, to)
-        }
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            LocalDisk.remove(path)
-        }
-        fn sync_folder(&self, path: &Path) -> io::Result<()> {
-            LocalDisk.sync_folder(path)
-        }
-    }
-    let folder = Folder::new();
-    let store = folder.store().disk(Arc::new(FullDisk));
-    let error = store.create(vec![session(0)]).await.unwrap_err();
-    assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
-    assert_eq!(folder.names(), [""; 0]);
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod cancel;
 #[cfg(unix)]
 mod child;
 mod conformance;
@@ -10,6 +11,7 @@ mod files;
 mod listing;
 #[cfg(unix)]
 mod lock;
+mod places;
 mod recovery;
 mod support;
 #[cfg(unix)]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use longhaul_rollout::{Fsync, LogRef, OnDamage, Opened, Store, StoreError};
+use longhaul_rollout::{Fsync, LogRef, OnDamage, Opened, Record, RecordKind, Store, StoreError};
+use longhaul_testkit::disk::{Fault, Operation};
 
 use crate::support::*;
 
@@ -123,7 +124,8 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
         assert!(matches!(error, StoreError::Locked { .. }), "{error}");
     }
     opened.writer.close().await.unwrap();
-    assert_eq!(records(&next).len(), 5);
+    // The place of the lost item, and that it is given up, are two of them.
+    assert_eq!(records(&next).len(), 7);
     assert_eq!(fs::read(&path).unwrap(), before);
 
     // By its id, or by the path that it had, the log that goes on is opened. It is sound.
@@ -140,6 +142,7 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
     damage(&next, "3");
     let opened = open(&folder, OnDamage::Salvage).await.unwrap();
     assert_eq!(name(opened.writer.path().unwrap()), format!("{STEM}.salvaged-3.jsonl"));
+    assert_eq!(opened.writer.epoch(), 3, "the epoch of the lost record is not given again");
     assert_eq!(messages(&opened), ["0", &"x".repeat(70_000), "2"]);
 }
 
@@ -161,6 +164,59 @@ async fn a_blob_that_is_missing_or_other_is_damage_of_its_record() {
         let opened = open(&folder, OnDamage::Salvage).await.unwrap();
         assert_eq!(messages(&opened), ["0", "2"]);
     }
+}
+
+/// `replaced` items go, and the item `n` of them stays.
+fn compacted(replaced: usize, n: usize) -> Record {
+    let json = format!(
+        r#"{{"message":"","replaced":{replaced},"parts":[{{"keep":[{n},{}]}}],"report":{{}},"told":null}}"#,
+        n + 1
+    );
+    let payload = serde_json::value::RawValue::from_string(json).unwrap();
+    Record::new(session(0).timestamp, RecordKind::Compacted, payload)
+}
+
+#[tokio::test]
+async fn places_that_later_records_name_are_those_of_before_the_salvage() {
+    let folder = Folder::new();
+    let path = log(&folder, &["0", "1", "2"]).await;
+    let mut opened = open(&folder, OnDamage::Refuse).await.unwrap();
+    opened.writer.append(vec![compacted(3, 2), item("3"), item("4")]).await.unwrap();
+    opened.writer.close().await.unwrap();
+    damage(&path, "0");
+    damage(&path, "3");
+    let mut opened = open(&folder, OnDamage::Salvage).await.unwrap();
+    assert_eq!(messages(&opened), ["2", "4"]);
+    assert_eq!(opened.replay.damage.len(), 2);
+    opened.writer.append(vec![compacted(2, 1), item("5")]).await.unwrap();
+    opened.writer.close().await.unwrap();
+    assert_eq!(messages(&open(&folder, OnDamage::Refuse).await.unwrap()), ["4", "5"]);
+}
+
+#[tokio::test]
+async fn a_log_whose_first_line_is_damaged_has_the_id_of_its_name() {
+    let folder = Folder::new();
+    let path = log(&folder, &["0", "1"]).await;
+    damage(&path, "longhaul");
+    let mut opened = open(&folder, OnDamage::Salvage).await.unwrap();
+    assert_eq!(
+        (messages(&opened), opened.writer.session_id()),
+        (vec!["0".into(), "1".into()], &*session_id(0))
+    );
+    opened.writer.append(vec![item("2")]).await.unwrap();
+    opened.writer.close().await.unwrap();
+    let opened = open(&folder, OnDamage::Refuse).await.unwrap();
+    assert_eq!((messages(&opened).len(), opened.writer.session_id()), (3, &*session_id(0)));
+}
+
+#[tokio::test]
+async fn what_was_appended_and_not_synced_is_synced_before_it_is_shown() {
+    let folder = Folder::new();
+    log(&folder, &["0"]).await;
+    let (store, disk) = folder.faulty(|_| Fault::None);
+    store.open(&first(), OnDamage::Refuse).await.unwrap();
+    let done: Vec<_> = disk.steps().into_iter().map(|it| it.operation).collect();
+    assert_eq!(done, [Operation::Open, Operation::Sync, Operation::Remove]);
 }
 
 #[tokio::test]
