@@ -39,6 +39,11 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
         let warning = json!({"type": "background_event", "message": message});
         output.send("", &warning).await.map_err(RunError::Output)?;
     }
+    if session.resumed().is_some_and(|resumed| resumed.open_turn.is_some()) {
+        // Its events tell what becomes of it.
+        let going_on = session.continue_turn();
+        going_on.map_err(|error| RunError::Setup(error.to_string()))?;
+    }
     let output = Arc::new(output);
     let printing = print(events, session.id().to_owned(), Arc::clone(&output));
     let reading = async {

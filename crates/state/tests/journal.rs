@@ -153,7 +153,9 @@ impl Naive {
                 items.extend(self.items.drain(replaced..));
                 (self.items, self.turns) = (items, turns);
             }
-            Change::Used(known) => self.window = known.models["m"].window,
+            Change::Used(known) => {
+                self.window = known.models.get("m").and_then(|model| model.window);
+            }
             other => panic!("nobody did that: {other:?}"),
         }
     }

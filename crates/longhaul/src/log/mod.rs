@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::events::EventLog;
 
 pub use self::restore::Resumed;
-pub(crate) use self::restore::{Reopened, create, fork, open};
+pub(crate) use self::restore::{OpenTurn, Reopened, create, fork, open};
 
 /// Keeps the changes of a session.
 pub(crate) struct Keeper {

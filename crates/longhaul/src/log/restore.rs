@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use longhaul_history::{CallKind, CallOutput, Item};
+use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 use longhaul_rollout::{
     Damage, ForkedFrom, LogRef, LogWriter, OnDamage, Record, RecordKind, Replay, SessionMeta, Store,
 };
 use longhaul_state::protocol::{Settings, TurnEnd};
+use longhaul_state::turn::{TurnLimits, TurnRecord};
 use longhaul_state::{Change, Known, SessionState, Snapshot};
 use serde_json::value::to_raw_value;
 
@@ -24,9 +25,11 @@ pub struct Resumed {
     pub torn_bytes: u64,
     /// Lines that were left out; empty unless the log was salvaged.
     pub damage: Vec<Damage>,
-    /// The turn that was cut off, if one was.
+    /// The turn that was cut off, if one was: see
+    /// [`Session::continue_turn`](crate::Session::continue_turn).
     pub open_turn: Option<String>,
-    /// Calls that had started and whose effect is unknown: the model is told so.
+    /// Its calls that had started and left no output, and that may not run again: the model is told that
+    /// their effect is unknown.
     pub unknown_calls: Vec<String>,
     /// What differs from the session as it was left; nothing of it is refused.
     pub differences: Vec<String>,
@@ -38,8 +41,48 @@ pub(crate) struct Reopened {
     pub(crate) snapshot: Snapshot,
     pub(crate) writer: Box<dyn LogWriter>,
     pub(crate) resumed: Resumed,
-    /// To be recorded first: outputs of the calls of a turn that was cut off.
-    pub(crate) outputs: Vec<Item>,
+    pub(crate) open_turn: Option<OpenTurn>,
+}
+
+/// A turn that was cut off.
+#[derive(Clone)]
+pub(crate) struct OpenTurn {
+    pub(crate) turn_id: Arc<str>,
+    /// What became of the calls of its newest response.
+    pub(crate) records: Vec<TurnRecord>,
+    calls: Vec<OpenCall>,
+}
+
+/// A call that has no output.
+#[derive(Clone)]
+struct OpenCall {
+    item: Item,
+    kind: CallKind,
+    had_started: bool,
+}
+
+impl OpenTurn {
+    /// The ids of calls that had started, and that may not run again.
+    pub(crate) fn unknown(&self, limits: &TurnLimits) -> Vec<String> {
+        let may_run_again = |call: &OpenCall| match call.item.view() {
+            ItemView::FunctionCall { name, .. } | ItemView::CustomToolCall { name, .. } => {
+                limits.handling_of(&name).may_run_again
+            }
+            _ => false,
+        };
+        let unknown = self.calls.iter().filter(|call| call.had_started && !may_run_again(call));
+        unknown.filter_map(|call| call.item.call_id().map(str::to_owned)).collect()
+    }
+
+    /// The outputs of its calls where nobody goes on with it.
+    pub(crate) fn outputs(&self) -> Vec<Item> {
+        let output = |call: &OpenCall| {
+            let text = longhaul_state::turn::aborted(call.had_started);
+            let call_id = call.item.call_id().unwrap_or_default();
+            Item::output(call.kind, call_id, CallOutput::text(text)).failed()
+        };
+        self.calls.iter().map(output).collect()
+    }
 }
 
 /// Opens a session again. `settings` are those of one whose log knows none.
@@ -51,17 +94,17 @@ pub(crate) async fn open(
 ) -> Result<Reopened, BuildError> {
     let opened = store.open(which, on_damage).await.map_err(|error| refused(&error))?;
     let replay = opened.replay;
-    let (open_turn, outputs, unknown_calls) = cut_off(&replay);
+    let open_turn = cut_off(&replay);
     let resumed = Resumed {
         torn_bytes: replay.torn.as_ref().map_or(0, |torn| torn.len),
         damage: replay.damage.clone(),
-        open_turn,
-        unknown_calls,
+        open_turn: open_turn.as_ref().map(|turn| turn.turn_id.to_string()),
+        unknown_calls: Vec::new(),
         differences: Vec::new(),
     };
     let id = opened.writer.session_id().to_owned();
     let snapshot = snapshot(replay, settings);
-    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, outputs })
+    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn })
 }
 
 /// What a session takes over of a log.
@@ -120,36 +163,40 @@ fn known(json: &str) -> Known {
     known
 }
 
-/// What became of the calls of a turn that was cut off: the turn, the outputs that its calls lack, and
-/// which of them had started.
-fn cut_off(replay: &Replay) -> (Option<String>, Vec<Item>, Vec<String>) {
-    let Some(turn) = &replay.turn else {
-        return (None, Vec::new(), Vec::new());
-    };
-    let (mut started, mut count) = (BTreeSet::new(), 0);
-    for call in &turn.calls {
-        match serde_json::from_str::<Call<'_>>(call.get()).map(|call| call.known) {
-            Ok(KnownCall::Response { calls, .. }) => {
+/// The turn that was cut off, and what became of the calls of its newest response.
+fn cut_off(replay: &Replay) -> Option<OpenTurn> {
+    let turn = replay.turn.as_ref()?;
+    let known = turn
+        .calls
+        .iter()
+        .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known));
+    let (mut calls, mut records, mut started) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for known in known {
+        match known {
+            KnownCall::Response { calls: count, usage } => {
+                calls = newest_calls(&replay.items, count);
                 started.clear();
-                count = calls;
+                let items = calls.iter().map(|(item, _)| item.clone()).collect();
+                records = vec![TurnRecord::Response { items, usage }];
             }
-            Ok(KnownCall::Started { position }) => drop(started.insert(position)),
+            KnownCall::Started { position } => {
+                started.insert(position);
+                records.push(TurnRecord::Started { position });
+            }
+            KnownCall::Asked { position, arguments } => {
+                let arguments = arguments.into_owned();
+                records.push(TurnRecord::Asked { position, arguments });
+            }
+            KnownCall::Answered { position } => records.push(TurnRecord::Answered { position }),
             _ => {}
         }
     }
-    let (mut outputs, mut unknown) = (Vec::new(), Vec::new());
-    for (position, (item, kind)) in newest_calls(&replay.items, count).into_iter().enumerate() {
-        let Some(call_id) = item.call_id().filter(|_| !is_answered(&replay.items, &item)) else {
-            continue;
-        };
+    let open = calls.into_iter().enumerate().filter(|(_, it)| !is_answered(&replay.items, &it.0));
+    let open = open.map(|(position, (item, kind))| {
         let had_started = started.contains(&position);
-        let output = longhaul_state::turn::aborted(had_started);
-        outputs.push(Item::output(kind, call_id, CallOutput::text(output)).failed());
-        if had_started {
-            unknown.push(call_id.to_owned());
-        }
-    }
-    (Some(turn.turn_id.clone()), outputs, unknown)
+        OpenCall { item, kind, had_started }
+    });
+    Some(OpenTurn { turn_id: turn.turn_id.as_str().into(), records, calls: open.collect() })
 }
 
 /// The last so many calls, in order.

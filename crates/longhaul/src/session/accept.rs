@@ -1,6 +1,6 @@
 //! Accepting what a session is to do, and taking it back.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use longhaul_history::Item;
 use longhaul_state::protocol::{ApprovalDecision, CallDigest, SettingsUpdate, TurnError};
@@ -10,7 +10,7 @@ use super::{Inner, Submission, Work};
 use crate::agent::WhileRunning;
 #[cfg(feature = "coding")]
 use crate::coding::review::Review;
-use crate::task::{Compact, SessionTask};
+use crate::task::{Compact, Continue, SessionTask};
 use crate::{Input, TurnHandle};
 
 /// What the model is told of a call that waits for an approval which nobody can give any more.
@@ -88,6 +88,22 @@ impl Inner {
         task: Arc<dyn SessionTask>,
     ) -> Result<TurnHandle, TurnError> {
         let (submission, handle) = self.without_input(id, Work::Task, task);
+        self.queue.replace(submission).map_err(refusal)?;
+        self.wake.notify_one();
+        Ok(handle)
+    }
+
+    /// Accepts to go on with the turn that was cut off.
+    pub(super) fn continue_turn(self: &Arc<Self>) -> Result<TurnHandle, TurnError> {
+        let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(turn_id) = open.as_ref().map(|turn| Arc::clone(&turn.turn_id)) else {
+            return Err(TurnError::InvalidInput(
+                "no turn was cut off, or another has begun".into(),
+            ));
+        };
+        drop(open);
+        let task = Arc::new(Continue);
+        let (submission, handle) = self.without_input(Some(&turn_id), Work::Continuing, task);
         self.queue.replace(submission).map_err(refusal)?;
         self.wake.notify_one();
         Ok(handle)

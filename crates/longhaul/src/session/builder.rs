@@ -4,9 +4,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use longhaul_history::{EditError, History, Item};
+use longhaul_history::{EditError, History};
 use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
-use longhaul_state::protocol::{SettingsUpdate, TurnEnd};
+use longhaul_state::protocol::SettingsUpdate;
+use longhaul_state::turn::TurnLimits;
 use longhaul_state::{ContextMessages, SessionServices, SessionState, Snapshot, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Inner, Session, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
-use crate::log::{self, Keeper, Resumed};
+use crate::log::{self, Keeper, OpenTurn, Resumed};
 use crate::tool::Tool;
 use crate::{Agent, BuildError};
 
@@ -88,8 +89,8 @@ impl SessionBuilder {
     /// path of its log: with its conversation, its settings and what it has used, and with the tools and
     /// instructions of this builder. [`Session::resumed`] says what was found.
     ///
-    /// A call that had started and left no output is not run again: the model is told that its effect is
-    /// unknown. A damaged log is refused, or what is sound of it is taken over into a new one, as
+    /// A turn that was cut off goes on with [`Session::continue_turn`], or is over when another begins: its
+    /// calls are answered then with what is known of them. A damaged log is refused, or what is sound of it is taken over into a new one, as
     /// `on_damage` says.
     pub fn resume(mut self, which: LogRef, on_damage: OnDamage) -> Self {
         self.origin = Some(Origin::Resumed { which, on_damage });
@@ -163,7 +164,7 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, resumed, outputs } = self.open().await?;
+        let Opening { id, state, writer, mut resumed, open_turn } = self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
         let tools = self.begin.check(&*self.model)?;
@@ -179,11 +180,8 @@ impl SessionBuilder {
         if state.settings() != self.begin.settings {
             state.set_settings(self.begin.settings);
         }
-        for output in outputs {
-            state.record_output(output);
-        }
-        if let Some(turn_id) = resumed.as_ref().and_then(|resumed| resumed.open_turn.as_deref()) {
-            state.note_end(&turn_id.into(), Ok(TurnEnd::INTERRUPTED), None);
+        if let (Some(resumed), Some(turn)) = (&mut resumed, &open_turn) {
+            resumed.unknown_calls = turn.unknown(&TurnLimits::new(1, tools.handling()));
         }
         let inner = Arc::new(Inner {
             id,
@@ -213,6 +211,7 @@ impl SessionBuilder {
             events,
             keeper,
             resumed,
+            open_turn: Mutex::new(open_turn),
             wake: Arc::default(),
             answered: Notify::new(),
             tool_holds: Arc::new(watch::Sender::new(0)),
@@ -231,10 +230,10 @@ impl SessionBuilder {
             Some(Origin::Resumed { which, on_damage }) => {
                 let settings = &self.begin.settings;
                 let opened = log::open(self.store()?, &which, on_damage, settings).await?;
-                let log::Reopened { id, snapshot, writer, resumed, outputs } = opened;
+                let log::Reopened { id, snapshot, writer, resumed, open_turn } = opened;
                 let state = self.restore(snapshot);
                 let (writer, resumed) = (Some(writer), Some(resumed));
-                return Ok(Opening { id: id.into(), state, writer, resumed, outputs });
+                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn });
             }
             Some(Origin::Forked { which, before }) => {
                 let settings = &self.begin.settings;
@@ -257,7 +256,7 @@ impl SessionBuilder {
             }
             None => None,
         };
-        Ok(Opening { id, state, writer, resumed: None, outputs: Vec::new() })
+        Ok(Opening { id, state, writer, resumed: None, open_turn: None })
     }
 
     fn store(&self) -> Result<&dyn Store, BuildError> {
@@ -291,8 +290,7 @@ struct Opening {
     state: SessionState,
     writer: Option<Box<dyn LogWriter>>,
     resumed: Option<Resumed>,
-    /// Of calls that a crash left without one.
-    outputs: Vec<Item>,
+    open_turn: Option<OpenTurn>,
 }
 
 impl std::fmt::Debug for SessionBuilder {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use longhaul_history::{Prompt, Repair};
 use longhaul_rollout::ForkedFrom;
-use longhaul_state::protocol::{Event, TurnError};
+use longhaul_state::protocol::{Event, TurnEnd, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{SessionServices, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
@@ -19,7 +19,7 @@ use crate::agent::{Bounds, WhileRunning};
 use crate::approval::Gatekeeping;
 use crate::events::{Emitter, EventLog};
 use crate::hook::CompactionSetup;
-use crate::log::{Keeper, Resumed};
+use crate::log::{Keeper, OpenTurn, Resumed};
 use crate::task::SessionTask;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input};
@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) keeper: Option<Keeper>,
     /// What was found when it was opened again.
     pub(crate) resumed: Option<Resumed>,
+    /// The turn that was cut off before that, until it goes on or another begins.
+    pub(crate) open_turn: Mutex<Option<OpenTurn>>,
     /// There may be something to do.
     pub(crate) wake: Arc<Notify>,
     /// The running turn may have answers to its approval requests.
@@ -146,6 +148,20 @@ impl Inner {
         let (prompt, _) = self.prompt_of(&state, &context);
         let request = context.request(prompt, &self.services);
         Ok(self.services.model.encode(&request)?)
+    }
+
+    pub(crate) fn take_open_turn(&self) -> Option<OpenTurn> {
+        self.open_turn.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A turn that was cut off, and that nobody went on with, is over: its calls are answered.
+    pub(super) fn end_open_turn(&self) {
+        if let Some(turn) = self.take_open_turn() {
+            for output in turn.outputs() {
+                self.state.record_output(output);
+            }
+            self.state.note_end(&turn.turn_id, Ok(TurnEnd::INTERRUPTED), None);
+        }
     }
 
     /// For the log of a fork.

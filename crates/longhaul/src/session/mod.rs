@@ -246,6 +246,19 @@ impl Session {
         self.inner.resumed.as_ref()
     }
 
+    /// Goes on with the turn that was cut off before the session was opened again, under its id: what
+    /// waited for approval asks again; a call that had started and left no output runs again if its tool
+    /// [may](crate::tool::Tool::may_run_again), and else the model is told that its effect is unknown; what
+    /// had not started is judged and run; then the model is asked. It comes before inputs that wait.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::InvalidInput`] if there is no such turn, or another has begun;
+    /// [`TurnError::Busy`], [`TurnError::Closed`].
+    pub fn continue_turn(&self) -> Result<TurnHandle, TurnError> {
+        self.inner.continue_turn()
+    }
+
     /// The file of the session's log, if it is kept in one.
     pub fn log_path(&self) -> Option<&Path> {
         self.inner.keeper.as_ref()?.path()

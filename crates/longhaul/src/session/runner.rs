@@ -108,6 +108,9 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let grants = inner.state.grant_scope();
     let tools = inner.tools();
     let context = TurnContext { grants, ..inner.turn_context(&turn_id, &tools) };
+    if !input.continues() {
+        inner.end_open_turn();
+    }
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;

@@ -35,6 +35,8 @@ pub(crate) enum Work {
     Compaction,
     /// What its task does, without anything that the user says.
     Task,
+    /// To go on with the turn that was cut off.
+    Continuing,
 }
 
 impl Work {
@@ -73,11 +75,16 @@ impl Submission {
         (Self { id, work, settings, task, reply, span }, handle)
     }
 
+    /// Whether it goes on with the turn that was cut off.
+    pub(crate) fn continues(&self) -> bool {
+        matches!(self.work, Work::Continuing)
+    }
+
     /// What the user says, if that is what it brings.
     pub(crate) fn item(&self) -> Option<&Item> {
         match &self.work {
             Work::Input { item, .. } => Some(item),
-            Work::Compaction | Work::Task => None,
+            Work::Compaction | Work::Task | Work::Continuing => None,
         }
     }
 

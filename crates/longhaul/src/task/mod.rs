@@ -11,6 +11,7 @@ use longhaul_state::protocol::{TurnError, TurnResult};
 
 pub use beside::Aside;
 pub(crate) use compact::Compact;
+pub(crate) use regular::Continue;
 pub use regular::Regular;
 pub use scope::{TaskScope, ToolHold};
 

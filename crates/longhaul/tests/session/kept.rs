@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use longhaul::approval::{ApprovalDecision, Approvals};
 use longhaul::prelude::*;
 use longhaul::rollout::{
     LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, Store,
@@ -190,21 +191,10 @@ async fn a_call_that_a_crash_cut_off_is_answered_with_what_is_known_of_it() {
     let store = MemoryStore::new();
     let builder = || {
         let agent = scripted(&model).store(store.clone()).tool(Probe::echo("look"));
-        agent.tool(Probe::endless("hang")).tool(Probe::echo("change").write())
+        agent.tool(Probe::endless("hang").write()).tool(Probe::echo("change").write())
     };
     let agent = builder().build().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let id = runtime
-        .spawn(async move {
-            let session = agent.session().start().await.unwrap();
-            let mut turn = session.prompt(Input::from("go").id("turn")).await.unwrap();
-            until(&mut turn, |line| line.starts_with("end c1")).await;
-            session.id().to_owned()
-        })
-        .await
-        .unwrap();
-    // Nothing is told to the session, as where its process is killed.
-    tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
+    let id = cut_off(agent, "begin c2").await;
 
     let agent = builder().build().unwrap();
     let session = again(&agent, &id).await;
@@ -227,6 +217,67 @@ async fn a_call_that_a_crash_cut_off_is_answered_with_what_is_known_of_it() {
         ]
     );
     assert_eq!(model.problems(), [""; 0]);
+}
+
+/// A process that is gone as soon as an event like this is told; gives the session's id.
+async fn cut_off(agent: Agent, at: &'static str) -> String {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let running = runtime.spawn(async move {
+        let session = agent.session().start().await.unwrap();
+        let mut turn = session.prompt(Input::from("go").id("turn")).await.unwrap();
+        until(&mut turn, |line| line.starts_with(at)).await;
+        let id = session.id().to_owned();
+        // Whoever is killed lets nothing go.
+        std::mem::forget((session, turn));
+        id
+    });
+    let id = running.await.unwrap();
+    tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_turn_that_was_cut_off_goes_on_and_its_approvals_wait_again() {
+    let model =
+        ScriptedModel::new().calls([("c1", "look", "1"), ("c2", "risky", "2")]).text("well");
+    let store = MemoryStore::new();
+    let builder = || {
+        let agent = scripted(&model).store(store.clone()).tool(Probe::echo("look"));
+        let agent = agent.tool(Probe::echo("risky").write().asks());
+        agent.approvals(Approvals::answered()).build().unwrap()
+    };
+    let id = cut_off(builder(), "end c1").await;
+    let session = again(&builder(), &id).await;
+    assert_eq!(session.resumed().unwrap().unknown_calls, [""; 0]);
+    let mut turn = session.continue_turn().unwrap();
+    assert_eq!(turn.id(), "turn");
+    until(&mut turn, |line| line.starts_with("ask c2 risky 2")).await;
+    assert_eq!(session.pending_approvals().len(), 1);
+    session.answer("c2", None, ApprovalDecision::Approved).unwrap();
+    let seen = lines(&mut turn).await;
+    assert_eq!(turn.await.unwrap().last_message.as_deref(), Some("well"), "{seen:?}");
+    let history = conversation(&session.history());
+    assert_eq!(history[3..], ["call c2 risky 2", "output c2 2", "assistant well"]);
+    assert_eq!(session.continue_turn().err().unwrap().code(), "invalid_submission", "once");
+    model.assert_complete();
+}
+
+#[tokio::test]
+async fn what_had_started_runs_again_if_its_tool_allows_that() {
+    let model =
+        ScriptedModel::new().calls([("c1", "reads", "1"), ("c2", "writes", "2")]).text("well");
+    let store = MemoryStore::new();
+    let first = scripted(&model).store(store.clone()).tool(Probe::endless("reads"));
+    let id = cut_off(first.tool(Probe::echo("writes").write()).build().unwrap(), "begin c1").await;
+    let second = scripted(&model).store(store.clone()).tool(Probe::echo("reads"));
+    let agent = second.tool(Probe::echo("writes").write()).build().unwrap();
+    let session = again(&agent, &id).await;
+    assert_eq!(session.resumed().unwrap().unknown_calls, [""; 0]);
+    session.continue_turn().unwrap().await.unwrap();
+    assert_eq!(
+        conversation(&session.history())[1..],
+        ["call c1 reads 1", "output c1 1", "call c2 writes 2", "output c2 2", "assistant well"]
+    );
 }
 
 /// What somebody does.

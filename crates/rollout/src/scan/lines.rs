@@ -53,7 +53,7 @@ pub(super) enum Format {
 pub(super) enum Next {
     Line(Line),
     /// And what is left of its head.
-    Damage(Box<Damage>, Option<Head>),
+    Damage(Box<Damage>, Option<Box<Head>>),
     Torn(Torn),
     End,
 }
@@ -134,9 +134,10 @@ impl<'a> Lines<'a> {
     }
 
     /// The head of a line of ours that is not sound, as far as can be seen.
-    fn lost_head(&self, offset: u64, end: u64) -> io::Result<Option<Head>> {
+    fn lost_head(&self, offset: u64, end: u64) -> io::Result<Option<Box<Head>>> {
         let start = self.bytes(offset..end.min(offset + HEAD_BYTES))?;
-        Ok(Head::fixed(&start).filter(|_| self.format == Format::Ours))
+        let head = Head::fixed(&start).filter(|_| self.format == Format::Ours);
+        Ok(head.map(Box::new))
     }
 
     /// Finds the end of the next line; without one, what ends the log.
@@ -248,11 +249,10 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Whose log the line is of. Ours begins and ends as no other does: where one of both is damaged,
-/// the other still tells.
+/// Whose log the line is of. Ours begins as no other does, and says what it is: where one of both is
+/// damaged, the other still tells.
 fn whose(line: &[u8], is_long: bool, parsed: Option<&Head>) -> Format {
-    let end = line.strip_suffix(b"\r").unwrap_or(line);
-    if is_long || Head::fixed(line).is_some() || unsealed(end).is_some() {
+    if is_long || Head::fixed(line).is_some() {
         return Format::Ours;
     }
     let Some(Head { kind, payload, .. }) = parsed else {

@@ -99,7 +99,7 @@ impl<'a> Scan<'a> {
                 Ok(Some(Found::Line(line)))
             }
             Next::Line(line) => self.in_order(line).map(Some),
-            Next::Damage(damage, head) => Ok(Some(self.lose(damage, head.as_ref()))),
+            Next::Damage(damage, head) => Ok(Some(self.lose(damage, head.as_deref()))),
             Next::Torn(torn) => Ok(Some(Found::Torn(torn))),
             Next::End => Ok(None),
         }

@@ -184,15 +184,20 @@ fn a_log_that_becomes_shorter_is_an_error() {
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 }
 
-/// Lines of each length about the size of the window.
+/// Lines of each length about the size of the window, with both line ends.
 #[test]
 fn lines_end_anywhere_in_the_window() {
-    for length in (WINDOW - 300..WINDOW + 30).step_by(7) {
+    let empty = Log::new().user("").bytes.len() - Log::new().bytes.len();
+    for bytes in WINDOW - 60..WINDOW + 30 {
+        let text = "x".repeat(bytes - empty);
         let mut log = Log::new();
-        log.user(&"x".repeat(length)).user("a").user(&"y".repeat(length)).user("b");
-        let replay = log.read().unwrap();
-        let lengths: Vec<usize> =
-            replay.items.iter().map(|it| crate::log::text(&it.item).len()).collect();
-        assert_eq!(lengths, [length, 1, length, 1]);
+        log.user(&text).user("a").user(&text).user("b");
+        let crlf = String::from_utf8(log.bytes.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+        for log in [log.bytes, crlf] {
+            let replay = replay(&log, &(), OnDamage::Refuse).unwrap();
+            let lengths: Vec<usize> =
+                replay.items.iter().map(|it| crate::log::text(&it.item).len()).collect();
+            assert_eq!(lengths, [text.len(), 1, text.len(), 1], "{bytes}");
+        }
     }
 }

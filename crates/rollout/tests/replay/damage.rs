@@ -315,6 +315,20 @@ fn what_counts_items_counts_those_that_are_lost() {
     }
 }
 
+/// What is not sound and not where it should be holds no place.
+#[test]
+fn a_damaged_copy_of_an_item_is_no_lost_item() {
+    let mut log = Log::new();
+    log.user("a").user("b");
+    let start = usize::try_from(starts(&log.bytes)[1]).unwrap();
+    let end = usize::try_from(starts(&log.bytes)[2]).unwrap();
+    let mut copy = log.bytes[start..end].to_vec();
+    copy[end - start - 40] ^= 1;
+    log.bytes.extend(copy);
+    log.user("c").add("edited", json!({"replaced": 3, "parts": [{"keep": [0, 2]}], "reason": "x"}));
+    assert_eq!(outline(&log.salvage()), "a b ");
+}
+
 /// What a salvage writes in a new log comes to what the damaged log does, and goes on from there.
 #[test]
 fn the_places_of_lost_items_are_held_until_the_salvage_ends() {

@@ -68,6 +68,7 @@ fn the_conversation_changes_as_records_say() {
             vec![compacted(4, json!([{"keep": [0, 1]}, {"keep": [1, 1]}, {"keep": [3, 4]}]))],
             "^a ^d ",
         ),
+        (vec![compacted(4, json!([{"keep": [1, 1]}, new("x"), {"keep": [3, 4]}]))], "x ^d "),
         (vec![edited(2, json!([{"keep": [0, 1]}]))], "^a ^c d "),
         (vec![compacted(4, json!([new("x")])), undone()], "^a b ^c d ^"),
         (vec![compacted(4, json!([new("x")])), e(), undone()], "^a b ^c d ^e "),

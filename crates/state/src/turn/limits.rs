@@ -52,7 +52,7 @@ impl TurnLimits {
     }
 
     /// A tool that does not exist does nothing.
-    pub(super) fn handling_of(&self, tool: &str) -> Handling {
+    pub fn handling_of(&self, tool: &str) -> Handling {
         self.tools.get(tool).copied().unwrap_or(Effect::Read.into())
     }
 }

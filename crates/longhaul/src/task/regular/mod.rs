@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::budget::Spent;
-use longhaul_state::protocol::{Event, TurnError, TurnResult};
+use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use longhaul_state::turn::{
     Action, Answer, CallEnd, CompactionEnd, Fact, PlannedCall, Response, Turn, TurnRecord,
 };
@@ -37,6 +37,19 @@ pub struct Regular;
 impl SessionTask for Regular {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
         Driver::new(scope).run().await
+    }
+}
+
+/// The task that goes on with a turn which was cut off before its session was opened again.
+pub(crate) struct Continue;
+
+#[async_trait]
+impl SessionTask for Continue {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        match scope.take_open_turn() {
+            Some(open) => Driver::resumed(scope, open.records).run().await,
+            None => Ok(TurnResult::empty(TurnEnd::Complete)),
+        }
     }
 }
 
@@ -72,6 +85,13 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Goes on where the log of the turn ends.
+    fn resumed(scope: &'a TaskScope, records: Vec<TurnRecord>) -> Self {
+        let limits = scope.context().limits.clone();
+        let (turn, actions) = Turn::resume(limits, records);
+        Self { turn, todo: actions.into(), ..Self::new(scope) }
+    }
+
     async fn run(mut self) -> Result<TurnResult, TurnError> {
         let result = self.drive().await;
         self.scope.spend(&self.turn.spent().since(&self.before));
@@ -79,7 +99,13 @@ impl<'a> Driver<'a> {
     }
 
     async fn drive(&mut self) -> Result<TurnResult, TurnError> {
-        self.tell(Fact::Started)?;
+        if self.turn.is_done() {
+            // It had its answer, and nobody was told.
+            return Ok(TurnResult::empty(TurnEnd::Complete));
+        }
+        if self.todo.is_empty() {
+            self.tell(Fact::Started)?;
+        }
         loop {
             while let Some(action) = self.todo.pop_front() {
                 match action {
@@ -186,9 +212,7 @@ impl<'a> Driver<'a> {
         let ended: Vec<_> = response.items.into_iter().map(|item| started.finish(item)).collect();
         self.scope.record(ended.iter().map(|ended| ended.item.clone()));
         let items: Vec<Item> = ended.iter().map(|ended| ended.item.clone()).collect();
-        if items.iter().any(|item| item.kind().call().is_some()) {
-            self.scope.note(TurnRecord::Response { items, usage: response.usage });
-        }
+        self.scope.note(TurnRecord::Response { items, usage: response.usage });
         for (item, was_started) in ended.into_iter().filter_map(|ended| ended.shown) {
             self.show(item, was_started);
         }

@@ -99,7 +99,7 @@ impl TaskScope {
                 self.replies.lock().compactions.push_back(submission);
                 None
             }
-            Work::Task => {
+            Work::Task | Work::Continuing => {
                 submission.reply.cancel.join(&self.cancel);
                 self.replies.lock().results.push(submission.reply);
                 None

@@ -25,6 +25,7 @@ pub(crate) use self::inputs::Replies;
 use super::beside::Beside;
 use crate::approval::Gatekeeping;
 use crate::events::Emitter;
+use crate::log::OpenTurn;
 use crate::session::{Inner, Submission};
 use crate::tool::{SessionData, ToolContext, ToolSet};
 
@@ -211,6 +212,11 @@ impl TaskScope {
         if self.beside.is_none() && self.inner.keeper.is_some() {
             self.state.note_call(&self.context.turn_id, record);
         }
+    }
+
+    /// The turn that was cut off before the session was opened again.
+    pub(super) fn take_open_turn(&self) -> Option<OpenTurn> {
+        self.inner.take_open_turn()
     }
 
     /// Completes when all that the session has changed is kept.
