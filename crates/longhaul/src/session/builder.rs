@@ -220,8 +220,10 @@ impl SessionBuilder {
             ended: CancellationToken::new(),
         });
         tokio::spawn(runner::run(Arc::clone(&inner)));
-        inner.kept().await.map_err(|error| BuildError::Store(error.to_string()))?;
-        Ok(Session::new(inner))
+        let session = Session::new(inner);
+        // If that fails, or nobody waits for it, the session ends and its log is free.
+        session.inner.kept().await.map_err(|error| BuildError::Store(error.to_string()))?;
+        Ok(session)
     }
 
     /// What the session begins with, and who writes its log.
