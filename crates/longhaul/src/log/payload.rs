@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longhaul_compaction::{Compacted, Report};
+use longhaul_history::Part;
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
-use longhaul_history::{Item, Part};
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
 use longhaul_state::{Known, KnownModel, TurnStarts};
 use longhaul_transport::RateLimits;
@@ -225,9 +225,4 @@ pub(super) enum KnownCall<'a> {
     },
     #[serde(other)]
     Unknown,
-}
-
-/// An item as it is recorded.
-pub(super) fn json(item: &Item) -> String {
-    item.json().to_owned()
 }

@@ -44,9 +44,12 @@ impl Writer {
                 self.record(RecordKind::Settings, &SettingsPayload::of(settings))
             }
             Change::Recorded { item, at } => {
-                let payload = RawValue::from_string(payload::json(item))?;
+                let payload = RawValue::from_string(item.json().to_owned())?;
                 let record = Record::new(self.now, RecordKind::ResponseItem, payload);
-                Ok(at.map_or_else(|| record.clone(), |at| record.clone().with_at(at)))
+                Ok(match at {
+                    Some(at) => record.with_at(*at),
+                    None => record,
+                })
             }
             Change::Edited(edit) => {
                 let reason = match edit.cause {

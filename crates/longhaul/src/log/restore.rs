@@ -45,7 +45,6 @@ pub(crate) struct Reopened {
 }
 
 /// A turn that was cut off.
-#[derive(Clone)]
 pub(crate) struct OpenTurn {
     pub(crate) turn_id: Arc<str>,
     /// What became of the calls of its newest response.
@@ -54,7 +53,6 @@ pub(crate) struct OpenTurn {
 }
 
 /// A call that has no output.
-#[derive(Clone)]
 struct OpenCall {
     item: Item,
     kind: CallKind,

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::observer::Observer;
-use super::support::{Probe, Yielding, conversation};
+use super::support::{Probe, Yielding, conversation, in_virtual_time};
 
 /// What somebody does. Numbers choose among what there is.
 #[derive(Debug, Clone, Copy)]
@@ -267,12 +267,7 @@ proptest! {
 
     #[test]
     fn any_order_of_what_users_do_keeps_the_promises(seed: u64, steps in vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        in_virtual_time(async {
             let mut run = Run::open(seed).await;
             for step in steps {
                 run.take(step).await;

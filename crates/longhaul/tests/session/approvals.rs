@@ -272,15 +272,16 @@ async fn what_nobody_is_left_to_approve_is_denied_and_the_turn_ends() {
     }
 }
 
+/// In two turns, under two ids.
+fn the_same_call_twice() -> ScriptedModel {
+    let model = ScriptedModel::new().call("a", "risky", "1").text("done");
+    model.call("b", "risky", "1").text("done")
+}
+
 #[tokio::test]
 async fn an_answer_that_comes_after_the_folder_or_the_tools_changed_holds_for_its_call_alone() {
     for tools_change in [false, true] {
-        let model = ScriptedModel::new()
-            .call("a", "risky", "1")
-            .text("done")
-            .call("b", "risky", "1")
-            .text("done");
-        let session = asking(&model).await;
+        let session = asking(&the_same_call_twice()).await;
         let mut turn = session.prompt("go").await.unwrap();
         until(&mut turn, |line| line.starts_with("ask a")).await;
         if tools_change {
@@ -300,12 +301,7 @@ async fn an_answer_that_comes_after_the_folder_or_the_tools_changed_holds_for_it
 
 #[tokio::test]
 async fn an_approval_for_the_session_ends_with_its_tools() {
-    let model = ScriptedModel::new()
-        .call("a", "risky", "1")
-        .text("done")
-        .call("b", "risky", "1")
-        .text("done");
-    let session = asking(&model).await;
+    let session = asking(&the_same_call_twice()).await;
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask a")).await;
     session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();

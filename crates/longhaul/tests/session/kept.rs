@@ -19,7 +19,9 @@ use longhaul_transport::{ErrorCode, ModelError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::support::{Probe, Yielding, conversation, lines, scripted, until, yield_twice};
+use super::support::{
+    Probe, Yielding, conversation, in_virtual_time, lines, scripted, until, yield_twice,
+};
 
 /// A session like the one with this id, out of its log.
 async fn again(agent: &Agent, id: &str) -> Session {
@@ -385,12 +387,7 @@ proptest! {
 
     #[test]
     fn a_session_out_of_its_log_is_the_session(seed: u64, steps in vec(step(), 1..30)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        in_virtual_time(async {
             let agent = agent(seed);
             let mut session = agent.session().start().await.unwrap();
             for (number, step) in steps.into_iter().enumerate() {

@@ -284,6 +284,16 @@ impl Model for Yielding {
     }
 }
 
+/// Runs a case of a property on one thread, where time passes when nothing else can.
+pub(crate) fn in_virtual_time(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(case);
+}
+
 /// The test runs, and whatever the test woke.
 pub(crate) async fn yield_twice() {
     for _ in 0..3 {

@@ -210,8 +210,8 @@ impl<'a> Driver<'a> {
         let mut started = sampling.map(Sampling::into_started).unwrap_or_default();
         let broken = response.items.iter().filter(|item| item.is_broken_call()).count();
         let ended: Vec<_> = response.items.into_iter().map(|item| started.finish(item)).collect();
-        self.scope.record(ended.iter().map(|ended| ended.item.clone()));
         let items: Vec<Item> = ended.iter().map(|ended| ended.item.clone()).collect();
+        self.scope.record(items.iter().cloned());
         self.scope.note(TurnRecord::Response { items, usage: response.usage });
         for (item, was_started) in ended.into_iter().filter_map(|ended| ended.shown) {
             self.show(item, was_started);
