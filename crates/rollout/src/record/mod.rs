@@ -55,6 +55,17 @@ impl Record {
         self.with_field("at", &index)
     }
 
+    /// The id of the input that waited, and that the item is. The field `input`.
+    pub fn input(&self) -> Option<String> {
+        self.field("input")
+    }
+
+    /// The record of an item that was accepted as the input with this id: it waits no more.
+    #[must_use]
+    pub fn with_input(self, id: &str) -> Self {
+        self.with_field("input", &id)
+    }
+
     /// Where in the payload stand-ins for blobs begin, each at its opening quote,
     /// in bytes. The field `blobs`; empty if there is none.
     pub fn blobs(&self) -> Vec<usize> {
@@ -74,7 +85,7 @@ impl Record {
 
     fn with_field(mut self, field: &str, value: &impl Serialize) -> Self {
         self.extra.retain(|(name, _)| name != field);
-        // Numbers and lists of them always serialise.
+        // Texts, numbers and lists of them always serialise.
         self.extra.extend(to_raw_value(value).ok().map(|value| (field.to_owned(), value)));
         self
     }

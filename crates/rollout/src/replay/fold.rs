@@ -46,7 +46,9 @@ impl<'a> Fold<'a> {
     pub(super) fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<(), Trouble> {
         let text = Text::payload(line);
         if line.head.kind == Some(RecordKind::ResponseItem) {
-            return Ok(self.add_item(line.head.at, Entry::Stored(text))?);
+            self.add_item(line.head.at, Entry::Stored(text))?;
+            line.head.input.iter().for_each(|id| self.forget_input(id));
+            return Ok(());
         }
         let payload = scan.bytes(line.payload())?;
         if scan.is_foreign() {
@@ -169,11 +171,15 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
+    fn forget_input(&mut self, gone: &str) {
+        self.inputs.retain(|(id, _)| id != gone);
+    }
+
     fn add_input(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
         let input: Input = read(payload)?;
         match input.state.as_str() {
             "accepted" => self.inputs.push((input.id, text)),
-            "withdrawn" | "taken" => self.inputs.retain(|(id, _)| *id != input.id),
+            "withdrawn" | "taken" => self.forget_input(&input.id),
             _ => {}
         }
         Ok(())

@@ -15,6 +15,8 @@ pub(crate) struct Head {
     pub(crate) ordinal: u64,
     pub(crate) epoch: u64,
     pub(crate) at: Option<usize>,
+    /// The input that waited, and that the item is.
+    pub(crate) input: Option<String>,
     /// Where in the payload blobs are named.
     pub(crate) blobs: Vec<usize>,
     /// `None` of a type that this version does not know.
@@ -35,6 +37,10 @@ impl Head {
         if let Some(at) = rest.strip_prefix(b",\"at\":") {
             let (at, behind) = number(at)?;
             (head.at, rest) = (Some(usize::try_from(at).ok()?), behind);
+        }
+        if let Some(input) = rest.strip_prefix(b",\"input\":\"") {
+            let (input, behind) = string(input)?;
+            (head.input, rest) = (Some(str::from_utf8(input).ok()?.to_owned()), behind);
         }
         if let Some(blobs) = rest.strip_prefix(b",\"blobs\":[") {
             (head.blobs, rest) = numbers(blobs)?;
@@ -64,6 +70,7 @@ impl Head {
             ordinal: value(take(&mut fields, "ordinal", line)?, "ordinal")?,
             epoch: value(take(&mut fields, "epoch", line)?, "epoch")?,
             at: optional(&mut fields, "at", line)?,
+            input: optional(&mut fields, "input", line)?,
             blobs: optional(&mut fields, "blobs", line)?.unwrap_or_default(),
             ..head
         })
@@ -140,7 +147,9 @@ mod tests {
         let other = Record::new(jiff::Timestamp::MAX, RecordKind::Other("x".into()), payload());
         let at = plain.clone().with_at(7);
         let both = at.clone().with_blobs(&[1, 20]);
-        for (record, ordinal) in [(plain, 0), (other, u64::MAX), (at, 3), (both, 4)] {
+        let input = plain.clone().with_input("msg_é").with_blobs(&[3]);
+        let records = [(plain, 0), (other, u64::MAX), (at, 3), (both, 4), (input, 5)];
+        for (record, ordinal) in records {
             let mut line = Vec::new();
             record.seal(ordinal, 12, &mut line);
             let line = line.trim_ascii_end();

@@ -4,7 +4,7 @@ use longhaul_history::Item;
 use longhaul_rollout::{Flaw, ReadError};
 use serde_json::{Value, json};
 
-use crate::log::{ID, Log, new, outline, raw, whole};
+use crate::log::{ID, Log, new, outline, raw, record, whole};
 
 #[test]
 fn an_empty_session() {
@@ -253,8 +253,10 @@ fn grants_and_inputs_wait() {
         log.add("input", input(id, state));
     }
     log.add("input", input("1", "taken")).add("input", input("3", "withdrawn"));
-    log.add("input", input("2", "looked at"));
+    log.add("input", input("2", "looked at")).add("input", input("5", "accepted"));
+    log.seal(&record("response_item", Item::user("taken").json()).with_input("5"));
     let replay = log.read().unwrap();
+    assert_eq!(replay.items.len(), 1);
     assert_eq!(replay.grants, ["b", "c"]);
     let inputs: Vec<&str> = replay.inputs.iter().map(|input| input.get()).collect();
     assert_eq!(inputs, [input("2", "accepted").to_string(), input("4", "accepted").to_string()]);
