@@ -42,10 +42,12 @@ mod session;
 pub mod turn;
 
 pub use context::{ContextMessages, TurnContext};
-pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState};
+pub use queue::{
+    ActiveTurn, Begun, Kept, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState,
+};
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{
-    Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS, SessionState,
-    Snapshot, TurnStarts,
+    AcceptedInput, Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS,
+    SessionState, Snapshot, TurnStarts,
 };
 pub use turn::Turn;

@@ -124,13 +124,13 @@ impl Naive {
                 self.turns.next = true;
             }
             Change::Settings(settings) => self.settings = Some(settings),
-            Change::Recorded { item, at: None } => {
+            Change::Recorded { item, at: None, .. } => {
                 if std::mem::take(&mut self.turns.next) {
                     self.turns.items.push(self.items.len());
                 }
                 self.items.push(item);
             }
-            Change::Recorded { item, at: Some(at) } => {
+            Change::Recorded { item, at: Some(at), .. } => {
                 self.turns.items.iter_mut().for_each(|turn| *turn += usize::from(*turn >= at));
                 self.items.insert(at, item);
             }

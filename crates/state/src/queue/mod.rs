@@ -106,8 +106,19 @@ pub struct Start {
     pub turn_id: String,
     /// Ends it.
     pub cancel: CancellationToken,
-    /// Whether it takes what an interrupted turn left; if not, that waits for the next turn that does.
-    pub takes_input: bool,
+    /// What becomes of what an interrupted turn left.
+    pub kept: Kept,
+}
+
+/// What becomes of inputs that an interrupted turn left, when another begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// They come before what starts it.
+    Starts,
+    /// Its next request carries them.
+    Steers,
+    /// They wait for a turn that takes input.
+    Waits,
 }
 
 /// A turn that begins.
@@ -216,8 +227,16 @@ impl<I> TurnQueue<I> {
         let replacing = inner.next.pop_front();
         let is_replaced = !inner.next.is_empty();
         let planned = replacing.or_else(|| inner.waiting.pop_front())?;
-        let Planned { input, steers, is_interrupted, .. } = planned;
-        let Start { turn_id, cancel, takes_input } = start(&input);
+        let Planned { input, mut steers, is_interrupted, .. } = planned;
+        let Start { turn_id, cancel, kept } = start(&input);
+        let left = if kept == Kept::Waits { Vec::new() } else { std::mem::take(&mut inner.kept) };
+        let kept = match kept {
+            Kept::Steers => {
+                steers = left.into_iter().chain(steers).collect();
+                Vec::new()
+            }
+            _ => left,
+        };
         let state = TurnState { pending_input: steers, approvals: Approvals::default() };
         let mut active = ActiveTurn { turn_id, cancel, abort: None, quiet: false, state };
         if is_replaced {
@@ -226,7 +245,6 @@ impl<I> TurnQueue<I> {
             active.abort(AbortReason::Interrupted);
         }
         inner.active = Some(active);
-        let kept = if takes_input { std::mem::take(&mut inner.kept) } else { Vec::new() };
         Some(Begun { kept, input })
     }
 
@@ -314,6 +332,11 @@ impl<I> TurnQueue<I> {
     /// Looks at the inputs that an interrupted turn left for the next one, oldest first.
     pub fn kept<T>(&self, look: impl FnMut(&I) -> Option<T>) -> Vec<T> {
         self.lock().kept.iter().filter_map(look).collect()
+    }
+
+    /// Leaves inputs for the next turn, as an interrupted turn does.
+    pub fn keep(&self, inputs: impl IntoIterator<Item = I>) {
+        self.lock().kept.extend(inputs);
     }
 
     /// Accepts nothing from now on.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn start(turn_id: String) -> Start {
-    Start { turn_id, cancel: CancellationToken::new(), takes_input: true }
+    Start { turn_id, cancel: CancellationToken::new(), kept: Kept::Starts }
 }
 
 fn turn_of(input: &impl ToString) -> String {
@@ -36,12 +36,23 @@ fn what_is_kept_waits_for_a_turn_that_takes_input() {
     queue.steer(2, turn_of).unwrap();
     queue.end(true, |_| true);
     queue.submit(3).unwrap();
-    let compaction = |input: &u32| Start { takes_input: false, ..start(input.to_string()) };
+    let compaction = |input: &u32| Start { kept: Kept::Waits, ..start(input.to_string()) };
     let begun = queue.begin(compaction).unwrap();
     assert_eq!((begun.kept, begun.input), (vec![], 3));
     queue.steer(4, turn_of).unwrap();
     queue.end(false, |_| true);
     assert_eq!(begin(&queue), Some((vec![2], 4)));
+}
+
+#[test]
+fn what_is_kept_steers_a_turn_that_goes_on() {
+    let queue = TurnQueue::default();
+    queue.keep([1, 2]);
+    queue.submit(9).unwrap();
+    queue.steer(3, turn_of).unwrap();
+    let begun = queue.begin(|_| Start { kept: Kept::Steers, ..start(String::new()) }).unwrap();
+    assert_eq!((begun.kept, begun.input), (vec![], 9));
+    assert_eq!(queue.take_input(), [1, 2, 3]);
 }
 
 #[test]
@@ -255,7 +266,7 @@ fn steers_of_a_replaced_turn_have_one_of_their_own_unless_somebody_wants_quiet()
         queue.end(true, |_| true);
         let cancel = CancellationToken::new();
         queue
-            .begin(|_| Start { cancel: cancel.clone(), takes_input: false, ..start(String::new()) })
+            .begin(|_| Start { cancel: cancel.clone(), kept: Kept::Waits, ..start(String::new()) })
             .unwrap();
         assert_eq!(cancel.is_cancelled(), interrupts);
         queue.end(interrupts, |_| true);

@@ -9,9 +9,10 @@ use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item, Part};
 use longhaul_transport::RateLimits;
+use serde_json::Value;
 
 use super::{Inner, Remembered, SessionState};
-use crate::protocol::{CallDigest, Settings, TurnEnd, TurnError};
+use crate::protocol::{CallDigest, Settings, SettingsUpdate, TurnEnd, TurnError};
 use crate::turn::TurnRecord;
 
 /// One change of a session. All of them, in order, make the session again.
@@ -35,7 +36,13 @@ pub enum Change {
         item: Item,
         /// Where it was inserted; `None` if it was appended.
         at: Option<usize>,
+        /// The [input](AcceptedInput::id) that it is, if that was accepted before: it waits no more.
+        input: Option<Arc<str>>,
     },
+    /// An input was accepted: it waits for a turn.
+    InputAccepted(AcceptedInput),
+    /// The input with this [id](AcceptedInput::id) no longer waits, and no turn has taken it.
+    InputGone(Arc<str>),
     /// The conversation was edited.
     Edited(Edit),
     /// The conversation was compacted.
@@ -74,6 +81,35 @@ pub enum Change {
         /// The model's last message.
         last_message: Option<String>,
     },
+}
+
+/// An input that waits for a turn.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AcceptedInput {
+    /// Its own id, which no other input has.
+    pub id: Arc<str>,
+    /// The id that its client gave.
+    pub submission_id: Arc<str>,
+    /// What the user says.
+    pub item: Item,
+    /// What it changes.
+    pub settings: SettingsUpdate,
+    /// What the final message has to follow.
+    pub output_schema: Option<Arc<Value>>,
+}
+
+impl AcceptedInput {
+    /// One that changes nothing, with any final message.
+    pub fn new(id: impl Into<Arc<str>>, submission_id: impl Into<Arc<str>>, item: Item) -> Self {
+        Self {
+            id: id.into(),
+            submission_id: submission_id.into(),
+            item,
+            settings: SettingsUpdate::default(),
+            output_schema: None,
+        }
+    }
 }
 
 /// An edit of a conversation.
@@ -199,6 +235,16 @@ impl SessionState {
             })
         };
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Notes an input that was accepted; made only if changes are noted.
+    pub fn note_accepted(&self, input: impl FnOnce() -> AcceptedInput) {
+        self.change(|inner| inner.note(|_| Change::InputAccepted(input())));
+    }
+
+    /// Notes that the input with this id waits no more, though no turn has taken it.
+    pub fn note_gone(&self, id: Arc<str>) {
+        self.change(|inner| inner.note(|_| Change::InputGone(id)));
     }
 
     /// Notes what became known of the calls of a turn.

@@ -25,7 +25,7 @@ use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
-pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
+pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 pub use self::snapshot::Snapshot;
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
@@ -184,6 +184,14 @@ impl SessionState {
         self.change(|inner| inner.record(items));
     }
 
+    /// Records an input that was accepted under this id.
+    pub fn record_input(&self, item: Item, id: Arc<str>) {
+        self.change(|inner| {
+            inner.history.record(item.clone());
+            inner.note(|_| Change::Recorded { item, at: None, input: Some(id) });
+        });
+    }
+
     /// Records the output of a call, right after the call.
     pub fn record_output(&self, output: Item) {
         self.change(|inner| {
@@ -191,7 +199,7 @@ impl SessionState {
             // Behind the last item, it is as if appended, unless that would begin a turn.
             let is_inserted = index + 1 < inner.history.len() || inner.history.awaits_turn();
             let at = is_inserted.then_some(index);
-            inner.note(|_| Change::Recorded { item: output, at });
+            inner.note(|_| Change::Recorded { item: output, at, input: None });
         });
     }
 
@@ -379,7 +387,7 @@ impl Inner {
     fn record(&mut self, items: impl IntoIterator<Item = Item>) {
         for item in items {
             self.history.record(item.clone());
-            self.note(|_| Change::Recorded { item, at: None });
+            self.note(|_| Change::Recorded { item, at: None, input: None });
         }
     }
 
