@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use longhaul::Session;
 use longhaul::events::SessionEvents;
 use longhaul::rollout::{LogRef, OnDamage};
+use longhaul::{Resumed, Session};
 use serde_json::json;
 use tokio::io::BufReader;
 
@@ -39,7 +39,8 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
         let warning = json!({"type": "background_event", "message": message});
         output.send("", &warning).await.map_err(RunError::Output)?;
     }
-    if session.resumed().is_some_and(|resumed| resumed.open_turn.is_some()) {
+    let was_cut_off = |it: &Resumed| it.open_turn.is_some() || !it.inputs.is_empty();
+    if session.resumed().is_some_and(was_cut_off) {
         // Its events tell what becomes of it.
         let going_on = session.continue_turn();
         going_on.map_err(|error| RunError::Setup(error.to_string()))?;
@@ -71,7 +72,10 @@ fn found(session: &Session) -> Vec<String> {
         let calls = resumed.unknown_calls.join(", ");
         format!("these calls had started and their effect is unknown: {calls}")
     });
-    torn.into_iter().chain(unknown).collect()
+    let waiting = (!resumed.inputs.is_empty()).then(|| {
+        format!("these inputs had waited and are taken now: {}", resumed.inputs.join(", "))
+    });
+    torn.into_iter().chain(unknown).chain(waiting).collect()
 }
 
 /// Prints every event of the session.

@@ -76,16 +76,24 @@ async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
     let log = log_of(&program);
     program.say("1", "go").await;
     program.until("tool_call_begin").await;
+    program.say("2", "and this").await;
+    // Lines are taken in order: what came before is accepted when this is refused.
+    program.send("3", json!({"type": "juggle"})).await;
+    program.until("error").await;
     program.kill().await;
 
     let mut program = Program::start_with(&config, &folder, &["--resume", &log]).await;
     let told = program.until("background_event").await;
     assert!(shorts(&told)[0].contains("effect is unknown: c1"), "{told:?}");
+    let waited = program.until("background_event").await;
+    assert!(shorts(&waited)[0].contains("had waited and are taken now: 2"), "{waited:?}");
     let ended = program.until("task_complete").await;
     assert_eq!(shorts(&ended).pop().unwrap(), "1 task_complete well", "its turn goes on");
     program.shut_down().await;
     let input = server.requests()[1].json()["input"].clone();
     let output = input.as_array().unwrap().iter().find(|it| it["type"] == "function_call_output");
     assert_eq!(output.unwrap()["output"], "aborted: had started, effect unknown");
+    let last = input.as_array().unwrap().last().unwrap();
+    assert_eq!(last["content"][0]["text"], "and this");
     assert_eq!(server.problems(), [""; 0]);
 }

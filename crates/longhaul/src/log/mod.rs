@@ -9,10 +9,12 @@ mod payload;
 mod records;
 mod restore;
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use longhaul_rollout::{LogWriter, Record};
 use longhaul_state::protocol::TurnError;
@@ -110,9 +112,9 @@ struct Keeping {
 
 impl Keeping {
     async fn run(mut self) {
-        while let Some((changes, count)) = poll_fn(|context| self.state.poll_changes(context)).await
-        {
+        while let Some((changes, count)) = changes(&self.state).await {
             self.pending.extend(changes);
+            settle(&mut self.pending);
             match self.append().await {
                 Ok(()) => {
                     self.pending.clear();
@@ -140,4 +142,45 @@ impl Keeping {
         }
         self.writer.append(records).await.map_err(|error| error.to_string())
     }
+}
+
+/// What was changed, and how many changes there were ever.
+async fn changes(state: &SessionState) -> Option<(Vec<Change>, u64)> {
+    let next = || poll_fn(|context| state.poll_changes(context));
+    let (mut changes, mut count) = next().await?;
+    // Whoever changes something is often about to change more: that shares the sync.
+    tokio::task::yield_now().await;
+    if let Some(Some((more, newest))) = next().now_or_never() {
+        changes.extend(more);
+        count = newest;
+    }
+    Some((changes, count))
+}
+
+/// An input that a turn took before anything of it was kept never waited, as far as the log is
+/// concerned.
+fn settle(changes: &mut Vec<Change>) {
+    let accepted = |change: &Change| match change {
+        Change::InputAccepted(input) => Some(Arc::clone(&input.id)),
+        _ => None,
+    };
+    let accepted: BTreeSet<Arc<str>> = changes.iter().filter_map(accepted).collect();
+    if accepted.is_empty() {
+        return;
+    }
+    let mut settled = BTreeSet::new();
+    for change in &mut *changes {
+        match change {
+            Change::Recorded { input, .. } => {
+                settled.extend(input.take_if(|id| accepted.contains(id)));
+            }
+            Change::InputGone(id) if accepted.contains(id) => drop(settled.insert(Arc::clone(id))),
+            _ => {}
+        }
+    }
+    changes.retain(|change| match change {
+        Change::InputAccepted(input) => !settled.contains(&input.id),
+        Change::InputGone(id) => !settled.contains(id),
+        _ => true,
+    });
 }

@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use longhaul_compaction::{Compacted, Report};
-use longhaul_history::Part;
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
-use longhaul_state::protocol::{ApprovalPolicy, Settings};
-use longhaul_state::{Known, KnownModel, TurnStarts};
+use longhaul_history::{Item, Part};
+use longhaul_state::protocol::{ApprovalPolicy, Settings, SettingsUpdate};
+use longhaul_state::{AcceptedInput, Known, KnownModel, TurnStarts};
 use longhaul_transport::RateLimits;
 use longhaul_transport::request::{Reasoning, Verbosity};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Of `settings`, and part of `turn_context`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -185,6 +188,53 @@ pub(super) struct TurnEnd<'a> {
     /// The code of the error that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<&'static str>,
+}
+
+/// Of an `input` that was accepted.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Input<'a> {
+    id: Cow<'a, str>,
+    state: Cow<'a, str>,
+    submission_id: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    settings: SettingsUpdate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output_schema: Option<Cow<'a, Value>>,
+    #[serde(borrow)]
+    item: Cow<'a, RawValue>,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn of(input: &'a AcceptedInput) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            id: Cow::Borrowed(&input.id),
+            state: Cow::Borrowed("accepted"),
+            submission_id: Cow::Borrowed(&input.submission_id),
+            settings: input.settings.clone(),
+            output_schema: input.output_schema.as_deref().map(Cow::Borrowed),
+            item: Cow::Owned(RawValue::from_string(input.item.json().to_owned())?),
+        })
+    }
+
+    /// `None` if it holds no item.
+    pub(super) fn into_accepted(self) -> Option<AcceptedInput> {
+        let item = Item::from_json(self.item.get()).ok()?;
+        let mut input = AcceptedInput::new(&*self.id, &*self.submission_id, item);
+        input.settings = self.settings;
+        input.output_schema = self.output_schema.map(|schema| Arc::new(schema.into_owned()));
+        Some(input)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Of an `input` that waits no more.
+#[derive(Serialize)]
+pub(super) struct GoneInput<'a> {
+    pub(super) id: &'a str,
+    pub(super) state: &'static str,
 }
 
 /// Of a `call`.

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::{
-    self, Call, CompactedPayload, Edited, KnownCall, SettingsPayload, TokenCount, TurnContext,
-    Turns, Undone,
+    self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, SettingsPayload, TokenCount,
+    TurnContext, Turns, Undone,
 };
 
 /// The records of a change, in order.
@@ -43,13 +43,18 @@ impl Writer {
             Change::Settings(settings) => {
                 self.record(RecordKind::Settings, &SettingsPayload::of(settings))
             }
-            Change::Recorded { item, at } => {
+            Change::Recorded { item, at, input } => {
                 let payload = RawValue::from_string(item.json().to_owned())?;
                 let record = Record::new(self.now, RecordKind::ResponseItem, payload);
-                Ok(match at {
-                    Some(at) => record.with_at(*at),
-                    None => record,
+                Ok(match (at, input) {
+                    (Some(at), _) => record.with_at(*at),
+                    (None, Some(input)) => record.with_input(input),
+                    (None, None) => record,
                 })
+            }
+            Change::InputAccepted(input) => self.record(RecordKind::Input, &Input::of(input)?),
+            Change::InputGone(id) => {
+                self.record(RecordKind::Input, &GoneInput { id, state: "withdrawn" })
             }
             Change::Edited(edit) => {
                 let reason = match edit.cause {

@@ -10,10 +10,10 @@ use longhaul_rollout::{
 };
 use longhaul_state::protocol::{Settings, TurnEnd};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
-use longhaul_state::{Change, Known, SessionState, Snapshot};
+use longhaul_state::{AcceptedInput, Change, Known, SessionState, Snapshot};
 use serde_json::value::to_raw_value;
 
-use super::payload::{Call, KnownCall, SettingsPayload, TokenCount};
+use super::payload::{Call, Input, KnownCall, SettingsPayload, TokenCount};
 use super::records;
 use crate::BuildError;
 
@@ -31,6 +31,10 @@ pub struct Resumed {
     /// Its calls that had started and left no output, and that may not run again: the model is told that
     /// their effect is unknown.
     pub unknown_calls: Vec<String>,
+    /// Inputs that were accepted and that no turn had taken, by the ids of their submissions, oldest
+    /// first: the next turn takes them. [`Session::continue_turn`](crate::Session::continue_turn) begins
+    /// one, if nobody says more.
+    pub inputs: Vec<String>,
     /// What differs from the session as it was left; nothing of it is refused.
     pub differences: Vec<String>,
 }
@@ -42,6 +46,8 @@ pub(crate) struct Reopened {
     pub(crate) writer: Box<dyn LogWriter>,
     pub(crate) resumed: Resumed,
     pub(crate) open_turn: Option<OpenTurn>,
+    /// What no turn had taken.
+    pub(crate) inputs: Vec<AcceptedInput>,
 }
 
 /// A turn that was cut off.
@@ -93,16 +99,30 @@ pub(crate) async fn open(
     let opened = store.open(which, on_damage).await.map_err(|error| refused(&error))?;
     let replay = opened.replay;
     let open_turn = cut_off(&replay);
+    let (inputs, unreadable) = waiting(&replay);
     let resumed = Resumed {
         torn_bytes: replay.torn.as_ref().map_or(0, |torn| torn.len),
         damage: replay.damage.clone(),
         open_turn: open_turn.as_ref().map(|turn| turn.turn_id.to_string()),
         unknown_calls: Vec::new(),
-        differences: Vec::new(),
+        inputs: inputs.iter().map(|input| input.submission_id.to_string()).collect(),
+        differences: unreadable,
     };
     let id = opened.writer.session_id().to_owned();
     let snapshot = snapshot(replay, settings);
-    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn })
+    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn, inputs })
+}
+
+/// The inputs that no turn had taken, and a sentence for each that cannot be read.
+fn waiting(replay: &Replay) -> (Vec<AcceptedInput>, Vec<String>) {
+    let (mut inputs, mut unreadable) = (Vec::new(), Vec::new());
+    for json in &replay.inputs {
+        match serde_json::from_str::<Input<'_>>(json.get()).map(Input::into_accepted) {
+            Ok(Some(input)) => inputs.push(input),
+            _ => unreadable.push("an input that waited cannot be read; it is left out".to_owned()),
+        }
+    }
+    (inputs, unreadable)
 }
 
 /// What a session takes over of a log.
@@ -252,7 +272,7 @@ fn changes_of(snapshot: &Snapshot) -> Vec<Change> {
             let (turn_id, settings) = (Arc::clone(&nobody), last.clone());
             changes.push(Change::TurnBegan { turn_id, settings, later: None });
         }
-        changes.push(Change::Recorded { item: item.clone(), at: None });
+        changes.push(Change::Recorded { item: item.clone(), at: None, input: None });
     }
     if !changes.is_empty() {
         let (turn_id, end) = (nobody, Ok(TurnEnd::Complete));

@@ -1,6 +1,6 @@
 //! Accepting what a session is to do, and taking it back.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use longhaul_history::Item;
 use longhaul_state::protocol::{ApprovalDecision, CallDigest, SettingsUpdate, TurnError};
@@ -48,7 +48,8 @@ impl Inner {
 
     /// Accepts input for a turn of its own.
     pub(super) async fn prompt(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
-        let (submission, handle) = self.accept(input).await?;
+        let (mut submission, handle) = self.accept(input).await?;
+        let noted = submission.note_accepted(self);
         match self.while_running {
             WhileRunning::Queue => self.queue.submit(submission).map_err(refusal)?,
             WhileRunning::Refuse => self.queue.submit_if_idle(submission).map_err(|e| match e {
@@ -57,17 +58,36 @@ impl Inner {
             })?,
         }
         self.wake.notify_one();
+        self.acknowledge(noted).await?;
         Ok(handle)
     }
 
     /// Accepts input for the turn that runs.
     pub(crate) async fn steer(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
-        let (submission, mut handle) = self.accept(input).await?;
+        let (mut submission, mut handle) = self.accept(input).await?;
+        let noted = submission.note_accepted(self);
         match self.queue.steer(submission, turn_of).map_err(refusal)? {
             Steered::Running { turn_id } => handle.steers = Some(turn_id),
             Steered::Queued => self.wake.notify_one(),
         }
+        self.acknowledge(noted).await?;
         Ok(handle)
+    }
+
+    /// Completes when an input that waits is kept. Its turn begins meanwhile: what that changes shares
+    /// the sync. An input that cannot be kept is taken back, unless a turn has taken it, which will
+    /// tell; so is one that the caller no longer waits for.
+    async fn acknowledge(&self, noted: Option<Arc<str>>) -> Result<(), TurnError> {
+        let (Some(id), Some(keeper)) = (noted, &self.keeper) else {
+            return Ok(());
+        };
+        let mut waiting = Unacknowledged { session: self, id: Some(id) };
+        let kept = keeper.kept().await;
+        if kept.is_err() && waiting.take_back() {
+            return kept;
+        }
+        waiting.id = None;
+        Ok(())
     }
 
     /// Accepts a compaction.
@@ -95,15 +115,14 @@ impl Inner {
 
     /// Accepts to go on with the turn that was cut off.
     pub(super) fn continue_turn(self: &Arc<Self>) -> Result<TurnHandle, TurnError> {
-        let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(turn_id) = open.as_ref().map(|turn| Arc::clone(&turn.turn_id)) else {
+        let turn_id = self.open_turn_id();
+        if turn_id.is_none() && self.queue.kept(|_| Some(())).is_empty() {
             return Err(TurnError::InvalidInput(
-                "no turn was cut off, or another has begun".into(),
+                "no turn was cut off and no input waits, or another turn has begun".into(),
             ));
-        };
-        drop(open);
+        }
         let task = Arc::new(Continue);
-        let (submission, handle) = self.without_input(Some(&turn_id), Work::Continuing, task);
+        let (submission, handle) = self.without_input(turn_id.as_deref(), Work::Continuing, task);
         self.queue.replace(submission).map_err(refusal)?;
         self.wake.notify_one();
         Ok(handle)
@@ -135,14 +154,20 @@ impl Inner {
 
     /// Takes back an input that waits.
     pub(super) fn withdraw(&self, input_id: &str) -> Result<(), TurnError> {
-        let withdrawn = self.queue.withdraw(|waiting| *waiting.id == *input_id);
-        if withdrawn.is_empty() {
-            return Err(TurnError::UnknownInput { input_id: input_id.to_owned() });
+        if self.take_back(|waiting| *waiting.id == *input_id) {
+            return Ok(());
         }
-        for submission in withdrawn {
+        Err(TurnError::UnknownInput { input_id: input_id.to_owned() })
+    }
+
+    /// Takes back the inputs that wait and are meant, and says whether there was one.
+    fn take_back(&self, is_meant: impl Fn(&Submission) -> bool) -> bool {
+        let taken_back = self.queue.withdraw(is_meant);
+        let is_any = !taken_back.is_empty();
+        for submission in taken_back {
             submission.reply.withdraw();
         }
-        Ok(())
+        is_any
     }
 
     /// Answers an approval request.
@@ -221,15 +246,34 @@ impl Inner {
 
     /// Settles the inputs that were cancelled while they waited.
     pub(super) fn settle_cancelled(&self) {
-        let cancelled = |input: &Submission| input.reply.cancel.is_cancelled();
-        for submission in self.queue.withdraw(cancelled) {
-            submission.reply.withdraw();
-        }
+        self.take_back(|input| input.reply.cancel.is_cancelled());
     }
 
     /// Inputs that no turn will take are told so.
     pub(super) fn settle_waiting(&self) {
         refuse(self.queue.drain());
+    }
+}
+
+/// An input whose client waits to hear that it is kept.
+struct Unacknowledged<'a> {
+    session: &'a Inner,
+    id: Option<Arc<str>>,
+}
+
+impl Unacknowledged<'_> {
+    /// Says whether the input still waited.
+    fn take_back(&mut self) -> bool {
+        let Some(id) = self.id.take() else {
+            return false;
+        };
+        self.session.take_back(|waiting| waiting.is_input(&id))
+    }
+}
+
+impl Drop for Unacknowledged<'_> {
+    fn drop(&mut self) {
+        self.take_back();
     }
 }
 

@@ -8,14 +8,16 @@ use longhaul_history::{EditError, History};
 use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
 use longhaul_state::protocol::SettingsUpdate;
 use longhaul_state::turn::TurnLimits;
-use longhaul_state::{ContextMessages, SessionServices, SessionState, Snapshot, TurnQueue};
+use longhaul_state::{
+    AcceptedInput, ContextMessages, SessionServices, SessionState, Snapshot, TurnQueue,
+};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::request::Instructions;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, Session, runner};
+use super::{Inner, Session, Submission, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
 use crate::log::{self, Keeper, OpenTurn, Resumed};
@@ -164,7 +166,7 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn } = self.open().await?;
+        let Opening { id, state, writer, mut resumed, open_turn, inputs } = self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
         let tools = self.begin.check(&*self.model)?;
@@ -219,6 +221,7 @@ impl SessionBuilder {
             work_tree: Arc::default(),
             ended: CancellationToken::new(),
         });
+        inner.queue.keep(inputs.into_iter().map(|input| Submission::restored(&inner, input)));
         tokio::spawn(runner::run(Arc::clone(&inner)));
         let session = Session::new(inner);
         // If that fails, or nobody waits for it, the session ends and its log is free.
@@ -232,10 +235,10 @@ impl SessionBuilder {
             Some(Origin::Resumed { which, on_damage }) => {
                 let settings = &self.begin.settings;
                 let opened = log::open(self.store()?, &which, on_damage, settings).await?;
-                let log::Reopened { id, snapshot, writer, resumed, open_turn } = opened;
+                let log::Reopened { id, snapshot, writer, resumed, open_turn, inputs } = opened;
                 let state = self.restore(snapshot);
                 let (writer, resumed) = (Some(writer), Some(resumed));
-                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn });
+                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn, inputs });
             }
             Some(Origin::Forked { which, before }) => {
                 let settings = &self.begin.settings;
@@ -258,7 +261,7 @@ impl SessionBuilder {
             }
             None => None,
         };
-        Ok(Opening { id, state, writer, resumed: None, open_turn: None })
+        Ok(Opening { id, state, writer, resumed: None, open_turn: None, inputs: Vec::new() })
     }
 
     fn store(&self) -> Result<&dyn Store, BuildError> {
@@ -293,6 +296,7 @@ struct Opening {
     writer: Option<Box<dyn LogWriter>>,
     resumed: Option<Resumed>,
     open_turn: Option<OpenTurn>,
+    inputs: Vec<AcceptedInput>,
 }
 
 impl std::fmt::Debug for SessionBuilder {

@@ -150,6 +150,11 @@ impl Inner {
         Ok(self.services.model.encode(&request)?)
     }
 
+    pub(super) fn open_turn_id(&self) -> Option<Arc<str>> {
+        let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map(|turn| Arc::clone(&turn.turn_id))
+    }
+
     pub(crate) fn take_open_turn(&self) -> Option<OpenTurn> {
         self.open_turn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod builder;
+mod claim;
 mod inner;
 mod runner;
 mod submission;
@@ -28,6 +29,7 @@ use crate::{BuildError, Input, TurnHandle};
 
 pub(crate) use accept::UNATTENDED;
 pub use builder::SessionBuilder;
+pub(crate) use claim::Claim;
 pub(crate) use inner::Inner;
 pub(crate) use submission::{Reply, Submission, Work};
 pub use submit::Accepted;
@@ -61,14 +63,19 @@ impl Session {
     /// waits for them or is refused while one runs says
     /// [`AgentBuilder::prompt_while_running`](crate::AgentBuilder::prompt_while_running).
     ///
+    /// Where the session is kept in a log, this completes when the log has the input: from then on no
+    /// crash loses it. The turn begins meanwhile.
+    ///
     /// # Errors
     ///
-    /// [`TurnError::InvalidInput`], [`TurnError::Busy`] or [`TurnError::Closed`]; nothing has
-    /// happened then.
+    /// [`TurnError::InvalidInput`], [`TurnError::Busy`], [`TurnError::Closed`], or
+    /// [`TurnError::Storage`] if it waits and cannot be kept; nothing has happened then. If its turn has
+    /// begun before that is known, the handle's result says so.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it is ready accepts nothing.
+    /// Dropping the future before it is ready accepts nothing, unless a turn has taken the input while
+    /// it was being kept: then the turn goes on.
     pub async fn prompt(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
         self.inner.prompt(input.into()).await
     }
@@ -249,11 +256,12 @@ impl Session {
     /// Goes on with the turn that was cut off before the session was opened again, under its id: what
     /// waited for approval asks again; a call that had started and left no output runs again if its tool
     /// [may](crate::tool::Tool::may_run_again), and else the model is told that its effect is unknown; what
-    /// had not started is judged and run; then the model is asked. It comes before inputs that wait.
+    /// had not started is judged and run; then the model is asked. Its next request carries the
+    /// [inputs](Resumed::inputs) that had waited; if no turn was cut off, they start one together.
     ///
     /// # Errors
     ///
-    /// [`TurnError::InvalidInput`] if there is no such turn, or another has begun;
+    /// [`TurnError::InvalidInput`] if there is neither, or another turn has begun;
     /// [`TurnError::Busy`], [`TurnError::Closed`].
     pub fn continue_turn(&self) -> Result<TurnHandle, TurnError> {
         self.inner.continue_turn()

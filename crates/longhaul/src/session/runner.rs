@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
-use longhaul_state::{Begun, Start, TurnContext};
+use longhaul_state::{Begun, Kept, Start, TurnContext};
 use longhaul_transport::models::WindowSource;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -32,12 +32,14 @@ pub(super) async fn run(inner: Arc<Inner>) {
         inner.settle_cancelled();
         // Before the look at what waits: what is accepted between the two is begun.
         let is_closed = inner.queue.is_closed();
-        match inner.queue.begin(start) {
+        match inner.queue.begin(|submission| start(&inner, submission)) {
             Some(begun) => run_and_listen(&inner, begun).await,
             None if is_closed => break,
             None => inner.wake.notified().await,
         }
     }
+    // Before the log is closed: what nobody takes any more does not wait in it either.
+    inner.settle_waiting();
     #[cfg(feature = "coding")]
     if tokio::time::timeout(RESTORE_LIMIT, inner.work_tree.lock()).await.is_err() {
         tracing::warn!("the session ends while an undo is still at work");
@@ -74,12 +76,13 @@ async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
     }
 }
 
-fn start(submission: &Submission) -> Start {
-    Start {
-        turn_id: turn_of(submission),
-        cancel: submission.reply.cancel.token(),
-        takes_input: submission.item().is_some(),
-    }
+fn start(inner: &Inner, submission: &Submission) -> Start {
+    let kept = match (submission.continues(), submission.item()) {
+        (true, _) if inner.open_turn_id().is_some() => Kept::Steers,
+        (true, _) | (false, Some(_)) => Kept::Starts,
+        (false, None) => Kept::Waits,
+    };
+    Start { turn_id: turn_of(submission), cancel: submission.reply.cancel.token(), kept }
 }
 
 async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use longhaul_history::Item;
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
+use longhaul_state::AcceptedInput;
 use longhaul_state::protocol::{Event, SettingsUpdate, TurnEnd, TurnError, TurnResult};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use super::Inner;
+use super::{Claim, Inner};
 use crate::events::{CourseEvents, Emitter};
 use crate::input::Message;
 use crate::task::SessionTask;
@@ -30,7 +31,7 @@ pub(crate) struct Submission {
 /// What a submission asks for.
 pub(crate) enum Work {
     /// An answer to what the user says.
-    Input { item: Item, shown: TurnItem, output_schema: Option<Arc<Value>> },
+    Input { item: Item, shown: TurnItem, output_schema: Option<Arc<Value>>, claim: Option<Claim> },
     /// A compaction.
     Compaction,
     /// What its task does, without anything that the user says.
@@ -44,7 +45,8 @@ impl Work {
     pub(crate) fn input(message: Message, item_id: String, schema: Option<Value>) -> Self {
         let kind = TurnItemKind::UserMessage { content: message.shown };
         let shown = TurnItem { id: item_id, kind };
-        Self::Input { item: message.item, shown, output_schema: schema.map(Arc::new) }
+        let output_schema = schema.map(Arc::new);
+        Self::Input { item: message.item, shown, output_schema, claim: None }
     }
 }
 
@@ -73,6 +75,40 @@ impl Submission {
             TurnHandle { control, events, result: receiver, cancel_on_drop: false, steers: None };
         let span = Span::current();
         (Self { id, work, settings, task, reply, span }, handle)
+    }
+
+    /// Notes that its input waits, and gives the input's own id.
+    pub(super) fn note_accepted(&mut self, session: &Inner) -> Option<Arc<str>> {
+        let Work::Input { item, shown, output_schema, claim } = &mut self.work else {
+            return None;
+        };
+        let id: Arc<str> = shown.id.as_str().into();
+        *claim = Some(Claim::note(&session.state, &id, || {
+            let mut input = AcceptedInput::new(Arc::clone(&id), Arc::clone(&self.id), item.clone());
+            input.settings = self.settings.clone();
+            input.output_schema.clone_from(output_schema);
+            input
+        }));
+        Some(id)
+    }
+
+    /// An input that waited when its session was left. Nobody waits for its turn.
+    pub(super) fn restored(session: &Arc<Inner>, input: AcceptedInput) -> Self {
+        let AcceptedInput { id, submission_id, item, settings, output_schema, .. } = input;
+        let kind = match TurnItem::of(&item) {
+            Some(TurnItem { kind, .. }) => kind,
+            None => TurnItemKind::UserMessage { content: Vec::new() },
+        };
+        let shown = TurnItem { id: id.to_string(), kind };
+        let claim = Some(Claim::of(&session.state, &id));
+        let work = Work::Input { item, shown, output_schema, claim };
+        let task = Arc::clone(&session.task);
+        Self::new(session, submission_id, work, settings, task).0
+    }
+
+    /// Whether it is the input with this id of its own.
+    pub(super) fn is_input(&self, id: &str) -> bool {
+        matches!(&self.work, Work::Input { shown, .. } if shown.id == id)
     }
 
     /// Whether it goes on with the turn that was cut off.

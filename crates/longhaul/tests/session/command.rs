@@ -12,28 +12,7 @@ use longhaul::tool::command::CommandTool;
 use longhaul_testkit::ScriptedModel;
 use serde_json::json;
 
-use super::support::{conversation, lines, scripted};
-
-/// A folder that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let path =
-            std::env::temp_dir().join(format!("longhaul-command-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use super::support::{Folder, conversation, lines, scripted};
 
 fn sh(name: &str, script: &str) -> CommandTool {
     CommandTool::new(name, "", &["sh", "-c", script])

@@ -1,8 +1,8 @@
 //! Sessions that are kept in a log, and opened again.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use longhaul::approval::{ApprovalDecision, Approvals};
@@ -18,13 +18,14 @@ use longhaul_testkit::sse::ResponseBuilder;
 use longhaul_transport::{ErrorCode, ModelError};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::sync::watch;
 
 use super::support::{
     Probe, Yielding, conversation, in_virtual_time, lines, scripted, until, yield_twice,
 };
 
 /// A session like the one with this id, out of its log.
-async fn again(agent: &Agent, id: &str) -> Session {
+pub(crate) async fn again(agent: &Agent, id: &str) -> Session {
     let which = LogRef::Id(id.to_owned());
     agent.session().resume(which, OnDamage::Refuse).start().await.unwrap()
 }
@@ -68,22 +69,27 @@ async fn one_owner_at_a_time() {
     open().await.unwrap();
 }
 
-/// A store whose disk is full while somebody says so.
+/// A store whose disk is full while somebody says so, and whose syncs take as long as somebody says.
 #[derive(Debug, Clone, Default)]
-struct Full {
+pub(crate) struct Full {
     store: MemoryStore,
-    is_full: Arc<AtomicBool>,
+    pub(crate) no_space: Arc<AtomicBool>,
+    pub(crate) is_slow: watch::Sender<bool>,
+    /// Of each append, the types of its records.
+    pub(crate) appends: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 #[async_trait]
 impl Store for Full {
     async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
         let writer = self.store.create(records).await?;
-        Ok(Box::new(FullWriter { writer, is_full: Arc::clone(&self.is_full) }))
+        Ok(Box::new(FullWriter { writer, store: self.clone() }))
     }
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
-        self.store.open(which, on_damage).await
+        let mut opened = self.store.open(which, on_damage).await?;
+        opened.writer = Box::new(FullWriter { writer: opened.writer, store: self.clone() });
+        Ok(opened)
     }
 
     async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
@@ -98,7 +104,7 @@ impl Store for Full {
 #[derive(Debug)]
 struct FullWriter {
     writer: Box<dyn LogWriter>,
-    is_full: Arc<AtomicBool>,
+    store: Full,
 }
 
 #[async_trait]
@@ -106,10 +112,14 @@ impl LogWriter for FullWriter {
     async fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
         // Whatever comes now comes before the writer has done anything.
         yield_twice().await;
-        if self.is_full.load(Ordering::Relaxed) {
+        let mut is_slow = self.store.is_slow.subscribe();
+        is_slow.wait_for(|is_slow| !is_slow).await.unwrap();
+        if self.store.no_space.load(Ordering::Relaxed) {
             let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
             return Err(StoreError::NoSpace { path: "the log".into(), source });
         }
+        let kinds = records.iter().map(|record| record.kind.as_str().to_owned()).collect();
+        self.store.appends.lock().unwrap().push(kinds);
         self.writer.append(records).await
     }
 
@@ -138,7 +148,7 @@ async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_
     let session = agent.session().start().await.unwrap();
     session.prompt("a").await.unwrap().await.unwrap();
 
-    store.is_full.store(true, Ordering::Relaxed);
+    store.no_space.store(true, Ordering::Relaxed);
     for text in ["b", "c"] {
         let mut turn = session.prompt(text).await.unwrap();
         let seen = lines(&mut turn).await;
@@ -148,7 +158,7 @@ async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_
     }
     assert_eq!(model.requests().len(), 1, "no request leaves before what it says is kept");
 
-    store.is_full.store(false, Ordering::Relaxed);
+    store.no_space.store(false, Ordering::Relaxed);
     let mut turn = session.prompt("d").await.unwrap();
     let seen = lines(&mut turn).await;
     assert_eq!(seen[..3], ["started", "item+ user", "item= user d"]);
@@ -168,16 +178,16 @@ async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_
 async fn a_tool_starts_when_that_it_starts_is_kept() {
     let model = ScriptedModel::new().call("c1", "look", "{}").text("done");
     let store = Full::default();
-    let is_full = Arc::clone(&store.is_full);
+    let no_space = Arc::clone(&store.no_space);
     let agent = scripted(&model).tool(Probe::echo("look")).store(store).build().unwrap();
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     model.wait_for_requests(1).await;
-    is_full.store(true, Ordering::Relaxed);
+    no_space.store(true, Ordering::Relaxed);
     let seen = lines(&mut turn).await;
     assert!(!seen.iter().any(|line| line.starts_with("begin")), "{seen:?}");
     assert_eq!(turn.await.unwrap_err().code(), "storage");
-    is_full.store(false, Ordering::Relaxed);
+    no_space.store(false, Ordering::Relaxed);
     session.prompt("on").await.unwrap().await.unwrap();
     assert_eq!(
         conversation(&session.history())[..3],
@@ -222,7 +232,7 @@ async fn a_call_that_a_crash_cut_off_is_answered_with_what_is_known_of_it() {
 }
 
 /// A process that is gone as soon as an event like this is told; gives the session's id.
-async fn cut_off(agent: Agent, at: &'static str) -> String {
+pub(crate) async fn cut_off(agent: Agent, at: &'static str) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let running = runtime.spawn(async move {
         let session = agent.session().start().await.unwrap();

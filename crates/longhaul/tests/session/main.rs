@@ -44,4 +44,5 @@ mod turn;
 mod typed;
 #[cfg(all(feature = "coding", unix))]
 mod undo;
+mod waiting;
 mod withdraw;

@@ -40,7 +40,8 @@ impl SessionTask for Regular {
     }
 }
 
-/// The task that goes on with a turn which was cut off before its session was opened again.
+/// The task that goes on with what was cut off before its session was opened again: a turn, or inputs
+/// that waited for one.
 pub(crate) struct Continue;
 
 #[async_trait]
@@ -48,6 +49,7 @@ impl SessionTask for Continue {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
         match scope.take_open_turn() {
             Some(open) => Driver::resumed(scope, open.records).run().await,
+            None if scope.has_joined() => Regular.run(scope).await,
             None => Ok(TurnResult::empty(TurnEnd::Complete)),
         }
     }

@@ -10,12 +10,13 @@ use longhaul_state::protocol::Event;
 
 use super::TaskScope;
 use crate::events::Emitter;
-use crate::session::{Reply, Submission, Work};
+use crate::session::{Claim, Reply, Submission, Work};
 
 /// An input of the turn, on its way into the conversation.
 struct Joined {
     item: Item,
     shown: TurnItem,
+    claim: Option<Claim>,
     emitter: Emitter,
 }
 
@@ -61,6 +62,11 @@ impl TaskScope {
         }
     }
 
+    /// Whether the turn has taken more than what it was begun with.
+    pub(in crate::task) fn has_joined(&self) -> bool {
+        self.replies.lock().results.len() > 1
+    }
+
     /// Records the inputs that arrived during the turn. Those that were cancelled are not.
     pub(crate) fn take_steers(&self) {
         if self.beside.is_none() {
@@ -104,7 +110,7 @@ impl TaskScope {
                 self.replies.lock().results.push(submission.reply);
                 None
             }
-            Work::Input { item, shown, output_schema } => {
+            Work::Input { item, shown, output_schema, claim } => {
                 if let Some(schema) = output_schema {
                     *self.schema() = Some(schema);
                 }
@@ -112,14 +118,17 @@ impl TaskScope {
                 reply.cancel.join(&self.cancel);
                 let emitter = self.emitter.joined(&reply.emitter);
                 self.replies.lock().results.push(reply);
-                Some(Joined { item, shown, emitter })
+                Some(Joined { item, shown, claim, emitter })
             }
         }
     }
 
     /// Records the message and shows it to those who watch.
     fn record_input(&self, input: Joined) {
-        self.record([input.item]);
+        match input.claim {
+            Some(claim) => claim.record(input.item),
+            None => self.record([input.item]),
+        }
         input.emitter.emit(Event::ItemStarted(input.shown.clone()));
         input.emitter.emit(Event::ItemCompleted(input.shown));
     }
