@@ -78,10 +78,18 @@ impl Keeper {
                 || progress.failed.as_ref().is_some_and(|(failed, _)| *failed >= count)
         };
         match progress.wait_for(is_known).await {
-            Ok(progress) if progress.kept >= count => Ok(()),
-            Ok(progress) => Err(progress.failed.as_ref().map_or_else(gone, |it| it.1.clone())),
+            Ok(progress) => progress.of(count),
             Err(_) => Err(gone()),
         }
+    }
+
+    /// What became of all changes, once the log is [finished](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Storage`] if some are not kept.
+    pub(crate) fn outcome(&self) -> Result<(), TurnError> {
+        self.progress.borrow().of(self.state.change_count())
     }
 
     /// Completes when the log is written to its end and closed.
@@ -93,6 +101,16 @@ impl Keeper {
     /// The file of the log, if it is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+}
+
+impl Progress {
+    /// What became of so many changes.
+    fn of(&self, count: u64) -> Result<(), TurnError> {
+        if self.kept >= count {
+            return Ok(());
+        }
+        Err(self.failed.as_ref().map_or_else(gone, |(_, error)| error.clone()))
     }
 }
 
@@ -115,22 +133,31 @@ impl Keeping {
         while let Some((changes, count)) = changes(&self.state).await {
             self.pending.extend(changes);
             settle(&mut self.pending);
-            match self.append().await {
-                Ok(()) => {
-                    self.pending.clear();
-                    self.progress.send_modify(|progress| progress.kept = count);
-                    self.events.release(count);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the session log cannot be written");
-                    let error = TurnError::Storage(error);
-                    self.events.fail();
-                    self.progress.send_modify(|progress| progress.failed = Some((count, error)));
-                }
-            }
+            self.keep(count).await;
+        }
+        if !self.pending.is_empty() {
+            // There may be space again.
+            self.keep(self.state.change_count()).await;
         }
         if let Err(error) = self.writer.close().await {
             tracing::warn!(%error, "the session log could not be closed");
+        }
+    }
+
+    /// Keeps what is pending, the changes up to the number `count`.
+    async fn keep(&mut self, count: u64) {
+        match self.append().await {
+            Ok(()) => {
+                self.pending.clear();
+                self.progress.send_modify(|progress| progress.kept = count);
+                self.events.release(count);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the session log cannot be written");
+                let error = TurnError::Storage(error);
+                self.events.fail();
+                self.progress.send_modify(|progress| progress.failed = Some((count, error)));
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use longhaul_rollout::{
 };
 use longhaul_state::protocol::{Settings, TurnEnd};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
-use longhaul_state::{AcceptedInput, Change, Known, SessionState, Snapshot};
+use longhaul_state::{AcceptedInput, Change, Edit, Known, SessionState, Snapshot};
 use serde_json::value::to_raw_value;
 
 use super::payload::{Call, Input, KnownCall, SettingsPayload, TokenCount};
@@ -264,12 +264,10 @@ fn changes_of(snapshot: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut told = snapshot.told.iter().peekable();
     let nobody: Arc<str> = Arc::from("");
-    let mut last = snapshot.settings.clone();
-    for (index, (item, starts_turn)) in snapshot.items.iter().enumerate() {
-        let now_told = told.next_if(|(at, _)| *at <= index).map(|(_, settings)| settings.clone());
-        if *starts_turn || now_told.is_some() {
-            last = now_told.unwrap_or(last);
-            let (turn_id, settings) = (Arc::clone(&nobody), last.clone());
+    for (index, (item, _)) in snapshot.items.iter().enumerate() {
+        // What the model was told is known of turns. Where turns begin is said in the end.
+        if let Some((_, settings)) = told.next_if(|(at, _)| *at <= index) {
+            let (turn_id, settings) = (Arc::clone(&nobody), settings.clone());
             changes.push(Change::TurnBegan { turn_id, settings, later: None });
         }
         changes.push(Change::Recorded { item: item.clone(), at: None, input: None });
@@ -277,6 +275,7 @@ fn changes_of(snapshot: &Snapshot) -> Vec<Change> {
     if !changes.is_empty() {
         let (turn_id, end) = (nobody, Ok(TurnEnd::Complete));
         changes.push(Change::TurnEnded { turn_id, end, last_message: None });
+        changes.push(Change::Edited(Edit::of_turns(snapshot.turn_starts())));
     }
     changes.push(Change::Settings(snapshot.settings.clone()));
     changes.push(Change::Used(Box::new(snapshot.known.clone())));

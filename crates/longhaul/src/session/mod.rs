@@ -22,7 +22,7 @@ use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
 
 use crate::events::SessionEvents;
-use crate::log::Resumed;
+use crate::log::{Keeper, Resumed};
 use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
@@ -312,7 +312,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// None today; the session log will have some.
+    /// [`TurnError::Storage`] if the log could not be written to its end. The session has ended then, too.
     ///
     /// # Cancel safety
     ///
@@ -320,7 +320,7 @@ impl Session {
     pub async fn shutdown(&self) -> Result<(), TurnError> {
         self.inner.stop();
         self.inner.ended.cancelled().await;
-        Ok(())
+        self.inner.keeper.as_ref().map_or(Ok(()), Keeper::outcome)
     }
 
     /// Ends the session, but lets it finish what it has accepted, for `limit` at most: accepts nothing

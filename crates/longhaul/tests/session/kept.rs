@@ -175,6 +175,24 @@ async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_
 }
 
 #[tokio::test]
+async fn a_session_that_ends_says_whether_its_log_is_whole() {
+    for comes_space in [false, true] {
+        let model = ScriptedModel::new().text("one").text("two");
+        let store = Full::default();
+        let agent = scripted(&model).store(store.clone()).build().unwrap();
+        let session = agent.session().start().await.unwrap();
+        store.no_space.store(true, Ordering::Relaxed);
+        session.prompt("a").await.unwrap().await.unwrap_err();
+        store.no_space.store(!comes_space, Ordering::Relaxed);
+        let ended = session.shutdown().await.map_err(|error| error.code());
+        assert_eq!(ended, if comes_space { Ok(()) } else { Err("storage") });
+        store.no_space.store(false, Ordering::Relaxed);
+        let left = conversation(&again(&agent, session.id()).await.history());
+        assert_eq!(left, if comes_space { vec!["user a"] } else { vec![] });
+    }
+}
+
+#[tokio::test]
 async fn a_tool_starts_when_that_it_starts_is_kept() {
     let model = ScriptedModel::new().call("c1", "look", "{}").text("done");
     let store = Full::default();
@@ -392,19 +410,33 @@ async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
     }
 }
 
+/// Takes the steps; then the session is opened again.
+fn live_is_resumed(seed: u64, steps: Vec<Step>) {
+    in_virtual_time(async {
+        let agent = agent(seed);
+        let mut session = agent.session().start().await.unwrap();
+        for (number, step) in steps.into_iter().enumerate() {
+            take(&agent, &mut session, number, step).await;
+        }
+        let session = reopen(&agent, &session).await;
+        session.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_fork_whose_model_was_told_nothing_tells_it_everything_also_when_it_is_opened_again() {
+    use Step::{Compact, Fork, Move, Prompt, UndoCompaction, Wait};
+    // What was told behind a compaction is told anew once that is undone.
+    let (there, back) = ([Prompt, Wait(59), Compact, Wait(59)], [UndoCompaction, Fork(0)]);
+    let steps = there.into_iter().chain([Move(1), Prompt, Wait(59)]).chain(back);
+    live_is_resumed(0, steps.collect());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_session_out_of_its_log_is_the_session(seed: u64, steps in vec(step(), 1..30)) {
-        in_virtual_time(async {
-            let agent = agent(seed);
-            let mut session = agent.session().start().await.unwrap();
-            for (number, step) in steps.into_iter().enumerate() {
-                take(&agent, &mut session, number, step).await;
-            }
-            let session = reopen(&agent, &session).await;
-            session.shutdown().await.unwrap();
-        });
+        live_is_resumed(seed, steps);
     }
 }

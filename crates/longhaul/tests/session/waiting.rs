@@ -38,12 +38,12 @@ async fn what_waited_when_the_process_went_is_in_the_next_request_of_its_turn() 
         let mut turn = session.prompt(input("go")).await.unwrap();
         until(&mut turn, |line| line.starts_with("begin c1")).await;
         let steer = session.steer(input("s1")).await.unwrap();
+        let gone = session.prompt(input("p3")).await.unwrap();
+        session.withdraw("p3").unwrap();
         let mut settings = SettingsUpdate::default();
         settings.effort = Some(Some("high".into()));
         let own = input("p2").settings(settings).output_schema(json!({"type": "object"}));
         let own = session.prompt(own).await.unwrap();
-        let gone = session.prompt(input("p3")).await.unwrap();
-        session.withdraw("p3").unwrap();
         let id = session.id().to_owned();
         std::mem::forget((session, turn, steer, own, gone));
         id

@@ -134,6 +134,15 @@ pub enum EditCause {
     Removed(usize),
     /// It was put right.
     Repaired,
+    /// Nothing but where its turns begin: those of a conversation that was taken over.
+    Begun,
+}
+
+impl Edit {
+    /// Turns begin here.
+    pub fn of_turns(turns: TurnStarts) -> Self {
+        Self { replaced: 0, parts: Vec::new(), cause: EditCause::Begun, turns }
+    }
 }
 
 /// Where the turns of a conversation begin.
