@@ -28,12 +28,23 @@ struct Log {
     id: String,
     lines: Vec<u8>,
     holder: Option<Holder>,
+    /// Of the newest writer.
+    epoch: u64,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes the lock of a session's log away from its writer, as the end of a lease does in a database:
+    /// the next who opens it takes over. From then on the old writer appends nothing any more.
+    pub fn expire(&self, session_id: &str) {
+        let mut logs = self.logs();
+        if let Ok((_, log)) = find(&mut logs, &LogRef::Id(session_id.to_owned())) {
+            log.holder = None;
+        }
     }
 
     /// No code that panics runs while it is locked, so a poisoned lock guards whole logs.
@@ -90,7 +101,8 @@ impl Store for MemoryStore {
         }
         let mut lines = Vec::new();
         seal(&records, 0, 1, &mut lines);
-        logs.insert(path.clone(), Log { id: id.clone(), lines, holder: Some(holder()) });
+        let log = Log { id: id.clone(), lines, holder: Some(holder()), epoch: 1 };
+        logs.insert(path.clone(), log);
         drop(logs);
         Ok(self.writer(path, id, records.len() as u64, 1))
     }
@@ -102,10 +114,11 @@ impl Store for MemoryStore {
             return Err(StoreError::Locked { path: log.id.clone(), holder });
         }
         let replay = replay_lines(log, on_damage)?;
-        log.holder = Some(holder());
+        (log.holder, log.epoch) = (Some(holder()), replay.epoch.max(log.epoch) + 1);
+        let epoch = log.epoch;
         let (key, id) = (key.clone(), log.id.clone());
         drop(logs);
-        let writer = self.writer(key, id, replay.next_ordinal, replay.epoch + 1);
+        let writer = self.writer(key, id, replay.next_ordinal, epoch);
         Ok(Opened::new(replay, writer))
     }
 
@@ -151,6 +164,10 @@ struct MemoryWriter {
 impl LogWriter for MemoryWriter {
     async fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
         if let Some(log) = self.store.logs().get_mut(&self.key) {
+            let (epoch, newest) = (self.epoch, log.epoch);
+            if epoch != newest {
+                return Err(StoreError::Superseded { path: self.id.clone(), epoch, newest });
+            }
             seal(&records, self.ordinal, self.epoch, &mut log.lines);
         }
         self.ordinal += records.len() as u64;
@@ -176,7 +193,8 @@ impl LogWriter for MemoryWriter {
 
 impl Drop for MemoryWriter {
     fn drop(&mut self) {
-        if let Some(log) = self.store.logs().get_mut(&self.key) {
+        let mut logs = self.store.logs();
+        if let Some(log) = logs.get_mut(&self.key).filter(|log| log.epoch == self.epoch) {
             log.holder = None;
         }
     }

@@ -86,7 +86,9 @@ pub trait LogWriter: fmt::Debug + Send {
     /// # Errors
     ///
     /// [`StoreError::NoSpace`] and other refusals that leave the log as it was: the next call may
-    /// go on. After [`StoreError::Disturbed`], or a failure that leaves open what is on disk, every
+    /// go on. [`StoreError::Superseded`] in stores whose locks can be taken over: whoever opens the log then
+    /// has the next epoch, and a store compares epochs in the very transaction that appends. After
+    /// [`StoreError::Disturbed`], or a failure that leaves open what is on disk, every
     /// later call is [`StoreError::Poisoned`].
     ///
     /// # Cancel safety

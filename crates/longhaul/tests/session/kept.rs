@@ -69,6 +69,25 @@ async fn one_owner_at_a_time() {
     open().await.unwrap();
 }
 
+#[tokio::test]
+async fn f107_a_session_whose_log_was_taken_over_sends_nothing_any_more() {
+    let store = MemoryStore::new();
+    let model = ScriptedModel::new().text("one").text("two");
+    let agent = scripted(&model).store(store.clone()).build().unwrap();
+    let old = agent.session().start().await.unwrap();
+    store.expire(old.id());
+    old.prompt("a").await.unwrap().await.unwrap();
+    let new = again(&agent, old.id()).await;
+    let error = old.prompt("lost").await.unwrap().await.unwrap_err();
+    assert!(error.to_string().contains("epoch"), "{error}");
+    new.prompt("b").await.unwrap().await.unwrap();
+    old.shutdown().await.unwrap_err();
+    new.shutdown().await.unwrap();
+    let left = conversation(&again(&agent, old.id()).await.history());
+    assert_eq!(left, ["user a", "assistant one", "user b", "assistant two"]);
+    model.assert_complete();
+}
+
 /// A store whose disk is full while somebody says so, and whose syncs take as long as somebody says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Full {

@@ -78,6 +78,20 @@ pub enum StoreError {
         /// `removed`, `replaced`, `cut` or `written`.
         what: &'static str,
     },
+    /// The lock of this writer had run out, and somebody else has opened the log since. Nothing was
+    /// changed, and this writer appends nothing any more.
+    #[error(
+        "the log {path} was taken over: this is its writer of epoch {epoch}, and there is one of \
+         epoch {newest}; open it again, when that is closed"
+    )]
+    Superseded {
+        /// The log, or the session's id where logs have no path.
+        path: String,
+        /// The epoch of this writer.
+        epoch: u64,
+        /// The newest epoch.
+        newest: u64,
+    },
     /// The disk, a quota or a limit of file sizes is full. The log is as it was before; the same
     /// records may be appended again when there is space.
     #[error("no space for {path}: {source}; make space and try again")]

@@ -54,6 +54,13 @@ pub trait Subject: Send + Sync {
         false
     }
 
+    /// Takes the lock of a log away from its writer, which lives on, as the end of its lease would.
+    /// False if locks cannot be taken away, the default: then it is not tested.
+    fn expire(&self, session_id: &str) -> bool {
+        let _ = session_id;
+        false
+    }
+
     /// Makes the next append fail for want of space, on every store given out so far. False if
     /// that cannot be done.
     fn fail_next_append(&self) -> bool {
@@ -95,6 +102,7 @@ pub async fn store_conformance<S: Subject>(make: impl Fn() -> S) -> Vec<&'static
         "filters",
         "titles",
     ];
+    run.extend(owner::a_writer_of_an_old_epoch_is_refused(&make()).await.then_some("takeover"));
     run.extend(failure::a_torn_end_is_not_acknowledged(&make()).await.then_some("torn"));
     run.extend(failure::damage_is_named(&make()).await.then_some("damage"));
     run.extend(failure::a_failed_append_leaves_nothing(&make()).await.then_some("failed append"));

@@ -39,6 +39,28 @@ pub(super) async fn one_writer(subject: &impl Subject) {
     assert!(!is_locked(subject).await);
 }
 
+pub(super) async fn a_writer_of_an_old_epoch_is_refused(subject: &impl Subject) -> bool {
+    let mut old = subject.store().create(vec![session(0)]).await.unwrap();
+    if !subject.expire(&session_id(0)) {
+        return false;
+    }
+    old.append(vec![item("0")]).await.unwrap();
+    let mut new = subject.store().open(&first(), OnDamage::Refuse).await.unwrap().writer;
+    for _ in 0..2 {
+        let error = old.append(vec![item("lost")]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Superseded { epoch: 1, newest: 2, .. }), "{error}");
+        new.append(vec![item("1")]).await.unwrap();
+    }
+    // It gives back nothing that it no longer has.
+    drop(old);
+    assert!(is_locked(subject).await);
+    new.close().await.unwrap();
+    let replay = read(&*subject.store()).await;
+    assert_eq!(items(&replay), payloads(&[item("0"), item("1"), item("1")]));
+    assert_eq!((replay.epoch, replay.next_ordinal), (2, 4));
+    true
+}
+
 pub(super) async fn readers_need_no_lock(subject: &impl Subject) {
     let mut writer = subject.store().create(vec![session(0)]).await.unwrap();
     for n in 0..3 {
