@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Err(session::RunError::Setup(message)) => fail(&message, 2),
         Err(session::RunError::Input(error)) => fail(&format!("stdin: {error}"), 1),
         Err(session::RunError::Output(error)) => fail(&format!("stdout: {error}"), 1),
+        Err(session::RunError::Signal) => fail("a second signal came: ended at once", 1),
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum RunError {
     Input(std::io::Error),
     /// Stdout is gone.
     Output(std::io::Error),
+    /// A second signal came before it was done.
+    Signal,
 }
 
 /// Runs one session until stdin ends, a shutdown is asked for, or a signal ends the program.
@@ -53,10 +55,17 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
         let _ = session.shutdown().await;
         ended
     };
-    // If stdout is gone, nothing that is read could be answered.
-    let (shutdown_id, ()) = tokio::try_join!(reading, printing)?;
-    let complete = json!({"type": "shutdown_complete"});
-    output.send(&shutdown_id, &complete).await.map_err(RunError::Output)
+    let ending = async {
+        // If stdout is gone, nothing that is read could be answered.
+        let (shutdown_id, ()) = tokio::try_join!(reading, printing)?;
+        let complete = json!({"type": "shutdown_complete"});
+        output.send(&shutdown_id, &complete).await.map_err(RunError::Output)
+    };
+    // Nobody may be reading what it says.
+    tokio::select! {
+        ended = ending => ended,
+        () = terminated(2) => Err(RunError::Signal),
+    }
 }
 
 /// What is to be said of a session that was opened again.
@@ -96,7 +105,7 @@ async fn print(
 /// Performs what stdin asks for; gives the id of the submission that asked for the end.
 async fn read(session: &Session, output: &Output) -> Result<String, RunError> {
     let mut stdin = BufReader::new(tokio::io::stdin());
-    let mut terminated = std::pin::pin!(terminated());
+    let mut terminated = std::pin::pin!(terminated(1));
     loop {
         let line = tokio::select! {
             line = submission::read(&mut stdin) => line.map_err(RunError::Input)?,
@@ -122,24 +131,28 @@ async fn read(session: &Session, output: &Output) -> Result<String, RunError> {
     }
 }
 
-/// Completes when a signal asks the program to end; its tools are then stopped, too.
+/// Completes when so many signals asked the program to end. At the first its tools are stopped, too.
 #[cfg(unix)]
-async fn terminated() {
+async fn terminated(signals: usize) {
     use tokio::signal::unix::{SignalKind, signal};
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+    let streams = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = streams else {
         // Without handlers the signals do what they always do.
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    for _ in 0..signals {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+async fn terminated(signals: usize) {
+    for _ in 0..signals {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
     }
 }

@@ -51,7 +51,7 @@ async fn a_last_line_without_an_end_counts() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_in_order() {
+async fn f119_a_signal_ends_it_in_order() {
     for signal in ["-TERM", "-INT"] {
         let gate = Gate::new("silent");
         let server = Server::start([Reply::sse().gate(&gate)]).await.unwrap();
@@ -59,10 +59,7 @@ async fn a_signal_ends_it_in_order() {
         let mut program = Program::start(&config(&server, &folder), &folder).await;
         program.say("1", "go").await;
         gate.reached().await;
-        let pid = program.pid();
-        assert!(
-            std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
-        );
+        program.signal(signal);
         let (events, code, complaints) = program.end().await;
         let shown = shorts(&events);
         assert_eq!(
@@ -71,6 +68,25 @@ async fn a_signal_ends_it_in_order() {
         );
         assert_eq!((code, complaints.as_str()), (Some(0), ""));
     }
+}
+
+#[tokio::test]
+async fn f119_a_second_signal_ends_it_at_once() {
+    let gate = Gate::new("silent");
+    // More than a socket holds: nobody reads what it says.
+    let long = json!({"type": "response.output_text.delta", "delta": "x".repeat(1 << 20)});
+    let server = Server::start([Reply::sse().event(&long).gate(&gate)]).await.unwrap();
+    let folder = Folder::new();
+    let mut program = Program::start(&config(&server, &folder), &folder).await;
+    program.say("1", "go").await;
+    // In the middle of its long line, and the rest of that has no room.
+    program.read(1 << 19).await;
+    program.signal("-TERM");
+    server.connection_closed(0).await;
+    program.signal("-INT");
+    let (code, complaints) = program.exit().await;
+    assert_eq!(code, Some(1));
+    assert_eq!(complaints, "stdio: a second signal came: ended at once\n");
 }
 
 #[tokio::test]

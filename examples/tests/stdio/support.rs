@@ -186,6 +186,17 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
+    /// Reads so many bytes of what it says, and nothing else.
+    pub(crate) async fn read(&mut self, bytes: usize) {
+        self.stdout.get_mut().read_exact(&mut vec![0; bytes]).await.unwrap();
+    }
+
+    /// Sends it a signal, as `kill` calls it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args([signal, &self.pid()]).status().unwrap().success());
+    }
+
     pub(crate) fn pid(&self) -> String {
         self.child.id().unwrap().to_string()
     }
