@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::tail::Tail;
+use super::tail::{Position, Tail};
 use crate::Record;
 use crate::store::{LogWriter, StoreError, shown};
 
@@ -19,6 +19,7 @@ pub(super) struct FileWriter {
     session_id: String,
     path: PathBuf,
     epoch: u64,
+    next_ordinal: u64,
     state: State,
 }
 
@@ -34,8 +35,8 @@ enum State {
 impl FileWriter {
     pub(super) fn new(session_id: String, tail: Tail) -> Self {
         let path = tail.path().to_owned();
-        let epoch = tail.position().epoch;
-        Self { session_id, path, epoch, state: State::Idle(Box::new(tail)) }
+        let Position { epoch, ordinal: next_ordinal, .. } = tail.position();
+        Self { session_id, path, epoch, next_ordinal, state: State::Idle(Box::new(tail)) }
     }
 
     /// Waits for the thread, if there is one, and says what became of its records.
@@ -44,6 +45,7 @@ impl FileWriter {
         let ended = work.await;
         self.state = State::Lost;
         let (tail, result) = ended.map_err(|_| self.lost())?;
+        self.next_ordinal = tail.position().ordinal;
         self.state = State::Idle(tail);
         result
     }
@@ -78,6 +80,10 @@ impl LogWriter for FileWriter {
 
     fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    fn next_ordinal(&self) -> u64 {
+        self.next_ordinal
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), StoreError> {

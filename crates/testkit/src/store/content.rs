@@ -1,6 +1,8 @@
 //! What is appended comes back, in its order, byte for byte.
 
-use longhaul_rollout::{LogRef, OnDamage, Record, RecordKind, Replay, Store};
+use longhaul_rollout::{
+    LogRef, OnDamage, ReadError, Record, RecordKind, Replay, ReplayConfig, Store, StoreError,
+};
 use serde_json::value::RawValue;
 
 use super::Subject;
@@ -12,7 +14,7 @@ pub(super) fn first() -> LogRef {
 }
 
 pub(super) async fn read(store: &dyn Store) -> Replay {
-    store.read(&first(), OnDamage::Refuse).await.unwrap()
+    store.read(&first(), OnDamage::Refuse.into()).await.unwrap()
 }
 
 /// The JSON of the items that were replayed.
@@ -85,7 +87,9 @@ pub(super) async fn ordinals_and_epochs_go_on(subject: &impl Subject) {
             (epoch + 1, &*session_id(0))
         );
         assert_eq!((opened.set_aside, opened.salvaged_from), (None, None));
+        assert_eq!(opened.writer.next_ordinal(), ordinal);
         opened.writer.append(vec![item(&opening.to_string())]).await.unwrap();
+        assert_eq!(opened.writer.next_ordinal(), ordinal + 1);
         opened.writer.close().await.unwrap();
     }
     let expected: Vec<_> = (0..5).map(|n| item(&n.to_string())).collect();
@@ -98,4 +102,25 @@ pub(super) async fn no_records_are_no_append(subject: &impl Subject) {
     writer.append(Vec::new()).await.unwrap();
     writer.append(vec![item("0")]).await.unwrap();
     assert_eq!(read(&*store).await.next_ordinal, 2);
+}
+
+pub(super) async fn reads_as_far_as_it_is_asked_to(subject: &impl Subject) {
+    let store = subject.store();
+    let records: Vec<_> = (0..5).map(|n| item(&n.to_string())).collect();
+    let mut writer = store.create(vec![session(0)]).await.unwrap();
+    assert_eq!(writer.next_ordinal(), 1);
+    writer.append(records.clone()).await.unwrap();
+    assert_eq!(writer.next_ordinal(), 6);
+    let mut config = ReplayConfig::default();
+    for through in 0..6 {
+        config.through = Some(through);
+        let replay = store.read(&first(), config).await.unwrap();
+        assert_eq!(replay.next_ordinal, through + 1);
+        assert_eq!(items(&replay), payloads(&records)[..usize::try_from(through).unwrap()]);
+    }
+    config.through = Some(6);
+    let error = store.read(&first(), config).await.unwrap_err();
+    let missing = ReadError::NoSuchOrdinal { asked: 6, available: 6 }.to_string();
+    let is_missing = |error: &StoreError| matches!(error, StoreError::Unreadable { source, .. } if source.to_string() == missing);
+    assert!(is_missing(&error), "{error}");
 }

@@ -82,6 +82,7 @@ pub async fn store_conformance<S: Subject>(make: impl Fn() -> S) -> Vec<&'static
     content::many_records_in_one_append(&make()).await;
     content::ordinals_and_epochs_go_on(&make()).await;
     content::no_records_are_no_append(&make()).await;
+    content::reads_as_far_as_it_is_asked_to(&make()).await;
     owner::one_writer(&make()).await;
     owner::readers_need_no_lock(&make()).await;
     owner::a_session_is_started_once(&make()).await;
@@ -94,6 +95,7 @@ pub async fn store_conformance<S: Subject>(make: impl Fn() -> S) -> Vec<&'static
         "many records",
         "ordinals and epochs",
         "no records",
+        "reading through a record",
         "one writer",
         "readers",
         "one start",
