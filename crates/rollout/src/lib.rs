@@ -39,13 +39,14 @@
 //! # Modules, in reading order
 //!
 //! `record` (one line), `lines` (a whole log in memory), `source` (bytes at any place), `scan` (its
-//! records, checked), `replay` (what they come to), `blobs`, `meta`, `damage`, `store` (the seam), `file`,
+//! records, checked), `replay` (what they come to), `export` (for others), `blobs`, `meta`, `damage`, `store` (the seam), `file`,
 //! `memory` and `list` (stores), `path` (where a log is stored), `error`.
 
 mod blob;
 mod blobs;
 mod damage;
 mod error;
+mod export;
 mod file;
 mod lines;
 mod list;
@@ -65,7 +66,7 @@ pub use file::{Disk, FileStore, Fsync, Identity, LocalDisk, Medium};
 pub use lines::{Line, Lines, lines};
 pub use list::{Cursor, Page, Query, Summary, Unreadable};
 pub use memory::MemoryStore;
-pub use meta::{FORMAT_VERSION, ForkedFrom, SessionMeta};
+pub use meta::{FORMAT_VERSION, ForkedFrom, ImportedFrom, SessionMeta};
 pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
 pub use replay::{MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};

@@ -38,6 +38,9 @@ pub struct SessionMeta {
     /// Where it comes from, if it is a fork.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkedFrom>,
+    /// Where it comes from, if another program began it.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<ImportedFrom>,
 }
 
 /// The place in another session from which a session goes on.
@@ -48,8 +51,20 @@ pub struct ForkedFrom {
     /// Where its log was; `None` if it was in no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The last of its records that the fork knows of.
-    pub ordinal: u64,
+    /// The newest of its records when the fork was taken: behind that the fork knows of nothing.
+    /// `None` if it had no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u64>,
+}
+
+/// The session of another program from which a session goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedFrom {
+    /// The other session's id, as its log says.
+    pub id: String,
+    /// Where its log was; `None` if it was asked for by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl SessionMeta {
@@ -65,6 +80,7 @@ impl SessionMeta {
             source: Some("unknown".into()),
             model_provider: None,
             forked_from: None,
+            imported_from: None,
         }
     }
 }

@@ -101,6 +101,24 @@ impl Item {
         self.0.marks.is_some_and(|marks| marks.is_bridge)
     }
 
+    /// The item without fields of our own, as a program has it that knows none of them: no pin, no
+    /// sign of failure, no id of the client's; a bridge is an ordinary message.
+    ///
+    /// ```
+    /// use longhaul_history::Item;
+    ///
+    /// let item = Item::user("Never push to main.");
+    /// assert_eq!(item.pinned().with_client_id("1").unmarked(), item);
+    /// ```
+    #[must_use]
+    pub fn unmarked(&self) -> Self {
+        if self.has_own_fields() {
+            Self::from_object(&json::without_fields(self.json(), is_own))
+        } else {
+            self.clone()
+        }
+    }
+
     /// Whether the item has a field of our own.
     pub(crate) fn has_own_fields(&self) -> bool {
         self.0.marks.is_some()

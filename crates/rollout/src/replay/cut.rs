@@ -24,13 +24,20 @@ impl Replay {
         };
         self.items.truncate(len);
         self.told.retain(|(index, _)| *index < len);
+        self.turn = None;
         self.disown();
         Ok(())
     }
 
     /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
-    /// used.
+    /// used. Also what the model was told at the beginning of that turn, if nothing but such messages
+    /// follows: they may not all be there.
     pub fn disown(&mut self) {
+        if let Some(told_at) = self.turn.as_ref().and_then(|turn| turn.told_at)
+            && self.items.iter().skip(told_at).all(|it| turn_item::is_context(&it.item))
+        {
+            self.told.pop_if(|(index, _)| *index == told_at);
+        }
         (self.grants, self.inputs) = (Vec::new(), Vec::new());
         (self.turn, self.token_count) = (None, None);
     }

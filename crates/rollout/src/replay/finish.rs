@@ -27,12 +27,13 @@ impl Reading<'_> {
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
         let inputs = std::mem::take(&mut self.fold.inputs);
         replay.inputs = self.read_all(inputs.into_iter().map(|(_, text)| text))?;
-        if let Some(Turn { id: turn_id, calls }) = self.fold.turn.take() {
-            replay.turn = Some(OpenTurn { turn_id, calls: self.read_all(calls)? });
+        if let Some(Turn { id: turn_id, calls, told_at }) = self.fold.turn.take() {
+            replay.turn = Some(OpenTurn { turn_id, calls: self.read_all(calls)?, told_at });
         }
         self.damage.sort_by_key(|damage| damage.offset);
         Ok(Replay {
             meta: self.fold.meta,
+            skipped: self.fold.skipped,
             grants: self.fold.grants,
             next_ordinal: place.next_ordinal,
             epoch: place.epoch,

@@ -1,5 +1,7 @@
 //! What each record of ours does.
 
+use std::collections::BTreeMap;
+
 use super::conversation::Conversation;
 use super::payload::{
     Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, read,
@@ -20,12 +22,15 @@ pub(super) struct Fold<'a> {
     /// By their ids.
     pub(super) inputs: Vec<(String, Text)>,
     pub(super) turn: Option<Turn>,
+    /// What another program recorded and nobody here understands, by its type.
+    pub(super) skipped: BTreeMap<String, u64>,
 }
 
 /// A turn that has begun.
 pub(super) struct Turn {
     pub(super) id: String,
     pub(super) calls: Vec<Text>,
+    pub(super) told_at: Option<usize>,
 }
 
 impl<'a> Fold<'a> {
@@ -39,6 +44,7 @@ impl<'a> Fold<'a> {
             grants: Vec::new(),
             inputs: Vec::new(),
             turn: None,
+            skipped: BTreeMap::new(),
         }
     }
 
@@ -113,6 +119,7 @@ impl<'a> Fold<'a> {
             .map(|told| Settings::read(text.part(payload, told.get()), told.get().as_bytes()));
         let pieces = made.pieces(text, payload);
         self.conversation.compact(made.replaced, pieces, told.transpose()?)?;
+        self.turn.iter_mut().for_each(|turn| turn.told_at = None);
         self.set_turns(made.turns);
         Ok(())
     }
@@ -142,13 +149,15 @@ impl<'a> Fold<'a> {
 
     fn begin_turn(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
         let context: TurnContext = read(payload)?;
+        let mut told_at = None;
         if context.told {
             let settings = Settings::read(text.clone(), payload)?;
-            self.conversation.told.note(self.conversation.len(), settings);
+            let len = self.conversation.len();
+            told_at = self.conversation.told.note(len, settings).then_some(len);
         }
         self.conversation.begin_turn();
         self.settings = Some(text);
-        self.turn = Some(Turn { id: context.turn_id, calls: Vec::new() });
+        self.turn = Some(Turn { id: context.turn_id, calls: Vec::new(), told_at });
         Ok(())
     }
 

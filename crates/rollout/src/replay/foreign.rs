@@ -9,6 +9,10 @@ use super::fold::Fold;
 use super::payload::{Event, ForeignCompaction, read};
 use super::text::{Entry, Text};
 use crate::RecordKind;
+use crate::error::excerpt;
+
+/// So many types of records are counted each by itself: a log may name any number.
+const MAX_SKIPPED_TYPES: usize = 32;
 
 /// Adds a record. What is not as it should be is skipped, as those programs do.
 pub(super) fn add(
@@ -17,36 +21,56 @@ pub(super) fn add(
     text: Text,
     payload: &[u8],
 ) -> Result<(), Trouble> {
-    match kind {
+    let is_taken = match kind {
         // A fork's log holds the first record of its parent too.
-        Some(RecordKind::SessionMeta) if fold.meta.is_none() => fold.meta = read(payload).ok(),
-        Some(RecordKind::TurnContext) => fold.settings = Some(text),
-        Some(RecordKind::Compacted) => {
-            if let Ok(compaction) = read(payload) {
-                compact(fold, &text, payload, compaction)?;
-            }
+        Some(RecordKind::SessionMeta) if fold.meta.is_none() => {
+            fold.meta = read(payload).ok();
+            fold.meta.is_some()
         }
-        Some(RecordKind::EventMsg) => {
-            if let Ok(Event { r#type, num_turns }) = read(payload) {
-                match &*r#type {
-                    "token_count" => fold.token_count = Some(text),
-                    "thread_rolled_back" => roll_back(fold, num_turns)?,
-                    _ => {}
-                }
-            }
+        Some(RecordKind::SessionMeta) => true,
+        Some(RecordKind::TurnContext) => {
+            fold.settings = Some(text);
+            true
         }
-        _ => {}
+        Some(RecordKind::Compacted) => match read(payload) {
+            Ok(compaction) => compact(fold, &text, payload, compaction)?,
+            Err(_) => false,
+        },
+        Some(RecordKind::EventMsg) => add_event(fold, text, payload)?,
+        _ => false,
+    };
+    if !is_taken {
+        skip(fold, kind.map_or("…", RecordKind::as_str));
     }
     Ok(())
 }
 
-/// The conversation becomes the list that the record holds, or a bridge over what it was.
+/// What most events tell follows from the items.
+fn add_event(fold: &mut Fold<'_>, text: Text, payload: &[u8]) -> Result<bool, Trouble> {
+    let Ok(Event { r#type, num_turns }) = read(payload) else { return Ok(false) };
+    match &*r#type {
+        "token_count" => fold.token_count = Some(text),
+        "thread_rolled_back" => roll_back(fold, num_turns)?,
+        _ => {}
+    }
+    Ok(true)
+}
+
+/// Counts a record that says nothing here.
+fn skip(fold: &mut Fold<'_>, kind: &str) {
+    let is_known = fold.skipped.contains_key(kind) || fold.skipped.len() < MAX_SKIPPED_TYPES;
+    let kind = if is_known { excerpt(kind.as_bytes()) } else { "…".to_owned() };
+    *fold.skipped.entry(kind).or_default() += 1;
+}
+
+/// The conversation becomes the list that the record holds, or a bridge over what it was. False if it
+/// holds neither.
 fn compact(
     fold: &mut Fold<'_>,
     text: &Text,
     payload: &[u8],
     compaction: ForeignCompaction<'_>,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     let entries = match compaction {
         ForeignCompaction { replacement_history: Some(items), .. } => {
             let items = items.iter().map(|item| Entry::Stored(text.part(payload, item.get())));
@@ -55,10 +79,10 @@ fn compact(
         ForeignCompaction { message: Some(summary), .. } => {
             vec![Entry::Made(bridge(user_messages(fold)?, summary.into_owned()))]
         }
-        _ => return Ok(()),
+        _ => return Ok(false),
     };
     fold.conversation.reset(entries);
-    Ok(())
+    Ok(true)
 }
 
 /// What the user said so far, each message as a text. A bridge is taken apart.

@@ -10,6 +10,7 @@ mod reading;
 mod text;
 mod told;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use longhaul_history::Item;
@@ -83,6 +84,9 @@ pub struct Replay {
     pub damage: Vec<Damage>,
     /// Another program wrote the log: it can be read and imported, and is never appended to.
     pub is_foreign: bool,
+    /// Records of another program that say nothing here, or are not as they should be: their types,
+    /// and how many there are. Of more than 32 types the rest is counted under `…`.
+    pub skipped: BTreeMap<String, u64>,
 }
 
 /// An item of the conversation.
@@ -102,6 +106,9 @@ pub struct OpenTurn {
     pub turn_id: String,
     /// The payloads of its `call` records, oldest first.
     pub calls: Vec<Box<RawValue>>,
+    /// From which item on the model was told settings that were new to it, if it was when the turn
+    /// began.
+    pub told_at: Option<usize>,
 }
 
 /// Reads a log and says what it comes to.

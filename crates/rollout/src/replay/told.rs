@@ -20,11 +20,14 @@ impl<S: PartialEq> Told<S> {
         Some(&self.0.last()?.1)
     }
 
-    /// From the element `index` on the model knows these. Who knows them already is told nothing.
-    pub(super) fn note(&mut self, index: usize, settings: S) {
-        if self.last() != Some(&settings) {
+    /// From the element `index` on the model knows these. Who knows them already is told nothing; says
+    /// whether they are new.
+    pub(super) fn note(&mut self, index: usize, settings: S) -> bool {
+        let is_new = self.last() != Some(&settings);
+        if is_new {
             self.0.push((index, settings));
         }
+        is_new
     }
 
     /// The element at `index` is gone.

@@ -19,7 +19,7 @@ pub(crate) struct Head {
     pub(crate) input: Option<String>,
     /// Where in the payload blobs are named.
     pub(crate) blobs: Vec<usize>,
-    /// `None` of a type that this version does not know.
+    /// `None` of a type that this version does not know, in a log of ours.
     pub(crate) kind: Option<RecordKind>,
     /// Where in the line the payload is; its end is only known with the whole line.
     pub(crate) payload: Range<usize>,
@@ -72,6 +72,7 @@ impl Head {
             at: optional(&mut fields, "at", line)?,
             input: optional(&mut fields, "input", line)?,
             blobs: optional(&mut fields, "blobs", line)?.unwrap_or_default(),
+            kind: head.kind.filter(|kind| !matches!(kind, RecordKind::Other(_))),
             ..head
         })
     }
@@ -79,11 +80,10 @@ impl Head {
     fn outline(line: &[u8]) -> Result<(Self, Vec<Field<'_>>), Error> {
         let Fields(mut fields) = serde_json::from_slice(line).map_err(|e| syntax(&e, line))?;
         let kind = read_kind(take(&mut fields, "type", line)?)?;
-        let kind = Some(kind).filter(|kind| !matches!(kind, RecordKind::Other(_)));
         let payload = take(&mut fields, "payload", line)?.get();
         let start = payload.as_ptr().addr() - line.as_ptr().addr();
         let payload = start..start + payload.len();
-        Ok((Self { kind, payload, ..Self::default() }, fields))
+        Ok((Self { kind: Some(kind), payload, ..Self::default() }, fields))
     }
 }
 

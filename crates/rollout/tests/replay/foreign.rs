@@ -145,7 +145,21 @@ fn odd_records_of_others_are_skipped() {
     }
     log += "{\"payload\":{\"x\": 1},\"at\":\"now\",\"ordinal\":-1,\"type\":\"world_state\"}\n";
     log += &user("b");
-    assert_eq!(outline(&read(&log)), "^a ^b ");
+    let replay = read(&log);
+    assert_eq!(outline(&replay), "^a ^b ");
+    // A `turn_context` is settings, whatever it says; a second `session_meta` is a parent's.
+    let skipped =
+        [("call", 2), ("compacted", 2), ("edited", 2), ("event_msg", 2), ("world_state", 1)];
+    assert_eq!(replay.skipped, skipped.map(|(kind, count)| (kind.to_owned(), count)).into());
+}
+
+#[test]
+fn of_any_number_of_unknown_types_a_bounded_number_is_named() {
+    let kinds = (0..100).map(|n| line(&format!("kind {n:02}"), &json!({})));
+    let skipped = read(&(meta() + &kinds.collect::<String>())).skipped;
+    assert_eq!((skipped.len(), skipped["kind 31"], skipped["…"]), (33, 1, 68));
+    let named = read(&(meta() + &line(&"x".repeat(1000), &json!({})))).skipped;
+    assert_eq!(named.keys().map(String::len).collect::<Vec<_>>(), [80]);
 }
 
 #[test]

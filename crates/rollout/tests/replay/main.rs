@@ -7,6 +7,7 @@ mod blobs;
 mod bounds;
 mod cut;
 mod damage;
+mod export;
 mod foreign;
 mod log;
 mod model;
