@@ -1,6 +1,5 @@
 //! How a log file is started, read, and made fit to go on.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use super::disk::{Medium, write_all};
 use super::home::Home;
 use super::layout::{find, first_of_family, newest_of_family};
 use super::lock::Lock;
+use super::reading::{LogFile, Waiter};
 use super::salvage::salvage;
 use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
@@ -46,9 +46,10 @@ pub(super) fn read(
     home: &Home,
     which: &LogRef,
     config: ReplayConfig,
+    waiter: &Waiter,
 ) -> Result<Replay, StoreError> {
     let path = resolve(home, which)?;
-    replay_file(home, &open_file(&path)?, &path, config)
+    replay_file(home, &LogFile::open(&path, waiter)?, &path, config)
 }
 
 /// Takes the lock of a log, replays it, and leaves it so that it ends with a whole line.
@@ -56,11 +57,12 @@ pub(super) fn open(
     home: &Arc<Home>,
     which: &LogRef,
     on_damage: OnDamage,
+    waiter: &Waiter,
 ) -> Result<Opened, StoreError> {
     let named = resolve(home, which)?;
     let lock = Lock::take(&home.disk, &first_of_family(&named))?;
     let path = newest_of_family(&named).map_err(|e| StoreError::io("listing", &named, e))?;
-    let file = open_file(&path)?;
+    let file = LogFile::open(&path, waiter)?;
     let replay = replay_file(home, &file, &path, on_damage)?;
     if replay.is_foreign {
         return Err(StoreError::Foreign { path: shown(&path) });
@@ -114,7 +116,7 @@ fn tidy(
 
 pub(super) fn replay_file(
     home: &Home,
-    file: &File,
+    file: &LogFile,
     path: &Path,
     config: impl Into<ReplayConfig>,
 ) -> Result<Replay, StoreError> {
@@ -133,13 +135,4 @@ fn resolve(home: &Home, which: &LogRef) -> Result<PathBuf, StoreError> {
         LogRef::Path(path) => StoreError::NotFound { which: shown(path) },
         LogRef::Id(id) => StoreError::NotFound { which: shown(Path::new(id)) },
     })
-}
-
-/// Opens a log to read it; what is no file is refused, since a pipe would be waited for.
-fn open_file(path: &Path) -> Result<File, StoreError> {
-    let failed = |error| StoreError::io("opening", path, error);
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("no regular file")));
-    }
-    File::open(path).map_err(failed)
 }

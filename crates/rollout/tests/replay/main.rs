@@ -10,5 +10,6 @@ mod damage;
 mod export;
 mod foreign;
 mod log;
+mod memory;
 mod model;
 mod records;
