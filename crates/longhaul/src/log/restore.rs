@@ -1,5 +1,6 @@
 //! Sessions out of their logs, and into them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use longhaul_state::{AcceptedInput, Change, Edit, Known, SessionState, Snapshot}
 use serde_json::value::to_raw_value;
 
 use super::payload::{Call, Input, KnownCall, SettingsPayload, TokenCount};
-use super::records;
+use super::records::{Writer, call_arguments};
 use crate::BuildError;
 
 /// What was found when a session was opened again.
@@ -138,14 +139,19 @@ pub(crate) async fn fork(
     before: usize,
     settings: &Settings,
 ) -> Result<Forked, BuildError> {
-    let mut replay = store.read(which, OnDamage::Refuse).await.map_err(|error| refused(&error))?;
+    let mut replay =
+        store.read(which, OnDamage::Refuse.into()).await.map_err(|error| refused(&error))?;
     replay.cut_before_user_message(before).map_err(|error| BuildError::Store(error.to_string()))?;
     let path = match which {
         LogRef::Path(path) => Some(path.to_string_lossy().into_owned()),
         _ => None,
     };
     let ordinal = replay.next_ordinal.saturating_sub(1);
-    let from = replay.meta.as_ref().map(|meta| ForkedFrom { id: meta.id.clone(), path, ordinal });
+    let from = replay.meta.as_ref().map(|meta| ForkedFrom {
+        id: meta.id.clone(),
+        path,
+        ordinal: Some(ordinal),
+    });
     Ok(Forked { snapshot: snapshot(replay, settings), from })
 }
 
@@ -202,7 +208,8 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
                 records.push(TurnRecord::Started { position });
             }
             KnownCall::Asked { position, arguments } => {
-                let arguments = arguments.into_owned();
+                let given = || calls.get(position).map(|(item, _)| call_arguments(item));
+                let arguments = arguments.map(Cow::into_owned).or_else(given).unwrap_or_default();
                 records.push(TurnRecord::Asked { position, arguments });
             }
             KnownCall::Answered { position } => records.push(TurnRecord::Answered { position }),
@@ -253,8 +260,9 @@ fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, se
     let now = meta.timestamp.unwrap_or_else(Timestamp::now);
     let meta = to_raw_value(meta)?;
     let mut records = vec![Record::new(now, RecordKind::SessionMeta, meta)];
+    let mut writer = Writer::default();
     for change in changes_of(snapshot) {
-        records.extend(records::of(&change, now)?);
+        records.extend(writer.records(&change, now)?);
     }
     Ok(records)
 }

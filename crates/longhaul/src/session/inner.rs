@@ -173,7 +173,7 @@ impl Inner {
     pub(super) fn as_parent(&self) -> ForkedFrom {
         let path = self.keeper.as_ref().and_then(Keeper::path);
         let path = path.map(|path| path.to_string_lossy().into_owned());
-        ForkedFrom { id: self.id.to_string(), path, ordinal: self.state.change_count() }
+        ForkedFrom { id: self.id.to_string(), path, ordinal: Some(self.state.change_count()) }
     }
 
     /// Completes when all that the session has changed is kept, if it is to be.

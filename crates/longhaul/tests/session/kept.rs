@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use longhaul::approval::{ApprovalDecision, Approvals};
 use longhaul::prelude::*;
 use longhaul::rollout::{
-    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, Store,
-    StoreError,
+    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, ReplayConfig,
+    Store, StoreError,
 };
 use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
@@ -111,8 +111,8 @@ impl Store for Full {
         Ok(opened)
     }
 
-    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
-        self.store.read(which, on_damage).await
+    async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {
+        self.store.read(which, config).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
@@ -152,6 +152,10 @@ impl LogWriter for FullWriter {
 
     fn epoch(&self) -> u64 {
         self.writer.epoch()
+    }
+
+    fn next_ordinal(&self) -> u64 {
+        self.writer.next_ordinal()
     }
 
     async fn close(self: Box<Self>) -> Result<(), StoreError> {

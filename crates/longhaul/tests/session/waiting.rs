@@ -228,7 +228,7 @@ async fn wherever_the_log_ends_each_accepted_input_is_in_it_once() {
     for end in ends {
         std::fs::write(&log, &bytes[..end]).unwrap();
         let which = LogRef::Path(log.clone());
-        let replay = store.read(&which, OnDamage::Refuse).await.unwrap();
+        let replay = store.read(&which, OnDamage::Refuse.into()).await.unwrap();
         let said = said(&replay);
         assert!(said.values().all(|count| *count == 1), "behind byte {end}: {said:?}");
         for (_, text) in accepted.iter().filter(|(len, _)| *len <= end as u64) {
