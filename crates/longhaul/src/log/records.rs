@@ -51,7 +51,9 @@ impl Writer {
                 self.record(RecordKind::Settings, &SettingsPayload::of(settings))
             }
             Change::Recorded { item, at, input } => {
-                let payload = RawValue::from_string(item.json().to_owned())?;
+                // What an input brought is in the log already.
+                let json = if input.is_some() { "{}" } else { item.json() };
+                let payload = RawValue::from_string(json.to_owned())?;
                 let record = Record::new(self.now, RecordKind::ResponseItem, payload);
                 Ok(match (at, input) {
                     (Some(at), _) => record.with_at(*at),

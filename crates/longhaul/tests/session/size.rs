@@ -78,6 +78,10 @@ impl Size {
         for record in &records {
             match record.kind {
                 RecordKind::ResponseItem => drop(said.insert(record.payload.get().to_owned())),
+                RecordKind::Input => {
+                    let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
+                    said.extend(payload.get("item").map(Value::to_string));
+                }
                 RecordKind::Compacted | RecordKind::Edited => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
                     let parts = payload["parts"].as_array().unwrap().iter();

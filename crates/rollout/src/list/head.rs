@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{Item, ItemKind, ItemView, Role};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Summary;
 use crate::error::excerpt;
@@ -59,6 +61,13 @@ impl Head {
     }
 }
 
+/// Of an `input` that was accepted.
+#[derive(Deserialize)]
+struct Input<'a> {
+    #[serde(borrow, default)]
+    item: Option<&'a RawValue>,
+}
+
 fn summary(first: &Record) -> Result<Summary, String> {
     if first.kind != RecordKind::SessionMeta {
         return Err(format!("begins with `{}`", excerpt(first.kind.as_str().as_bytes())));
@@ -81,10 +90,17 @@ fn summary(first: &Record) -> Result<Summary, String> {
 
 /// The beginning of what the user says in a record, if it is a message of the user.
 fn title(record: &Record) -> Option<String> {
-    if record.kind != RecordKind::ResponseItem || !record.blobs().is_empty() {
+    if !record.blobs().is_empty() {
         return None;
     }
-    let item = Item::from_json(record.payload.get()).ok()?;
+    let item = match record.kind {
+        RecordKind::ResponseItem => Item::from_json(record.payload.get()).ok()?,
+        RecordKind::Input => {
+            let input: Input<'_> = serde_json::from_str(record.payload.get()).ok()?;
+            Item::from_json(input.item?.get()).ok()?
+        }
+        _ => return None,
+    };
     if item.kind() != ItemKind::Message(Role::User) || is_context(&item) {
         return None;
     }

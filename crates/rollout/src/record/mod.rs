@@ -60,7 +60,8 @@ impl Record {
         self.field("input")
     }
 
-    /// The record of an item that was accepted as the input with this id: it waits no more.
+    /// The record of an item that is in the log already, since it was accepted as the input with this
+    /// id: that waits no more. The payload is an empty object.
     #[must_use]
     pub fn with_input(self, id: &str) -> Self {
         self.with_field("input", &id)

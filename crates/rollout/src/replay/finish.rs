@@ -26,7 +26,7 @@ impl Reading<'_> {
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
         let inputs = std::mem::take(&mut self.fold.inputs);
-        replay.inputs = self.read_all(inputs.into_iter().map(|(_, text)| text))?;
+        replay.inputs = self.read_all(inputs.into_iter().map(|it| it.text))?;
         if let Some(Turn { id: turn_id, calls, told_at }) = self.fold.turn.take() {
             replay.turn = Some(OpenTurn { turn_id, calls: self.read_all(calls)?, told_at });
         }

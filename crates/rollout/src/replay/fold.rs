@@ -19,8 +19,7 @@ pub(super) struct Fold<'a> {
     pub(super) settings: Option<Text>,
     pub(super) token_count: Option<Text>,
     pub(super) grants: Vec<String>,
-    /// By their ids.
-    pub(super) inputs: Vec<(String, Text)>,
+    pub(super) inputs: Vec<Waiting>,
     pub(super) turn: Option<Turn>,
     /// What another program recorded and nobody here understands, by its type.
     pub(super) skipped: BTreeMap<String, u64>,
@@ -31,6 +30,15 @@ pub(super) struct Turn {
     pub(super) id: String,
     pub(super) calls: Vec<Text>,
     pub(super) told_at: Option<usize>,
+}
+
+/// An input that waits.
+pub(super) struct Waiting {
+    id: String,
+    /// The whole payload.
+    pub(super) text: Text,
+    /// The item of it.
+    item: Option<Text>,
 }
 
 impl<'a> Fold<'a> {
@@ -52,9 +60,10 @@ impl<'a> Fold<'a> {
     pub(super) fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<(), Trouble> {
         let text = Text::payload(line);
         if line.head.kind == Some(RecordKind::ResponseItem) {
-            self.add_item(line.head.at, Entry::Stored(text))?;
-            line.head.input.iter().for_each(|id| self.forget_input(id));
-            return Ok(());
+            return Ok(match &line.head.input {
+                Some(id) => self.take_input(id)?,
+                None => self.add_item(line.head.at, Entry::Stored(text))?,
+            });
         }
         let payload = scan.bytes(line.payload())?;
         if scan.is_foreign() {
@@ -180,14 +189,27 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
+    /// The item is the one that the input brought. If that is lost, it keeps a place.
+    fn take_input(&mut self, taken: &str) -> Result<(), Flaw> {
+        let waiting = self.inputs.extract_if(.., |it| it.id == taken).last();
+        let item = waiting.and_then(|it| it.item);
+        let missing = || Flaw::Payload(format!("no input `{taken}` waits"));
+        let found = item.as_ref().map(|_| ()).ok_or_else(missing);
+        self.add_item(None, item.map_or(Entry::Lost, Entry::Stored))?;
+        found
+    }
+
     fn forget_input(&mut self, gone: &str) {
-        self.inputs.retain(|(id, _)| id != gone);
+        self.inputs.retain(|it| it.id != gone);
     }
 
     fn add_input(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
-        let input: Input = read(payload)?;
+        let input: Input<'_> = read(payload)?;
         match input.state.as_str() {
-            "accepted" => self.inputs.push((input.id, text)),
+            "accepted" => {
+                let item = input.item.map(|item| text.part(payload, item.get()));
+                self.inputs.push(Waiting { id: input.id, text, item });
+            }
             "withdrawn" | "taken" => self.forget_input(&input.id),
             _ => {}
         }

@@ -64,9 +64,11 @@ pub(super) struct Grant {
 
 /// Of an `input`.
 #[derive(Deserialize)]
-pub(super) struct Input {
+pub(super) struct Input<'a> {
     pub(super) id: String,
     pub(super) state: String,
+    #[serde(borrow, default)]
+    pub(super) item: Option<&'a RawValue>,
 }
 
 /// Of an `event_msg`, whoever wrote it.

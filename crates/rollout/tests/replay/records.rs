@@ -253,10 +253,16 @@ fn grants_and_inputs_wait() {
         log.add("input", input(id, state));
     }
     log.add("input", input("1", "taken")).add("input", input("3", "withdrawn"));
-    log.add("input", input("2", "looked at")).add("input", input("5", "accepted"));
-    log.seal(&record("response_item", Item::user("taken").json()).with_input("5"));
+    log.add("input", input("2", "looked at"));
+    let item: Value = serde_json::from_str(Item::user("taken").json()).unwrap();
+    log.add("input", json!({"id": "5", "state": "accepted", "item": item}));
+    log.seal(&record("response_item", "{}").with_input("5"));
     let replay = log.read().unwrap();
-    assert_eq!(replay.items.len(), 1);
+    assert_eq!(outline(&replay), "taken ");
+    let twice = log.clone().seal(&record("response_item", "{}").with_input("5")).clone();
+    let error = twice.read().unwrap_err().to_string();
+    assert!(error.contains("no input `5` waits"), "{error}");
+    assert_eq!(outline(&twice.salvage()), "taken ", "what is lost keeps its place to the end");
     assert_eq!(replay.grants, ["b", "c"]);
     let inputs: Vec<&str> = replay.inputs.iter().map(|input| input.get()).collect();
     assert_eq!(inputs, [input("2", "accepted").to_string(), input("4", "accepted").to_string()]);
