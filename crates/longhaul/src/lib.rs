@@ -74,7 +74,7 @@ mod turn_handle;
 pub use agent::{Agent, AgentBuilder, BuildError, ModelSource, WhileRunning};
 pub use hook::CompactionHook;
 pub use input::{Input, MAX_IMAGE_BYTES};
-pub use log::Resumed;
+pub use log::{ForkPoint, Imported, Resumed};
 pub use session::{Accepted, Session, SessionBuilder};
 pub use turn_handle::{TurnControl, TurnHandle};
 

@@ -1,8 +1,21 @@
 //! Why an agent or a session cannot be set up.
 
+use longhaul_history::EditError;
 use longhaul_transport::request::OptionsError;
 
 use crate::output::SchemaError;
+
+/// What [`BuildError::NoSuchPlace`] says of a conversation that cannot be cut.
+impl From<EditError> for BuildError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::OutOfRange { what, asked, available } => {
+                Self::NoSuchPlace { what, asked: asked as u64, available: available as u64 }
+            }
+            error => Self::Store(error.to_string()),
+        }
+    }
+}
 
 /// Why an agent or a session cannot be set up. The caller is at fault; the message says what to
 /// change.
@@ -65,6 +78,37 @@ pub enum BuildError {
     /// The session log cannot be opened or begun. The message says why and what to do.
     #[error("session log: {0}")]
     Store(String),
+    /// Another program wrote the log: it is not gone on with, but a session can take it over.
+    #[error("the log {path} was written by another program: import it to go on with it")]
+    Foreign {
+        /// The log.
+        path: String,
+    },
+    /// The log to be imported is one of this program's.
+    #[error("the log {path} is one of this program's own: resume or fork it")]
+    NotForeign {
+        /// The log, or the session's id where logs have no path.
+        path: String,
+    },
+    /// The session to be imported has a log in the store already. It was not touched.
+    #[error("the store has the session already, in {log}: resume that")]
+    AlreadyImported {
+        /// The log, or the session's id where logs have no path.
+        log: String,
+    },
+    /// There is no such place to fork a session at.
+    #[error("there is no {what} {asked}: the session has {available}")]
+    NoSuchPlace {
+        /// What was asked for: `user message` or `record`.
+        what: &'static str,
+        /// Which one, from 0.
+        asked: u64,
+        /// How many there are.
+        available: u64,
+    },
+    /// The session to be forked has no log, so that there is no record to fork it behind.
+    #[error("the session has no log: fork it before a message, or at its end")]
+    NoLog,
     /// The session is shut down. Open another.
     #[error("the session is shut down")]
     Closed,

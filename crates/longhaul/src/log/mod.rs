@@ -5,33 +5,44 @@
 //! on disk waits for the number of the last change: a request, a tool, the result of a turn; events wait
 //! by themselves. If the log cannot be written, the changes stay in memory and are written with the next.
 
+mod begin;
+mod export;
+mod fork;
+mod import;
 mod payload;
 mod records;
 mod restore;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use longhaul_rollout::{LogWriter, Record};
+use longhaul_rollout::{LogRef, LogWriter, Record, Store};
 use longhaul_state::protocol::TurnError;
-use longhaul_state::{Change, SessionState};
+use longhaul_state::{Change, Place, SessionState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::EventLog;
 
+pub(crate) use self::begin::{begin, meta};
+pub(crate) use self::export::export;
+pub use self::fork::ForkPoint;
+pub(crate) use self::fork::fork;
+pub use self::import::Imported;
+pub(crate) use self::import::import;
 pub use self::restore::Resumed;
-pub(crate) use self::restore::{OpenTurn, Reopened, create, fork, open};
+pub(crate) use self::restore::{OpenTurn, Reopened, open};
 
 /// Keeps the changes of a session.
 pub(crate) struct Keeper {
     state: Arc<SessionState>,
     progress: watch::Receiver<Progress>,
-    path: Option<PathBuf>,
+    store: Arc<dyn Store>,
+    which: LogRef,
     ended: CancellationToken,
 }
 
@@ -42,6 +53,8 @@ struct Progress {
     kept: u64,
     /// The changes up to this number could not be, and why.
     failed: Option<(u64, TurnError)>,
+    /// The ordinal of the newest record that is kept.
+    ordinal: u64,
 }
 
 impl Keeper {
@@ -49,10 +62,16 @@ impl Keeper {
     pub(crate) fn start(
         state: Arc<SessionState>,
         events: Arc<EventLog>,
+        store: Arc<dyn Store>,
         writer: Box<dyn LogWriter>,
     ) -> Self {
-        let (sender, progress) = watch::channel(Progress::default());
-        let (path, ended) = (writer.path().map(Path::to_owned), CancellationToken::new());
+        let ordinal = writer.next_ordinal().saturating_sub(1);
+        let (sender, progress) = watch::channel(Progress { ordinal, ..Progress::default() });
+        let which = match writer.path() {
+            Some(path) => LogRef::Path(path.to_owned()),
+            None => LogRef::Id(writer.session_id().to_owned()),
+        };
+        let ended = CancellationToken::new();
         let keeping = Keeping {
             state: Arc::clone(&state),
             events,
@@ -63,7 +82,7 @@ impl Keeper {
             _ended: ended.clone().drop_guard(),
         };
         tokio::spawn(keeping.run());
-        Self { state, progress, path, ended }
+        Self { state, progress, store, which, ended }
     }
 
     /// Completes when all changes so far are kept.
@@ -72,7 +91,29 @@ impl Keeper {
     ///
     /// [`TurnError::Storage`] if they could not be.
     pub(crate) async fn kept(&self) -> Result<(), TurnError> {
-        let count = self.state.change_count();
+        self.kept_to(self.state.change_count()).await
+    }
+
+    /// The ordinal of the newest record at a place, once all changes up to there are kept. `None` is
+    /// the place where the log has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Storage`] if they could not be kept.
+    pub(crate) async fn ordinal_at(&self, place: Option<&Place>) -> Result<u64, TurnError> {
+        match place {
+            Some(place) => self.kept_to(place.number()).await?,
+            None => self.ended.cancelled().await,
+        }
+        Ok(place.and_then(Place::ordinal).unwrap_or_else(|| self.ordinal()))
+    }
+
+    /// The ordinal of the newest record that is kept.
+    pub(crate) fn ordinal(&self) -> u64 {
+        self.progress.borrow().ordinal
+    }
+
+    async fn kept_to(&self, count: u64) -> Result<(), TurnError> {
         let mut progress = self.progress.clone();
         let is_known = |progress: &Progress| {
             progress.kept >= count
@@ -101,7 +142,15 @@ impl Keeper {
 
     /// The file of the log, if it is one.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        match &self.which {
+            LogRef::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Where the log is, and which it is there.
+    pub(crate) fn log(&self) -> (&Arc<dyn Store>, &LogRef) {
+        (&self.store, &self.which)
     }
 }
 
@@ -151,7 +200,10 @@ impl Keeping {
         match self.append().await {
             Ok(()) => {
                 self.pending.clear();
-                self.progress.send_modify(|progress| progress.kept = count);
+                let ordinal = self.writer.next_ordinal().saturating_sub(1);
+                self.progress.send_modify(|progress| {
+                    (progress.kept, progress.ordinal) = (count, ordinal);
+                });
                 self.events.release(count);
             }
             Err(error) => {
@@ -165,12 +217,22 @@ impl Keeping {
 
     async fn append(&mut self) -> Result<(), String> {
         let now = Timestamp::now();
+        let first = self.writer.next_ordinal();
         let mut records: Vec<Record> = Vec::with_capacity(self.pending.len());
+        let mut places = Vec::new();
         for change in &self.pending {
+            if let Change::Place(place) = change {
+                places.push((place, first + records.len() as u64));
+            }
             let made = self.records.records(change, now);
             records.extend(made.map_err(|error| error.to_string())?);
         }
-        self.writer.append(records).await.map_err(|error| error.to_string())
+        self.writer.append(records).await.map_err(|error| error.to_string())?;
+        // Each says what the next record's would be.
+        for (place, next) in places {
+            place.found(next.saturating_sub(1));
+        }
+        Ok(())
     }
 }
 

@@ -69,7 +69,6 @@ impl Writer {
                 let reason = match edit.cause {
                     EditCause::Removed(_) => "removed",
                     EditCause::Repaired => "repaired",
-                    EditCause::Begun => "begun",
                     _ => "edited",
                 };
                 let (replaced, parts, turns) =

@@ -1,21 +1,17 @@
-//! Sessions out of their logs, and into them.
+//! Sessions out of their logs.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
-use longhaul_rollout::{
-    Damage, ForkedFrom, LogRef, LogWriter, OnDamage, Record, RecordKind, Replay, SessionMeta, Store,
-};
-use longhaul_state::protocol::{Settings, TurnEnd};
+use longhaul_rollout::{Damage, LogRef, LogWriter, OnDamage, ReadError, Replay, Store, StoreError};
+use longhaul_state::protocol::Settings;
 use longhaul_state::turn::{TurnLimits, TurnRecord};
-use longhaul_state::{AcceptedInput, Change, Edit, Known, SessionState, Snapshot};
-use serde_json::value::to_raw_value;
+use longhaul_state::{AcceptedInput, Known, Snapshot};
 
 use super::payload::{Call, Input, KnownCall, SettingsPayload, TokenCount};
-use super::records::{Writer, call_arguments};
+use super::records::call_arguments;
 use crate::BuildError;
 
 /// What was found when a session was opened again.
@@ -97,7 +93,7 @@ pub(crate) async fn open(
     on_damage: OnDamage,
     settings: &Settings,
 ) -> Result<Reopened, BuildError> {
-    let opened = store.open(which, on_damage).await.map_err(|error| refused(&error))?;
+    let opened = store.open(which, on_damage).await.map_err(refused)?;
     let replay = opened.replay;
     let open_turn = cut_off(&replay);
     let (inputs, unreadable) = waiting(&replay);
@@ -126,44 +122,23 @@ fn waiting(replay: &Replay) -> (Vec<AcceptedInput>, Vec<String>) {
     (inputs, unreadable)
 }
 
-/// What a session takes over of a log.
-pub(crate) struct Forked {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) from: Option<ForkedFrom>,
+/// What the session log is refused for.
+pub(super) fn refused(error: StoreError) -> BuildError {
+    match error {
+        StoreError::Foreign { path } => BuildError::Foreign { path },
+        StoreError::Unreadable {
+            source: ReadError::NoSuchOrdinal { asked, available }, ..
+        } => BuildError::NoSuchPlace { what: "record", asked, available },
+        error => BuildError::Store(error.to_string()),
+    }
 }
 
-/// Reads what stands before the `before`-th message of the user.
-pub(crate) async fn fork(
-    store: &dyn Store,
-    which: &LogRef,
-    before: usize,
-    settings: &Settings,
-) -> Result<Forked, BuildError> {
-    let mut replay =
-        store.read(which, OnDamage::Refuse.into()).await.map_err(|error| refused(&error))?;
-    replay.cut_before_user_message(before).map_err(|error| BuildError::Store(error.to_string()))?;
-    let path = match which {
-        LogRef::Path(path) => Some(path.to_string_lossy().into_owned()),
-        _ => None,
-    };
-    let ordinal = replay.next_ordinal.saturating_sub(1);
-    let from = replay.meta.as_ref().map(|meta| ForkedFrom {
-        id: meta.id.clone(),
-        path,
-        ordinal: Some(ordinal),
-    });
-    Ok(Forked { snapshot: snapshot(replay, settings), from })
-}
-
-fn refused(error: &longhaul_rollout::StoreError) -> BuildError {
-    BuildError::Store(error.to_string())
-}
-
-fn settings_of(json: &str) -> Option<Settings> {
+pub(super) fn settings_of(json: &str) -> Option<Settings> {
     Some(serde_json::from_str::<SettingsPayload<'_>>(json).ok()?.into_settings())
 }
 
-fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
+/// A session out of its log. `settings` are those of one whose log knows none.
+pub(super) fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
     let own = replay.settings.as_ref().and_then(|json| settings_of(json.get()));
     let mut snapshot = Snapshot::new(own.unwrap_or_else(|| settings.clone()));
     snapshot.items = replay.items.into_iter().map(|it| (it.item, it.starts_turn)).collect();
@@ -177,7 +152,8 @@ fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
     snapshot
 }
 
-fn known(json: &str) -> Known {
+/// What a `token_count` of ours says.
+pub(super) fn known(json: &str) -> Known {
     let Ok(count) = serde_json::from_str::<TokenCount<'_>>(json) else {
         return Known::default();
     };
@@ -237,56 +213,4 @@ fn is_answered(items: &[longhaul_rollout::ReplayItem], call: &Item) -> bool {
     let place = items.iter().rposition(|it| it.item == *call);
     let next = place.and_then(|place| items.get(place + 1));
     next.is_some_and(|it| it.item.kind().is_output() && it.item.call_id() == call.call_id())
-}
-
-/// Begins the log of a session that is like `state`.
-pub(crate) async fn create(
-    store: &dyn Store,
-    id: &str,
-    state: &SessionState,
-    model_provider: Option<String>,
-    forked_from: Option<ForkedFrom>,
-) -> Result<Box<dyn LogWriter>, BuildError> {
-    let snapshot = state.snapshot();
-    let mut meta = SessionMeta::new(id, Timestamp::now());
-    meta.cwd = snapshot.settings.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
-    (meta.model_provider, meta.forked_from) = (model_provider, forked_from);
-    let records = records_of(&meta, &snapshot).map_err(|it| BuildError::Store(it.to_string()))?;
-    store.create(records).await.map_err(|error| refused(&error))
-}
-
-/// The first records of a log: which session it is, and what it begins with.
-fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, serde_json::Error> {
-    let now = meta.timestamp.unwrap_or_else(Timestamp::now);
-    let meta = to_raw_value(meta)?;
-    let mut records = vec![Record::new(now, RecordKind::SessionMeta, meta)];
-    let mut writer = Writer::default();
-    for change in changes_of(snapshot) {
-        records.extend(writer.records(&change, now)?);
-    }
-    Ok(records)
-}
-
-/// Changes that make a session like this.
-fn changes_of(snapshot: &Snapshot) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut told = snapshot.told.iter().peekable();
-    let nobody: Arc<str> = Arc::from("");
-    for (index, (item, _)) in snapshot.items.iter().enumerate() {
-        // What the model was told is known of turns. Where turns begin is said in the end.
-        if let Some((_, settings)) = told.next_if(|(at, _)| *at <= index) {
-            let (turn_id, settings) = (Arc::clone(&nobody), settings.clone());
-            changes.push(Change::TurnBegan { turn_id, settings, later: None });
-        }
-        changes.push(Change::Recorded { item: item.clone(), at: None, input: None });
-    }
-    if !changes.is_empty() {
-        let (turn_id, end) = (nobody, Ok(TurnEnd::Complete));
-        changes.push(Change::TurnEnded { turn_id, end, last_message: None });
-        changes.push(Change::Edited(Edit::of_turns(snapshot.turn_starts())));
-    }
-    changes.push(Change::Settings(snapshot.settings.clone()));
-    changes.push(Change::Used(Box::new(snapshot.known.clone())));
-    changes.extend(snapshot.grants.iter().map(|digest| Change::Granted(*digest)));
-    changes
 }

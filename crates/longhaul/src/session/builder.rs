@@ -1,26 +1,26 @@
 //! How a session is opened.
 
+mod origin;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use longhaul_history::{EditError, History};
-use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
+use longhaul_rollout::{LogRef, OnDamage};
 use longhaul_state::protocol::SettingsUpdate;
 use longhaul_state::turn::TurnLimits;
-use longhaul_state::{
-    AcceptedInput, ContextMessages, SessionServices, SessionState, Snapshot, TurnQueue,
-};
+use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::request::Instructions;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::origin::{Opening, Origin};
 use super::{Inner, Session, Submission, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
-use crate::log::{self, Keeper, OpenTurn, Resumed};
+use crate::log::{ForkPoint, Keeper};
 use crate::tool::Tool;
 use crate::{Agent, BuildError};
 
@@ -37,7 +37,6 @@ pub struct SessionBuilder {
     origin: Option<Origin>,
     /// What is changed of the settings.
     changes: Vec<SettingsUpdate>,
-    forked_from: Option<ForkedFrom>,
 }
 
 impl SessionBuilder {
@@ -50,14 +49,13 @@ impl SessionBuilder {
             state: None,
             origin: None,
             changes: Vec::new(),
-            forked_from: None,
         }
     }
 
-    /// Begins with what stands in the conversation of `parent` before its `n`-th message of the user,
-    /// counted from 0; context messages, bridges and notes do not count. The parent stays as it is, and
+    /// Begins with what stands in the conversation of `parent` before a place: a number is that of a
+    /// message of the user, counted from 0. The parent stays as it is, and
     /// may run meanwhile. Its settings go on; its tools, credentials and data are for this builder to
-    /// give.
+    /// give. Its log, if it has one, is first written up to here.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -78,12 +76,24 @@ impl SessionBuilder {
     ///
     /// # Errors
     ///
-    /// [`EditError::OutOfRange`] if there is no such message.
-    pub fn fork(mut self, parent: &Session, n: usize) -> Result<Self, EditError> {
-        let state = parent.inner.state.fork_before(n)?;
+    /// [`BuildError::NoSuchPlace`] if there is no such message; [`BuildError::NoLog`] where a record is
+    /// meant and the parent has no log. That there is no such record, or that the parent's log cannot be
+    /// written, [`start`](Self::start) says.
+    pub fn fork(mut self, parent: &Session, at: impl Into<ForkPoint>) -> Result<Self, BuildError> {
+        let state = &parent.inner.state;
+        let inner = Arc::clone(&parent.inner);
+        let (state, place) = match at.into() {
+            ForkPoint::BeforeUserMessage(n) => state.fork_before(n)?,
+            ForkPoint::Behind(_) if inner.keeper.is_none() => return Err(BuildError::NoLog),
+            ForkPoint::Behind(ordinal) => {
+                self.origin = Some(Origin::Behind { parent: inner, ordinal });
+                return Ok(self);
+            }
+            ForkPoint::End => state.fork_whole(),
+        };
         self.begin.settings = state.settings();
         self.state = Some(state);
-        self.forked_from = Some(parent.inner.as_parent());
+        self.origin = Some(Origin::Parent { parent: inner, place });
         Ok(self)
     }
 
@@ -100,10 +110,26 @@ impl SessionBuilder {
     }
 
     /// Begins a new session with what stands in a log of the agent's [store](crate::AgentBuilder::store)
-    /// before the `before`-th message of the user, as [`fork`](Self::fork) does with a session that is
-    /// open. The log stays as it is, and may be in use; a damaged one is refused.
-    pub fn fork_log(mut self, which: LogRef, before: usize) -> Self {
-        self.origin = Some(Origin::Forked { which, before });
+    /// before a place, as [`fork`](Self::fork) does with a session that is open. The log stays as it is,
+    /// and may be in use, or another program's ([`Session::imported`] says then what became of it); one
+    /// that is damaged before that place is refused.
+    pub fn fork_log(mut self, which: impl Into<LogRef>, at: impl Into<ForkPoint>) -> Self {
+        self.origin = Some(Origin::Forked { which: which.into(), at: at.into() });
+        self
+    }
+
+    /// Takes over a session that another program has logged, the Codex client for one: with its
+    /// conversation, what it has used, and its settings as far as they can be read, and with the tools
+    /// and instructions of this builder. It gets a log of its own in the agent's
+    /// [store](crate::AgentBuilder::store), and keeps its id, which is the prompt cache key, if that is a
+    /// UUID; the other's log stays as it is. A path that the store does not have is one of the file
+    /// system. [`Session::imported`] says what was not taken over; a damaged log is refused, or what is
+    /// sound of it is taken over, as `on_damage` says.
+    ///
+    /// [`start`](Self::start) fails with [`BuildError::AlreadyImported`] if the store has a log of the
+    /// session, and with [`BuildError::NotForeign`] if the log is this program's.
+    pub fn import(mut self, which: impl Into<LogRef>, on_damage: OnDamage) -> Self {
+        self.origin = Some(Origin::Imported { which: which.into(), on_damage });
         self
     }
 
@@ -166,7 +192,8 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn, inputs } = self.open().await?;
+        let Opening { id, state, writer, mut resumed, open_turn, inputs, imported } =
+            self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
         let tools = self.begin.check(&*self.model)?;
@@ -177,8 +204,9 @@ impl SessionBuilder {
             events = events.behind(Arc::clone(&state));
         }
         let events = Arc::new(events);
-        let keeper =
-            writer.map(|writer| Keeper::start(Arc::clone(&state), Arc::clone(&events), writer));
+        let keeper = self.begin.store.zip(writer).map(|(store, writer)| {
+            Keeper::start(Arc::clone(&state), Arc::clone(&events), store, writer)
+        });
         if state.settings() != self.begin.settings {
             state.set_settings(self.begin.settings);
         }
@@ -213,6 +241,8 @@ impl SessionBuilder {
             events,
             keeper,
             resumed,
+            imported,
+            opened_at: jiff::Timestamp::now(),
             open_turn: Mutex::new(open_turn),
             wake: Arc::default(),
             answered: Notify::new(),
@@ -228,75 +258,6 @@ impl SessionBuilder {
         session.inner.kept().await.map_err(|error| BuildError::Store(error.to_string()))?;
         Ok(session)
     }
-
-    /// What the session begins with, and who writes its log.
-    async fn open(&mut self) -> Result<Opening, BuildError> {
-        match self.origin.take() {
-            Some(Origin::Resumed { which, on_damage }) => {
-                let settings = &self.begin.settings;
-                let opened = log::open(self.store()?, &which, on_damage, settings).await?;
-                let log::Reopened { id, snapshot, writer, resumed, open_turn, inputs } = opened;
-                let state = self.restore(snapshot);
-                let (writer, resumed) = (Some(writer), Some(resumed));
-                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn, inputs });
-            }
-            Some(Origin::Forked { which, before }) => {
-                let settings = &self.begin.settings;
-                let forked = log::fork(self.store()?, &which, before, settings).await?;
-                self.forked_from = forked.from;
-                self.state = Some(self.restore(forked.snapshot));
-            }
-            None => {}
-        }
-        let state = self.state.take().unwrap_or_else(|| {
-            SessionState::new(self.empty_history(), self.begin.settings.clone())
-                .with_breaker(self.begin.compaction.config.breaker)
-        });
-        let id: Arc<str> = uuid::Uuid::now_v7().to_string().into();
-        let writer = match self.begin.store.clone() {
-            Some(store) => {
-                let forked_from = self.forked_from.take();
-                let provider = self.model.server().map(|provider| provider.name.clone());
-                Some(log::create(&*store, &id, &state, provider, forked_from).await?)
-            }
-            None => None,
-        };
-        Ok(Opening { id, state, writer, resumed: None, open_turn: None, inputs: Vec::new() })
-    }
-
-    fn store(&self) -> Result<&dyn Store, BuildError> {
-        let missing = || BuildError::Store("the agent has no store: give it one (`store`)".into());
-        self.begin.store.as_deref().ok_or_else(missing)
-    }
-
-    fn restore(&self, snapshot: Snapshot) -> SessionState {
-        let state = snapshot.restore(self.empty_history());
-        state.with_breaker(self.begin.compaction.config.breaker)
-    }
-
-    fn empty_history(&self) -> History {
-        let mut history = History::with_config(self.begin.history.clone());
-        history.set_format(self.model.wire_format());
-        history
-    }
-}
-
-/// The log that a session comes from.
-enum Origin {
-    /// It goes on with it.
-    Resumed { which: LogRef, on_damage: OnDamage },
-    /// It takes over what stands before a message of the user.
-    Forked { which: LogRef, before: usize },
-}
-
-/// What a session begins with.
-struct Opening {
-    id: Arc<str>,
-    state: SessionState,
-    writer: Option<Box<dyn LogWriter>>,
-    resumed: Option<Resumed>,
-    open_turn: Option<OpenTurn>,
-    inputs: Vec<AcceptedInput>,
 }
 
 impl std::fmt::Debug for SessionBuilder {

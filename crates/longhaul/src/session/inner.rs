@@ -7,7 +7,7 @@ use longhaul_history::{Prompt, Repair};
 use longhaul_rollout::ForkedFrom;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError};
 use longhaul_state::turn::TurnLimits;
-use longhaul_state::{SessionServices, SessionState, TurnContext, TurnQueue};
+use longhaul_state::{Place, SessionServices, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
 use longhaul_transport::request::{Instructions, RequestOptions, TaskKind};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use crate::agent::{Bounds, WhileRunning};
 use crate::approval::Gatekeeping;
 use crate::events::{Emitter, EventLog};
 use crate::hook::CompactionSetup;
-use crate::log::{Keeper, OpenTurn, Resumed};
+use crate::log::{Imported, Keeper, OpenTurn, Resumed};
 use crate::task::SessionTask;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input};
@@ -48,6 +48,10 @@ pub(crate) struct Inner {
     pub(crate) keeper: Option<Keeper>,
     /// What was found when it was opened again.
     pub(crate) resumed: Option<Resumed>,
+    /// What became of the log of another program that it comes from.
+    pub(crate) imported: Option<Imported>,
+    /// When it was opened.
+    pub(crate) opened_at: jiff::Timestamp,
     /// The turn that was cut off before that, until it goes on or another begins.
     pub(crate) open_turn: Mutex<Option<OpenTurn>>,
     /// There may be something to do.
@@ -169,11 +173,14 @@ impl Inner {
         }
     }
 
-    /// For the log of a fork.
-    pub(super) fn as_parent(&self) -> ForkedFrom {
-        let path = self.keeper.as_ref().and_then(Keeper::path);
-        let path = path.map(|path| path.to_string_lossy().into_owned());
-        ForkedFrom { id: self.id.to_string(), path, ordinal: Some(self.state.change_count()) }
+    /// For the log of a fork that was taken at `place`. All that was changed until then is kept first.
+    pub(super) async fn as_parent(&self, place: Option<&Place>) -> Result<ForkedFrom, TurnError> {
+        let (mut path, mut ordinal) = (None, None);
+        if let Some(keeper) = &self.keeper {
+            path = keeper.path().map(|path| path.to_string_lossy().into_owned());
+            ordinal = Some(keeper.ordinal_at(place).await?);
+        }
+        Ok(ForkedFrom { id: self.id.to_string(), path, ordinal })
     }
 
     /// Completes when all that the session has changed is kept, if it is to be.

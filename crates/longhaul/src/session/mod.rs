@@ -22,7 +22,7 @@ use longhaul_transport::RateLimits;
 use longhaul_transport::models::ContextWindow;
 
 use crate::events::SessionEvents;
-use crate::log::{Keeper, Resumed};
+use crate::log::{self, Imported, Keeper, Resumed};
 use crate::task::SessionTask;
 use crate::tool::Tool;
 use crate::{BuildError, Input, TurnHandle};
@@ -253,6 +253,11 @@ impl Session {
         self.inner.resumed.as_ref()
     }
 
+    /// What became of the log that the session was taken over from, if another program wrote it.
+    pub fn imported(&self) -> Option<&Imported> {
+        self.inner.imported.as_ref()
+    }
+
     /// Goes on with the turn that was cut off before the session was opened again, under its id: what
     /// waited for approval asks again; a call that had started and left no output runs again if its tool
     /// [may](crate::tool::Tool::may_run_again), and else the model is told that its effect is unknown; what
@@ -270,6 +275,30 @@ impl Session {
     /// The file of the session's log, if it is kept in one.
     pub fn log_path(&self) -> Option<&Path> {
         self.inner.keeper.as_ref()?.path()
+    }
+
+    /// The ordinal of the newest record of the session's log that is kept; `None` if it has no log. A
+    /// fork [behind](crate::ForkPoint::Behind) it has the conversation as the log says it there: what
+    /// was changed since, and is still to be kept, is not in it.
+    pub fn log_position(&self) -> Option<u64> {
+        Some(self.inner.keeper.as_ref()?.ordinal())
+    }
+
+    /// The conversation as a log in the plain format of the Codex client's sessions, JSON lines in UTC:
+    /// settings before each turn, items, the messages that follow from them, and what was used.
+    /// [`Replay::export`](crate::rollout::Replay::export) does the same with a log that no session has
+    /// open. The session may run meanwhile, and needs no log.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Internal`] if something of it cannot be written as JSON; nothing is today.
+    pub fn export(&self) -> Result<Vec<u8>, TurnError> {
+        let inner = &self.inner;
+        let mut meta = log::meta(&inner.id, &inner.state);
+        meta.timestamp = Some(inner.opened_at);
+        meta.model_provider = inner.services.model.server().map(|provider| provider.name.clone());
+        let exported = log::export(meta, inner.state.snapshot());
+        exported.map_err(|error| TurnError::Internal(error.to_string()))
     }
 
     /// The conversation so far; a snapshot.

@@ -33,7 +33,7 @@ async fn a_fork_keeps_what_stands_before_the_message_and_the_parent_stays() {
     assert_eq!(session.history().len(), 6);
     for n in [3, 4] {
         let error = agent.session().fork(&session, n).err().unwrap();
-        assert_eq!(error.to_string(), format!("there is no user message {n}: the history has 3"));
+        assert_eq!(error.to_string(), format!("there is no user message {n}: the session has 3"));
     }
     model.assert_complete();
 }

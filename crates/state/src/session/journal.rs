@@ -11,6 +11,7 @@ use longhaul_history::{History, Item, Part};
 use longhaul_transport::RateLimits;
 use serde_json::Value;
 
+use super::fork::Place;
 use super::{Inner, Remembered, SessionState};
 use crate::protocol::{CallDigest, Settings, SettingsUpdate, TurnEnd, TurnError};
 use crate::turn::TurnRecord;
@@ -81,6 +82,8 @@ pub enum Change {
         /// The model's last message.
         last_message: Option<String>,
     },
+    /// Nothing changed; somebody wants to know where in the log this is.
+    Place(Place),
 }
 
 /// An input that waits for a turn.
@@ -134,15 +137,6 @@ pub enum EditCause {
     Removed(usize),
     /// It was put right.
     Repaired,
-    /// Nothing but where its turns begin: those of a conversation that was taken over.
-    Begun,
-}
-
-impl Edit {
-    /// Turns begin here.
-    pub fn of_turns(turns: TurnStarts) -> Self {
-        Self { replaced: 0, parts: Vec::new(), cause: EditCause::Begun, turns }
-    }
 }
 
 /// Where the turns of a conversation begin.
@@ -193,6 +187,13 @@ pub(super) struct Journal(Option<Pending>);
 impl Clone for Journal {
     fn clone(&self) -> Self {
         Self::default()
+    }
+}
+
+impl Journal {
+    /// The number of the change that is noted next, if it is.
+    pub(super) fn next_number(&self) -> Option<u64> {
+        self.0.as_ref().filter(|pending| !pending.is_closed).map(|pending| pending.count + 1)
     }
 }
 

@@ -25,6 +25,7 @@ use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
+pub use self::fork::Place;
 pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 pub use self::snapshot::Snapshot;
 

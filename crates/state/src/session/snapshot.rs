@@ -2,7 +2,7 @@
 
 use longhaul_history::{History, Item};
 
-use super::journal::{Known, TurnStarts};
+use super::journal::Known;
 use super::{Inner, Remembered, SessionState};
 use crate::protocol::{CallDigest, Settings};
 
@@ -35,12 +35,6 @@ impl Snapshot {
             known: Known::default(),
             grants: Vec::new(),
         }
-    }
-
-    /// Where its turns begin.
-    pub fn turn_starts(&self) -> TurnStarts {
-        let starts = self.items.iter().enumerate().filter(|(_, (_, starts_turn))| *starts_turn);
-        TurnStarts { items: starts.map(|(index, _)| index).collect(), next: self.next_starts_turn }
     }
 
     /// The session. `history` is empty, and configured as its conversation is to be.

@@ -1,0 +1,134 @@
+//! Where a session comes from: nowhere, a log, or another session.
+
+use std::sync::Arc;
+
+use longhaul_history::History;
+use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
+use longhaul_state::protocol::TurnError;
+use longhaul_state::{AcceptedInput, Place, SessionState, Snapshot};
+
+use super::{Inner, SessionBuilder};
+use crate::BuildError;
+use crate::log::{self, ForkPoint, Imported, Keeper, OpenTurn, Resumed};
+
+/// The log that a session comes from.
+pub(super) enum Origin {
+    /// It goes on with it.
+    Resumed { which: LogRef, on_damage: OnDamage },
+    /// It takes over what another program has logged.
+    Imported { which: LogRef, on_damage: OnDamage },
+    /// It takes over what stands before a place.
+    Forked { which: LogRef, at: ForkPoint },
+    /// It has taken over what this session had at that place.
+    Parent { parent: Arc<Inner>, place: Option<Place> },
+    /// It takes over what this session had when that record was written.
+    Behind { parent: Arc<Inner>, ordinal: u64 },
+}
+
+/// What a session begins with.
+pub(super) struct Opening {
+    pub(super) id: Arc<str>,
+    pub(super) state: SessionState,
+    pub(super) writer: Option<Box<dyn LogWriter>>,
+    pub(super) resumed: Option<Resumed>,
+    pub(super) open_turn: Option<OpenTurn>,
+    pub(super) inputs: Vec<AcceptedInput>,
+    pub(super) imported: Option<Imported>,
+}
+
+/// Where a new session comes from.
+#[derive(Default)]
+struct Descent {
+    id: Option<String>,
+    forked_from: Option<ForkedFrom>,
+    imported: Option<Imported>,
+}
+
+impl SessionBuilder {
+    /// What the session begins with, and who writes its log.
+    pub(super) async fn open(&mut self) -> Result<Opening, BuildError> {
+        let descent = match self.origin.take() {
+            Some(Origin::Resumed { which, on_damage }) => {
+                let settings = &self.begin.settings;
+                let opened = log::open(self.store()?, &which, on_damage, settings).await?;
+                return Ok(self.opening(opened));
+            }
+            Some(origin) => self.descend(origin).await?,
+            None => Descent::default(),
+        };
+        let state = self.state.take().unwrap_or_else(|| {
+            SessionState::new(self.empty_history(), self.begin.settings.clone())
+                .with_breaker(self.begin.compaction.config.breaker)
+        });
+        let Descent { id, forked_from, imported } = descent;
+        let id: Arc<str> = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()).into();
+        let mut writer = None;
+        if let Some(store) = self.begin.store.as_deref() {
+            let mut meta = log::meta(&id, &state);
+            meta.model_provider = self.model.server().map(|provider| provider.name.clone());
+            // Who forks another's log has not imported it.
+            meta.imported_from = imported.as_ref().map(|imported| imported.from.clone());
+            meta.imported_from.take_if(|_| forked_from.is_some());
+            meta.forked_from = forked_from;
+            writer = Some(log::begin(store, &meta, &state).await?);
+        }
+        let (resumed, open_turn, inputs) = (None, None, Vec::new());
+        Ok(Opening { id, state, writer, resumed, open_turn, inputs, imported })
+    }
+
+    fn opening(&self, opened: log::Reopened) -> Opening {
+        let log::Reopened { id, snapshot, writer, resumed, open_turn, inputs } = opened;
+        let (state, imported) = (self.restore(snapshot), None);
+        let (writer, resumed) = (Some(writer), Some(resumed));
+        Opening { id: id.into(), state, writer, resumed, open_turn, inputs, imported }
+    }
+
+    /// Takes over what a new session has of another.
+    async fn descend(&mut self, origin: Origin) -> Result<Descent, BuildError> {
+        let settings = &self.begin.settings;
+        let forked = match origin {
+            Origin::Imported { which, on_damage } => {
+                let import = log::import(self.store()?, &which, on_damage, settings).await?;
+                self.state = Some(self.restore(import.snapshot));
+                let (id, imported) = (import.id, Some(import.imported));
+                return Ok(Descent { id, imported, ..Descent::default() });
+            }
+            Origin::Forked { which, at } => log::fork(self.store()?, &which, at, settings).await?,
+            Origin::Behind { parent, ordinal } => {
+                parent.kept().await.map_err(|error| not_kept(&error))?;
+                let (store, which) =
+                    parent.keeper.as_ref().map(Keeper::log).ok_or(BuildError::NoLog)?;
+                log::fork(&**store, which, ForkPoint::Behind(ordinal), settings).await?
+            }
+            Origin::Parent { parent, place } => {
+                let from =
+                    parent.as_parent(place.as_ref()).await.map_err(|error| not_kept(&error))?;
+                return Ok(Descent { forked_from: Some(from), ..Descent::default() });
+            }
+            Origin::Resumed { .. } => return Ok(Descent::default()),
+        };
+        self.state = Some(self.restore(forked.snapshot));
+        Ok(Descent { forked_from: forked.from, imported: forked.imported, id: None })
+    }
+
+    fn store(&self) -> Result<&dyn Store, BuildError> {
+        let missing = || BuildError::Store("the agent has no store: give it one (`store`)".into());
+        self.begin.store.as_deref().ok_or_else(missing)
+    }
+
+    fn restore(&self, snapshot: Snapshot) -> SessionState {
+        let state = snapshot.restore(self.empty_history());
+        state.with_breaker(self.begin.compaction.config.breaker)
+    }
+
+    fn empty_history(&self) -> History {
+        let mut history = History::with_config(self.begin.history.clone());
+        history.set_format(self.model.wire_format());
+        history
+    }
+}
+
+/// What stands in the way of a fork.
+fn not_kept(error: &TurnError) -> BuildError {
+    BuildError::Store(error.to_string())
+}
