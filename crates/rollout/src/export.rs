@@ -139,7 +139,7 @@ fn turn_context(settings: &Map<String, Value>) -> Option<Value> {
         "approval_policy": approval_policy,
         "sandbox_policy": {"mode": sandbox, "type": sandbox},
         "model": text("model")?,
-        "summary": text("summary").unwrap_or("auto"),
+        "summary": text("summary").unwrap_or("none"),
     });
     if let Some(effort) = text("effort") {
         context["effort"] = json!(effort);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use longhaul::ForkPoint;
 use longhaul::approval::{ApprovalDecision, Approvals};
 use longhaul::prelude::*;
 use longhaul::rollout::{
@@ -425,10 +426,13 @@ async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
         Step::Reopen => *session = reopen(agent, session).await,
         Step::Fork(n) => {
             let messages = session.history().user_message_count();
-            if messages > 0 {
-                let fork = agent.session().fork(session, n % messages).unwrap();
-                *session = fork.start().await.unwrap();
-            }
+            let records = session.log_position().unwrap() + 1;
+            let at = match n % 3 {
+                0 if messages > 0 => ForkPoint::BeforeUserMessage(n % messages),
+                1 => ForkPoint::Behind(n as u64 % records),
+                _ => ForkPoint::End,
+            };
+            *session = agent.session().fork(session, at).unwrap().start().await.unwrap();
         }
     }
 }

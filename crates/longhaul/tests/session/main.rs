@@ -21,6 +21,9 @@ mod errors;
 mod events;
 #[cfg(feature = "coding")]
 mod fork;
+#[cfg(all(feature = "coding", unix))]
+mod fork_anywhere;
+mod import;
 mod interrupt;
 mod isolation;
 mod kept;

@@ -58,7 +58,7 @@ fn a_session_is_told_in_the_words_of_the_format() {
     let context = |policy: &str| {
         let sandbox = json!({"mode": "danger-full-access", "type": "danger-full-access"});
         json!({"cwd": "/w", "approval_policy": policy, "sandbox_policy": sandbox, "model": "m",
-            "summary": "auto", "effort": "low"})
+            "summary": "none", "effort": "low"})
     };
     let value = |json: &str| serde_json::from_str::<Value>(json).unwrap();
     let user = |text: &str| value(Item::user(text).json());
