@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longhaul::events::SessionEvents;
 use longhaul::rollout::{LogRef, OnDamage};
-use longhaul::{Resumed, Session};
+use longhaul::{BuildError, Imported, Resumed, Session};
 use serde_json::json;
 use tokio::io::BufReader;
 
@@ -26,13 +26,7 @@ pub(crate) enum RunError {
 
 /// Runs one session until stdin ends, a shutdown is asked for, or a signal ends the program.
 pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
-    let opening = setup.agent.session();
-    let opening = match &setup.origin {
-        Origin::New => opening,
-        Origin::Resumed(log) => opening.resume(LogRef::Path(log.clone()), OnDamage::Refuse),
-        Origin::Forked(log, before) => opening.fork_log(LogRef::Path(log.clone()), *before),
-    };
-    let session = opening.start().await.map_err(|e| RunError::Setup(e.to_string()))?;
+    let session = open(&setup).await.map_err(|e| RunError::Setup(e.to_string()))?;
     let output = Output::default();
     let events = session.events();
     let is_new = setup.origin == Origin::New;
@@ -68,8 +62,30 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
     }
 }
 
-/// What is to be said of a session that was opened again.
+/// Opens the session that the command line asks for. One of another program is taken over.
+async fn open(setup: &Setup) -> Result<Session, BuildError> {
+    let opening = setup.agent.session();
+    match &setup.origin {
+        Origin::New => opening.start().await,
+        Origin::Forked(log, before) => opening.fork_log(log.as_path(), *before).start().await,
+        Origin::Resumed(log) => {
+            let which = LogRef::Path(log.clone());
+            match opening.resume(which, OnDamage::Refuse).start().await {
+                Err(BuildError::Foreign { .. }) => {
+                    let opening = setup.agent.session();
+                    opening.import(log.as_path(), OnDamage::Refuse).start().await
+                }
+                opened => opened,
+            }
+        }
+    }
+}
+
+/// What is to be said of a session that was opened again or taken over.
 fn found(session: &Session) -> Vec<String> {
+    if let Some(imported) = session.imported() {
+        return taken_over(imported);
+    }
     let Some(resumed) = session.resumed() else {
         return Vec::new();
     };
@@ -85,6 +101,22 @@ fn found(session: &Session) -> Vec<String> {
         format!("these inputs had waited and are taken now: {}", resumed.inputs.join(", "))
     });
     torn.into_iter().chain(unknown).chain(waiting).collect()
+}
+
+/// What is to be said of a session that another program began.
+fn taken_over(imported: &Imported) -> Vec<String> {
+    let id = &imported.from.id;
+    let mut told = vec![format!("the session {id} of another program is taken over")];
+    if imported.torn_bytes > 0 {
+        let bytes = imported.torn_bytes;
+        told.push(format!("{bytes} bytes at the end of its log were not whole and are left out"));
+    }
+    if !imported.unanswered_calls.is_empty() {
+        let calls = imported.unanswered_calls.join(", ");
+        told.push(format!("these calls have no output, and are answered `aborted`: {calls}"));
+    }
+    told.extend(imported.left_out.iter().map(|what| format!("not taken over: {what}")));
+    told
 }
 
 /// Prints every event of the session.

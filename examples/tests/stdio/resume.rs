@@ -97,3 +97,48 @@ async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
     assert_eq!(last["content"][0]["text"], "and this");
     assert_eq!(server.problems(), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_session_of_codex_is_taken_over_and_forked() {
+    let server = Server::start(["one", "two", "three"].map(Reply::text)).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/rollout/tests/fixtures");
+    let theirs = std::fs::read(format!("{fixtures}/tools.jsonl")).unwrap();
+    let log = folder.write("codex.jsonl", &theirs);
+    let log = log.to_str().unwrap();
+
+    let mut program = Program::start_with(&config, &folder, &["--resume", log]).await;
+    let (ours, id) = (log_of(&program), program.session_id.clone());
+    assert!(ours.starts_with(folder.0.join("home/sessions").to_str().unwrap()), "{ours}");
+    assert_eq!(id, "01a20298-033b-7ca1-b724-b6ad14444a47");
+    let messages = program.configured["msg"]["initial_messages"].as_array().unwrap().clone();
+    assert_eq!(messages[0], json!({"type": "user_message", "message": "Run some commands."}));
+    let told = program.until("background_event").await;
+    let expected = format!("the session {id} of another program is taken over");
+    assert_eq!(told[0]["msg"]["message"], expected);
+    program.say("1", "more").await;
+    program.until("task_complete").await;
+    program.shut_down().await;
+
+    let mut program = Program::start_with(&config, &folder, &["--resume", &ours]).await;
+    assert_eq!((log_of(&program), &program.session_id), (ours, &id));
+    program.say("1", "still more").await;
+    program.until("task_complete").await;
+    program.shut_down().await;
+
+    let arguments = ["--fork", log, "--before", "0"];
+    let mut fork = Program::start_with(&config, &folder, &arguments).await;
+    assert_ne!(fork.session_id, id);
+    fork.say("1", "other commands").await;
+    fork.until("task_complete").await;
+    fork.shut_down().await;
+    assert_eq!(std::fs::read(log).unwrap(), theirs);
+
+    let body = |request: usize| server.requests()[request].json();
+    let said = |request: usize| body(request)["input"].to_string();
+    assert_eq!(body(1)["prompt_cache_key"], json!(id));
+    assert!(said(1).contains("Run some commands.") && said(1).contains("still more"));
+    assert!(!said(2).contains("Run some commands.") && said(2).contains("other commands"));
+    assert_eq!(server.problems(), [""; 0]);
+}
