@@ -198,6 +198,15 @@ async fn at_every_record_a_fork_has_what_the_session_had_there() {
         let closed = agent.session().fork_log(which, at).start().await.unwrap();
         assert_eq!(&values(&closed.history()), had, "{ordinal} {kind}");
 
+        // Its own log says the same, and where turns begin.
+        let which = LogRef::Id(fork.id().to_owned());
+        let own = store.read(&which, OnDamage::Refuse.into()).await.unwrap();
+        let starts = own.items.iter().enumerate().filter(|(_, it)| it.starts_turn);
+        let starts: Vec<usize> = starts.map(|(index, _)| index).collect();
+        let history = fork.history();
+        assert_eq!(starts, history.turn_starts(0).collect::<Vec<_>>(), "{ordinal} {kind}");
+        assert_eq!(own.next_starts_turn, history.awaits_turn(), "{ordinal} {kind}");
+
         // It goes on: calls are answered, and the model knows its place.
         fork.prompt("go on").await.unwrap().await.unwrap();
         let request = model.requests().last().unwrap().clone();

@@ -217,6 +217,30 @@ async fn a_session_that_ends_says_whether_its_log_is_whole() {
 }
 
 #[tokio::test]
+async fn a_fork_begins_when_its_parent_is_kept_until_there() {
+    let model = ScriptedModel::new().text("one").text("two");
+    let store = Full::default();
+    let agent = scripted(&model).store(store.clone()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    session.prompt("a").await.unwrap().await.unwrap();
+    store.no_space.store(true, Ordering::Relaxed);
+    session.prompt("b").await.unwrap().await.unwrap_err();
+    for at in [ForkPoint::BeforeUserMessage(1), ForkPoint::Behind(0), ForkPoint::End] {
+        let fork = agent.session().fork(&session, at).unwrap().start().await;
+        assert!(fork.err().unwrap().to_string().contains("make space"), "{at:?}");
+    }
+    store.no_space.store(false, Ordering::Relaxed);
+    let fork = agent.session().fork(&session, ForkPoint::End).unwrap().start().await.unwrap();
+    assert_eq!(conversation(&fork.history()), ["user a", "assistant one", "user b"]);
+    let which = |session: &Session| LogRef::Id(session.id().to_owned());
+    let child = store.read(&which(&fork), OnDamage::Refuse.into()).await.unwrap();
+    let parent = store.read(&which(&session), OnDamage::Refuse.into()).await.unwrap();
+    let from = child.meta.unwrap().forked_from.unwrap();
+    assert_eq!(from.ordinal, Some(parent.next_ordinal - 1));
+    assert_eq!(session.log_position(), from.ordinal);
+}
+
+#[tokio::test]
 async fn a_tool_starts_when_that_it_starts_is_kept() {
     let model = ScriptedModel::new().call("c1", "look", "{}").text("done");
     let store = Full::default();
