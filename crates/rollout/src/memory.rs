@@ -36,6 +36,24 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// The newest log of the session with this id, as a file would hold it; `None` if there is none.
+    pub fn bytes(&self, id: &str) -> Option<Vec<u8>> {
+        let logs = self.logs();
+        let log = logs.values().rev().find(|log| log.id == id)?;
+        Some(log.lines.clone())
+    }
+
+    /// A store of its own with the logs as they are now, open for nobody: what would be found if all
+    /// who write died at this moment.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = |(path, log): (&PathBuf, &Log)| {
+            let (id, lines) = (log.id.clone(), log.lines.clone());
+            (path.clone(), Log { id, lines, holder: None })
+        };
+        Self { logs: Arc::new(Mutex::new(self.logs().iter().map(copy).collect())) }
+    }
+
     /// No code that panics runs while it is locked, so a poisoned lock guards whole logs.
     fn logs(&self) -> MutexGuard<'_, Logs> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)

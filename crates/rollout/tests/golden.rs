@@ -58,7 +58,7 @@ fn a_log_of_version_1_means_what_it_meant() {
     };
     let rest = json!({
         "meta": replay.meta,
-        "settings": replay.settings, "told": replay.told, "token_count": replay.token_count,
+        "settings": replay.settings, "surface": replay.surface, "told": replay.told, "token_count": replay.token_count,
         "grants": replay.grants, "inputs": texts(&replay.inputs),
         "turn": replay.turn.as_ref().map(|it| json!([it.turn_id, texts(&it.calls)])),
         "next": [replay.next_ordinal, replay.epoch, replay.good_len],

@@ -44,6 +44,7 @@ fn types_have_names() {
         "session_opened",
         "turn_context",
         "settings",
+        "surface",
         "response_item",
         "compacted",
         "compaction_undone",

@@ -12,6 +12,8 @@ pub enum RecordKind {
     TurnContext,
     /// `settings`: settings that changed between turns.
     Settings,
+    /// `surface`: instructions and tools, by their digests.
+    Surface,
     /// `response_item`: an item of the conversation.
     ResponseItem,
     /// `compacted`: what took the place of the conversation so far.
@@ -45,6 +47,7 @@ impl RecordKind {
             Self::SessionOpened => "session_opened",
             Self::TurnContext => "turn_context",
             Self::Settings => "settings",
+            Self::Surface => "surface",
             Self::ResponseItem => "response_item",
             Self::Compacted => "compacted",
             Self::CompactionUndone => "compaction_undone",
@@ -66,6 +69,7 @@ impl RecordKind {
             b"session_opened" => Self::SessionOpened,
             b"turn_context" => Self::TurnContext,
             b"settings" => Self::Settings,
+            b"surface" => Self::Surface,
             b"response_item" => Self::ResponseItem,
             b"compacted" => Self::Compacted,
             b"compaction_undone" => Self::CompactionUndone,

@@ -24,6 +24,7 @@ impl Reading<'_> {
         let conversation = std::mem::take(&mut self.fold.conversation);
         let mut replay = self.read_conversation(conversation)?;
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
+        replay.surface = self.read_newest(|fold| fold.surface.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
         let inputs = std::mem::take(&mut self.fold.inputs);
         replay.inputs = self.read_all(inputs.into_iter().map(|(_, text)| text))?;

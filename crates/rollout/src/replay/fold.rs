@@ -15,6 +15,7 @@ pub(super) struct Fold<'a> {
     pub(super) meta: Option<SessionMeta>,
     pub(super) conversation: Conversation<Entry, Settings>,
     pub(super) settings: Option<Text>,
+    pub(super) surface: Option<Text>,
     pub(super) token_count: Option<Text>,
     pub(super) grants: Vec<String>,
     /// By their ids.
@@ -35,6 +36,7 @@ impl<'a> Fold<'a> {
             meta: None,
             conversation: Conversation::default(),
             settings: None,
+            surface: None,
             token_count: None,
             grants: Vec::new(),
             inputs: Vec::new(),
@@ -60,6 +62,10 @@ impl<'a> Fold<'a> {
             Some(RecordKind::TurnContext) => Ok(self.begin_turn(text, &payload)?),
             Some(RecordKind::Settings) => {
                 self.settings = Some(text);
+                Ok(())
+            }
+            Some(RecordKind::Surface) => {
+                self.surface = Some(text);
                 Ok(())
             }
             Some(RecordKind::EventMsg) => Ok(self.add_event(text, &payload)?),

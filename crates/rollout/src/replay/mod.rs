@@ -61,6 +61,8 @@ pub struct Replay {
     pub next_starts_turn: bool,
     /// The newest settings: the payload of a `turn_context` or `settings`.
     pub settings: Option<Box<RawValue>>,
+    /// The payload of the newest `surface`: what the session works with besides its settings.
+    pub surface: Option<Box<RawValue>>,
     /// Which settings the model was told, each from which item on.
     pub told: Vec<(usize, Box<RawValue>)>,
     /// The payload of the newest `token_count`.
