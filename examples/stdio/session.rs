@@ -71,7 +71,8 @@ fn found(session: &Session) -> Vec<String> {
         let calls = resumed.unknown_calls.join(", ");
         format!("these calls had started and their effect is unknown: {calls}")
     });
-    torn.into_iter().chain(unknown).collect()
+    let differences = resumed.differences.iter().cloned();
+    torn.into_iter().chain(unknown).chain(differences).collect()
 }
 
 /// Prints every event of the session.

@@ -46,6 +46,6 @@ pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, Turn
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{
     Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS, SessionState,
-    Snapshot, TurnStarts,
+    Snapshot, Surface, TurnStarts,
 };
 pub use turn::Turn;

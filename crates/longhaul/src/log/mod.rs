@@ -5,9 +5,11 @@
 //! on disk waits for the number of the last change: a request, a tool, the result of a turn; events wait
 //! by themselves. If the log cannot be written, the changes stay in memory and are written with the next.
 
+mod differences;
 mod payload;
 mod records;
 mod restore;
+mod surface;
 
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::EventLog;
 
+pub(crate) use self::differences::Left;
 pub use self::restore::Resumed;
 pub(crate) use self::restore::{OpenTurn, Reopened, create, fork, open};
+pub(crate) use self::surface::surface;
 
 /// Keeps the changes of a session.
 pub(crate) struct Keeper {

@@ -40,6 +40,10 @@ impl Writer {
                 }
                 return Ok(records);
             }
+            Change::Opened { differences } => {
+                self.record(RecordKind::SessionOpened, &Opened { differences })
+            }
+            Change::Surface(surface) => self.record(RecordKind::Surface, surface),
             Change::Settings(settings) => {
                 self.record(RecordKind::Settings, &SettingsPayload::of(settings))
             }
@@ -91,6 +95,11 @@ impl Writer {
     ) -> Result<Record, serde_json::Error> {
         to_raw_value(payload).map(|payload| Record::new(self.now, kind, payload))
     }
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    differences: &'a [String],
 }
 
 #[derive(Serialize)]

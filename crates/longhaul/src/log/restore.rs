@@ -13,6 +13,7 @@ use longhaul_state::turn::{TurnLimits, TurnRecord};
 use longhaul_state::{Change, Known, SessionState, Snapshot};
 use serde_json::value::to_raw_value;
 
+use super::Left;
 use super::payload::{Call, KnownCall, SettingsPayload, TokenCount};
 use super::records;
 use crate::BuildError;
@@ -31,7 +32,9 @@ pub struct Resumed {
     /// Its calls that had started and left no output, and that may not run again: the model is told that
     /// their effect is unknown.
     pub unknown_calls: Vec<String>,
-    /// What differs from the session as it was left; nothing of it is refused.
+    /// What differs from the session as it was left, a sentence each: model, effort and other settings,
+    /// provider, instructions, tools. Nothing of it is refused. Instructions and definitions of tools are
+    /// compared by their digests; no sentence quotes them.
     pub differences: Vec<String>,
 }
 
@@ -39,6 +42,8 @@ pub struct Resumed {
 pub(crate) struct Reopened {
     pub(crate) id: String,
     pub(crate) snapshot: Snapshot,
+    /// What it had when it was left.
+    pub(crate) left: Left,
     pub(crate) writer: Box<dyn LogWriter>,
     pub(crate) resumed: Resumed,
     pub(crate) open_turn: Option<OpenTurn>,
@@ -101,8 +106,10 @@ pub(crate) async fn open(
         differences: Vec::new(),
     };
     let id = opened.writer.session_id().to_owned();
-    let snapshot = snapshot(replay, settings);
-    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn })
+    let left = Left::of(&replay);
+    let mut snapshot = snapshot(replay, settings);
+    snapshot.surface.clone_from(&left.surface);
+    Ok(Reopened { id, snapshot, left, writer: opened.writer, resumed, open_turn })
 }
 
 /// What a session takes over of a log.
@@ -133,7 +140,7 @@ fn refused(error: &longhaul_rollout::StoreError) -> BuildError {
     BuildError::Store(error.to_string())
 }
 
-fn settings_of(json: &str) -> Option<Settings> {
+pub(super) fn settings_of(json: &str) -> Option<Settings> {
     Some(serde_json::from_str::<SettingsPayload<'_>>(json).ok()?.into_settings())
 }
 
@@ -259,6 +266,7 @@ fn changes_of(snapshot: &Snapshot) -> Vec<Change> {
         changes.push(Change::TurnEnded { turn_id, end, last_message: None });
     }
     changes.push(Change::Settings(snapshot.settings.clone()));
+    changes.extend(snapshot.surface.clone().map(Change::Surface));
     changes.push(Change::Used(Box::new(snapshot.known.clone())));
     changes.extend(snapshot.grants.iter().map(|digest| Change::Granted(*digest)));
     changes

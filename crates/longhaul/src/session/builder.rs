@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Inner, Session, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
-use crate::log::{self, Keeper, OpenTurn, Resumed};
-use crate::tool::Tool;
+use crate::log::{self, Keeper, Left, OpenTurn, Resumed};
+use crate::tool::{Tool, ToolSet};
 use crate::{Agent, BuildError};
 
 /// Opens a [`Session`].
@@ -164,7 +164,7 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn } = self.open().await?;
+        let Opening { id, state, writer, mut resumed, open_turn, left } = self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
         let tools = self.begin.check(&*self.model)?;
@@ -177,11 +177,11 @@ impl SessionBuilder {
         let events = Arc::new(events);
         let keeper =
             writer.map(|writer| Keeper::start(Arc::clone(&state), Arc::clone(&events), writer));
-        if state.settings() != self.begin.settings {
-            state.set_settings(self.begin.settings);
-        }
-        if let (Some(resumed), Some(turn)) = (&mut resumed, &open_turn) {
-            resumed.unknown_calls = turn.unknown(&TurnLimits::new(1, tools.handling()));
+        let differences = self.begin_with(&state, &tools, left.as_ref());
+        if let Some(resumed) = &mut resumed {
+            let limits = TurnLimits::new(1, tools.handling());
+            resumed.unknown_calls = open_turn.iter().flat_map(|it| it.unknown(&limits)).collect();
+            resumed.differences = differences;
         }
         let inner = Arc::new(Inner {
             id,
@@ -226,16 +226,41 @@ impl SessionBuilder {
         Ok(session)
     }
 
+    /// Notes how the session goes on from now on. Gives what differs from how it was left.
+    fn begin_with(
+        &self,
+        state: &SessionState,
+        tools: &ToolSet,
+        left: Option<&Left>,
+    ) -> Vec<String> {
+        let Defaults { settings, instructions, store, .. } = &self.begin;
+        // Without a log nobody would ever compare.
+        let provider = self.model.server();
+        let surface = store.as_ref().map(|_| log::surface(provider, instructions.as_ref(), tools));
+        let mut differences = Vec::new();
+        if let (Some(left), Some(surface)) = (left, &surface) {
+            differences = left.differences(settings, surface);
+            state.note_opening(differences.clone());
+        }
+        if state.settings() != *settings {
+            state.set_settings(settings.clone());
+        }
+        if let Some(surface) = surface {
+            state.set_surface(surface);
+        }
+        differences
+    }
+
     /// What the session begins with, and who writes its log.
     async fn open(&mut self) -> Result<Opening, BuildError> {
         match self.origin.take() {
             Some(Origin::Resumed { which, on_damage }) => {
                 let settings = &self.begin.settings;
                 let opened = log::open(self.store()?, &which, on_damage, settings).await?;
-                let log::Reopened { id, snapshot, writer, resumed, open_turn } = opened;
+                let log::Reopened { id, snapshot, left, writer, resumed, open_turn } = opened;
                 let state = self.restore(snapshot);
-                let (writer, resumed) = (Some(writer), Some(resumed));
-                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn });
+                let (writer, resumed, left) = (Some(writer), Some(resumed), Some(left));
+                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn, left });
             }
             Some(Origin::Forked { which, before }) => {
                 let settings = &self.begin.settings;
@@ -258,7 +283,7 @@ impl SessionBuilder {
             }
             None => None,
         };
-        Ok(Opening { id, state, writer, resumed: None, open_turn: None })
+        Ok(Opening { id, state, writer, resumed: None, open_turn: None, left: None })
     }
 
     fn store(&self) -> Result<&dyn Store, BuildError> {
@@ -293,6 +318,8 @@ struct Opening {
     writer: Option<Box<dyn LogWriter>>,
     resumed: Option<Resumed>,
     open_turn: Option<OpenTurn>,
+    /// What it had when it was left.
+    left: Option<Left>,
 }
 
 impl std::fmt::Debug for SessionBuilder {

@@ -19,7 +19,7 @@ use crate::agent::{Bounds, WhileRunning};
 use crate::approval::Gatekeeping;
 use crate::events::{Emitter, EventLog};
 use crate::hook::CompactionSetup;
-use crate::log::{Keeper, OpenTurn, Resumed};
+use crate::log::{self, Keeper, OpenTurn, Resumed};
 use crate::task::SessionTask;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input};
@@ -76,10 +76,24 @@ impl Inner {
         let tools = ToolSet::new(tools)?.with_hosted(&self.hosted_tools)?;
         tools.check_features(self.services.model.features())?;
         self.gatekeeping.check(&tools, self.state.settings().approval_policy)?;
-        *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        {
+            let mut held = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+            *held = tools;
+            // Under the lock: of two that change the tools at once, the log names those that stay.
+            self.note_surface(&held);
+        }
         // What was approved was to be done by others.
         self.state.clear_grants();
         Ok(())
+    }
+
+    /// The log knows what the session works with.
+    fn note_surface(&self, tools: &ToolSet) {
+        if self.keeper.is_some() {
+            let (provider, instructions) =
+                (self.services.model.server(), self.instructions.as_ref());
+            self.state.set_surface(log::surface(provider, instructions, tools));
+        }
     }
 
     /// What a turn that begins now is run with.

@@ -17,6 +17,7 @@ mod budget;
 mod command;
 mod compact;
 mod concurrency;
+mod differences;
 mod errors;
 mod events;
 #[cfg(feature = "coding")]

@@ -21,6 +21,8 @@ impl SessionState {
         inner.history.cut_before_user_message(n)?;
         inner.told.cut(inner.history.len());
         inner.breaker.reset();
+        // It is opened with tools and instructions of its own.
+        inner.surface = None;
         (inner.usage, inner.cost, inner.grants) = (None, 0.0, BTreeSet::new());
         (inner.asked, inner.sent_items, inner.used, inner.exchanged) = (None, None, None, None);
         Ok(Self(Mutex::new(inner)))

@@ -10,7 +10,7 @@ use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item, Part};
 use longhaul_transport::RateLimits;
 
-use super::{Inner, Remembered, SessionState};
+use super::{Inner, Remembered, SessionState, Surface};
 use crate::protocol::{CallDigest, Settings, TurnEnd, TurnError};
 use crate::turn::TurnRecord;
 
@@ -18,6 +18,13 @@ use crate::turn::TurnRecord;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Change {
+    /// The session was opened again.
+    Opened {
+        /// What differs from how it was left, a sentence each.
+        differences: Vec<String>,
+    },
+    /// It works with this from now on.
+    Surface(Surface),
     /// A turn begins, and with it the next item. Its model is told of these settings from here on.
     TurnBegan {
         /// The turn.

@@ -5,6 +5,7 @@ mod compaction;
 mod fork;
 mod journal;
 mod snapshot;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -27,6 +28,7 @@ use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
 pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 pub use self::snapshot::Snapshot;
+pub use self::surface::Surface;
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.
@@ -45,6 +47,8 @@ pub struct SessionState(Mutex<Inner>);
 struct Inner {
     history: History,
     settings: Settings,
+    /// What it works with besides; `None` if nobody has said so.
+    surface: Option<Surface>,
     told: Told,
     usage: Option<TokenUsageInfo>,
     /// What the session has cost, by the agent's prices.
@@ -87,6 +91,7 @@ impl SessionState {
         Self(Mutex::new(Inner {
             history,
             settings,
+            surface: None,
             told: Told::default(),
             usage: None,
             cost: 0.0,

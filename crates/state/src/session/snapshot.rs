@@ -3,7 +3,7 @@
 use longhaul_history::{History, Item};
 
 use super::journal::Known;
-use super::{Inner, Remembered, SessionState};
+use super::{Inner, Remembered, SessionState, Surface};
 use crate::protocol::{CallDigest, Settings};
 
 /// All of a session that lasts.
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub told: Vec<(usize, Settings)>,
     /// The settings of the next turn.
     pub settings: Settings,
+    /// What it works with besides, if it has ever said so.
+    pub surface: Option<Surface>,
     /// What it has used, and what it knows of models.
     pub known: Known,
     /// What was approved for its length.
@@ -32,6 +34,7 @@ impl Snapshot {
             next_starts_turn: false,
             told: Vec::new(),
             settings,
+            surface: None,
             known: Known::default(),
             grants: Vec::new(),
         }
@@ -54,6 +57,7 @@ impl Snapshot {
             for (index, settings) in self.told {
                 inner.told.note(index, settings);
             }
+            inner.surface = self.surface;
             inner.grants = self.grants.into_iter().collect();
             inner.restore_known(self.known);
         }
@@ -76,6 +80,7 @@ impl SessionState {
             next_starts_turn: inner.history.awaits_turn(),
             told: inner.told.entries().to_vec(),
             settings: inner.settings.clone(),
+            surface: inner.surface.clone(),
             known: inner.known(),
             grants: inner.grants.iter().copied().collect(),
         }
