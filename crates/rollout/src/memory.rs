@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::list::{Cursor, Head, Page, Query, Unreadable};
 use crate::store::{Holder, LogRef, LogWriter, Opened, Start, Store, StoreError, shown};
-use crate::{OnDamage, Record, Replay, replay};
+use crate::{OnDamage, Record, Replay, ReplayConfig, replay};
 
 /// A store of logs in memory. Clones share the logs, which end with the last of them.
 ///
@@ -80,8 +80,8 @@ fn find<'a>(logs: &'a mut Logs, which: &LogRef) -> Result<(&'a PathBuf, &'a mut 
     found.ok_or(StoreError::NotFound { which })
 }
 
-fn replay_lines(log: &Log, on_damage: OnDamage) -> Result<Replay, StoreError> {
-    replay(&log.lines, &(), on_damage).map_err(|e| StoreError::read(Path::new(&log.id), e))
+fn replay_lines(log: &Log, config: ReplayConfig) -> Result<Replay, StoreError> {
+    replay(&log.lines, &(), config).map_err(|e| StoreError::read(Path::new(&log.id), e))
 }
 
 /// This process, from now on.
@@ -119,7 +119,7 @@ impl Store for MemoryStore {
         if let Some(holder) = log.holder.clone() {
             return Err(StoreError::Locked { path: log.id.clone(), holder });
         }
-        let replay = replay_lines(log, on_damage)?;
+        let replay = replay_lines(log, on_damage.into())?;
         log.holder = Some(holder());
         let (key, id) = (key.clone(), log.id.clone());
         drop(logs);
@@ -127,8 +127,8 @@ impl Store for MemoryStore {
         Ok(Opened::new(replay, writer))
     }
 
-    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
-        replay_lines(find(&mut self.logs(), which)?.1, on_damage)
+    async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {
+        replay_lines(find(&mut self.logs(), which)?.1, config)
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

@@ -13,7 +13,7 @@ pub(crate) use error::{beside, shown};
 pub(crate) use start::Start;
 
 use crate::list::{Page, Query};
-use crate::{OnDamage, Record, Replay};
+use crate::{OnDamage, Record, Replay, ReplayConfig};
 
 /// A place where the logs of sessions are kept. Cheap to share behind an `Arc`.
 ///
@@ -49,18 +49,20 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The work goes on without the future; the lock is free when it is done.
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError>;
 
-    /// Replays a log without its lock, also while its writer is at work: then up to some record
-    /// that was acknowledged, or later. Nothing is changed.
+    /// Replays a log without its lock, also while its writer is at work: as far as `config` says, or
+    /// else up to the last record that was acknowledged, or later. Nothing is changed.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`], [`StoreError::Damaged`] unless `on_damage` is
-    /// [`OnDamage::Salvage`], or that the store could not be read.
+    /// [`StoreError::NotFound`], [`StoreError::Damaged`] unless `config` says
+    /// [`OnDamage::Salvage`], [`StoreError::Unreadable`] with
+    /// [`ReadError::NoSuchOrdinal`](crate::ReadError::NoSuchOrdinal) if the log has no record up to
+    /// which it is to be read, or that the store could not be read.
     ///
     /// # Cancel safety
     ///
     /// Safe: nothing is changed.
-    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError>;
+    async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError>;
 
     /// The sessions, newest first, one page of them. What cannot be read is named in the page.
     ///

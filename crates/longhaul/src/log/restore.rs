@@ -125,7 +125,8 @@ pub(crate) async fn fork(
     before: usize,
     settings: &Settings,
 ) -> Result<Forked, BuildError> {
-    let mut replay = store.read(which, OnDamage::Refuse).await.map_err(|error| refused(&error))?;
+    let mut replay =
+        store.read(which, OnDamage::Refuse.into()).await.map_err(|error| refused(&error))?;
     replay.cut_before_user_message(before).map_err(|error| BuildError::Store(error.to_string()))?;
     let path = match which {
         LogRef::Path(path) => Some(path.to_string_lossy().into_owned()),

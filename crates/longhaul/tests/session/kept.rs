@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use longhaul::approval::{ApprovalDecision, Approvals};
 use longhaul::prelude::*;
 use longhaul::rollout::{
-    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, Store,
-    StoreError,
+    LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, ReplayConfig,
+    Store, StoreError,
 };
 use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
@@ -86,8 +86,8 @@ impl Store for Full {
         self.store.open(which, on_damage).await
     }
 
-    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
-        self.store.read(which, on_damage).await
+    async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {
+        self.store.read(which, config).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

@@ -32,7 +32,7 @@ pub use disk::{Disk, Identity, LocalDisk, Medium};
 
 use crate::list::{Page, Query};
 use crate::store::{LogRef, LogWriter, Opened, Store, StoreError, shown};
-use crate::{BLOB_BYTES, OnDamage, Record, Replay};
+use crate::{BLOB_BYTES, OnDamage, Record, Replay, ReplayConfig};
 use home::Home;
 
 /// When what is appended is synced.
@@ -133,9 +133,9 @@ impl Store for FileStore {
         self.run(move |home| open::open(home, &which, on_damage)).await
     }
 
-    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+    async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {
         let which = which.clone();
-        self.run(move |home| open::read(home, &which, on_damage)).await
+        self.run(move |home| open::read(home, &which, config)).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {

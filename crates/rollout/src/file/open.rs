@@ -15,7 +15,7 @@ use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
 use super::{Fsync, aside};
 use crate::store::{LogRef, Opened, Start, StoreError, shown};
-use crate::{OnDamage, Record, Replay, replay};
+use crate::{OnDamage, Record, Replay, ReplayConfig, replay};
 
 /// Starts a log: its file comes with its first records, or not at all.
 pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter, StoreError> {
@@ -42,9 +42,13 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
 }
 
 /// Replays a log, whoever writes to it.
-pub(super) fn read(home: &Home, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+pub(super) fn read(
+    home: &Home,
+    which: &LogRef,
+    config: ReplayConfig,
+) -> Result<Replay, StoreError> {
     let path = resolve(home, which)?;
-    replay_file(home, &open_file(&path)?, &path, on_damage)
+    replay_file(home, &open_file(&path)?, &path, config)
 }
 
 /// Takes the lock of a log, replays it, and leaves it so that it ends with a whole line.
@@ -112,9 +116,9 @@ pub(super) fn replay_file(
     home: &Home,
     file: &File,
     path: &Path,
-    on_damage: OnDamage,
+    config: impl Into<ReplayConfig>,
 ) -> Result<Replay, StoreError> {
-    replay(file, &BlobFolder(&home.path), on_damage).map_err(|e| StoreError::read(path, e))
+    replay(file, &BlobFolder(&home.path), config).map_err(|e| StoreError::read(path, e))
 }
 
 /// The file that is meant, which is there.

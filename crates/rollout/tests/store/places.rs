@@ -35,7 +35,10 @@ async fn a_pipe_is_no_log() {
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let store = folder.store();
     for which in [first(), LogRef::Path(path.clone())] {
-        assert!(matches!(store.read(&which, OnDamage::Refuse).await, Err(StoreError::Io { .. })));
+        assert!(matches!(
+            store.read(&which, OnDamage::Refuse.into()).await,
+            Err(StoreError::Io { .. })
+        ));
         assert!(matches!(store.open(&which, OnDamage::Refuse).await, Err(StoreError::Io { .. })));
     }
     let page = store.list(&Query::default()).await.unwrap();

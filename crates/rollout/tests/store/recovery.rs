@@ -135,7 +135,8 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
         assert_eq!((opened.salvaged_from, opened.replay.damage), (None, vec![]));
     }
     // To read, the one that is named is read.
-    let read = folder.store().read(&LogRef::Path(path.clone()), OnDamage::Salvage).await.unwrap();
+    let read =
+        folder.store().read(&LogRef::Path(path.clone()), OnDamage::Salvage.into()).await.unwrap();
     assert_eq!(read.items.len(), 3);
 
     // Damaged once more, it goes on in a third.
@@ -226,7 +227,7 @@ async fn the_log_of_another_program_is_read_and_never_written_to() {
     fs::write(&path, include_str!("../fixtures/plain.jsonl")).unwrap();
     let before = folder.files();
     let which = LogRef::Path("codex.jsonl".into());
-    assert!(folder.store().read(&which, OnDamage::Refuse).await.unwrap().is_foreign);
+    assert!(folder.store().read(&which, OnDamage::Refuse.into()).await.unwrap().is_foreign);
     let error = folder.store().open(&which, OnDamage::Refuse).await.unwrap_err();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
     assert_eq!(folder.files(), before);
@@ -239,14 +240,14 @@ async fn what_is_no_log_is_refused() {
     fs::create_dir(folder.path().join("folder.jsonl")).unwrap();
     for name in ["empty.jsonl", "folder.jsonl"] {
         let which = LogRef::Path(name.into());
-        let read = folder.store().read(&which, OnDamage::Refuse).await.unwrap_err();
+        let read = folder.store().read(&which, OnDamage::Refuse.into()).await.unwrap_err();
         let open = folder.store().open(&which, OnDamage::Refuse).await.unwrap_err();
         let is_refused =
             |it: &StoreError| matches!(it, StoreError::Unreadable { .. } | StoreError::Io { .. });
         assert!(is_refused(&read) && is_refused(&open), "{read} / {open}");
     }
     let which = LogRef::Path("missing.jsonl".into());
-    let error = folder.store().read(&which, OnDamage::Refuse).await.unwrap_err();
+    let error = folder.store().read(&which, OnDamage::Refuse.into()).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
     assert_eq!(folder.names(), ["empty.jsonl"]);
 }

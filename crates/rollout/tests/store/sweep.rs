@@ -64,7 +64,7 @@ async fn reopened(folder: &Folder) -> Result<Vec<String>, StoreError> {
     let items = json(&opened.replay);
     opened.writer.append(vec![item("more")]).await.unwrap();
     opened.writer.close().await.unwrap();
-    let again = folder.store().read(&first(), OnDamage::Refuse).await.unwrap();
+    let again = folder.store().read(&first(), OnDamage::Refuse.into()).await.unwrap();
     assert_eq!(json(&again)[..items.len()], items);
     assert_eq!(again.items.len(), items.len() + 1);
     Ok(items)

@@ -12,7 +12,7 @@ pub(super) fn first() -> LogRef {
 }
 
 pub(super) async fn read(store: &dyn Store) -> Replay {
-    store.read(&first(), OnDamage::Refuse).await.unwrap()
+    store.read(&first(), OnDamage::Refuse.into()).await.unwrap()
 }
 
 /// The JSON of the items that were replayed.

@@ -33,12 +33,12 @@ pub(super) async fn damage_is_named(subject: &impl Subject) -> bool {
         return false;
     }
     let store = subject.store();
-    let error = store.read(&first(), OnDamage::Refuse).await.unwrap_err();
+    let error = store.read(&first(), OnDamage::Refuse.into()).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     let error = store.open(&first(), OnDamage::Refuse).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 
-    let salvaged = store.read(&first(), OnDamage::Salvage).await.unwrap();
+    let salvaged = store.read(&first(), OnDamage::Salvage.into()).await.unwrap();
     assert_eq!(salvaged.items.len(), 3);
     let mut opened = store.open(&first(), OnDamage::Salvage).await.unwrap();
     assert_eq!(opened.replay.damage, salvaged.damage);

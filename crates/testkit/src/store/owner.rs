@@ -49,7 +49,7 @@ pub(super) async fn readers_need_no_lock(subject: &impl Subject) {
     }
     let missing = LogRef::Id(session_id(7));
     for _ in 0..2 {
-        let error = subject.store().read(&missing, OnDamage::Refuse).await.unwrap_err();
+        let error = subject.store().read(&missing, OnDamage::Refuse.into()).await.unwrap_err();
         assert!(matches!(error, StoreError::NotFound { which } if which == session_id(7)));
         let error = subject.store().open(&missing, OnDamage::Refuse).await.unwrap_err();
         assert!(matches!(error, StoreError::NotFound { which } if which == session_id(7)));
