@@ -11,7 +11,8 @@ impl Replay {
     }
 
     /// Keeps what stands before the `n`-th message of the user, counted from 0, and nothing that
-    /// only the session itself has: approvals, inputs that wait, an open turn, what was used.
+    /// only the session itself has: approvals, inputs that wait, an open turn, what was used, a compaction
+    /// to take back.
     ///
     /// # Errors
     ///
@@ -29,10 +30,11 @@ impl Replay {
     }
 
     /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
-    /// used.
+    /// used, a compaction to take back.
     pub fn disown(&mut self) {
         (self.grants, self.inputs) = (Vec::new(), Vec::new());
         (self.turn, self.token_count) = (None, None);
+        (self.has_compaction, self.exchanged) = (false, None);
     }
 }
 
