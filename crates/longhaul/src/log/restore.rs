@@ -10,7 +10,7 @@ use longhaul_rollout::{
 };
 use longhaul_state::protocol::{Settings, TurnEnd};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
-use longhaul_state::{Change, Known, SessionState, Snapshot};
+use longhaul_state::{Change, Edit, Known, SessionState, Snapshot, TurnStarts};
 use serde_json::value::to_raw_value;
 
 use super::Left;
@@ -247,20 +247,36 @@ fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, se
     Ok(records)
 }
 
+fn turn_starts(snapshot: &Snapshot) -> TurnStarts {
+    let starts = snapshot.items.iter().enumerate().filter(|(_, (_, starts_turn))| *starts_turn);
+    let mut turns = TurnStarts::default();
+    (turns.items, turns.next) =
+        (starts.map(|(index, _)| index).collect(), snapshot.next_starts_turn);
+    turns
+}
+
 /// Changes that make a session like this.
 fn changes_of(snapshot: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut told = snapshot.told.iter().peekable();
     let nobody: Arc<str> = Arc::from("");
-    let mut last = snapshot.settings.clone();
+    let (mut last, mut begun) = (None, TurnStarts::default());
     for (index, (item, starts_turn)) in snapshot.items.iter().enumerate() {
-        let now_told = told.next_if(|(at, _)| *at <= index).map(|(_, settings)| settings.clone());
-        if *starts_turn || now_told.is_some() {
-            last = now_told.unwrap_or(last);
-            let (turn_id, settings) = (Arc::clone(&nobody), last.clone());
+        let mut is_new = false;
+        while let Some((_, settings)) = told.next_if(|(at, _)| *at <= index) {
+            (last, is_new) = (Some(settings), true);
+        }
+        // Where a turn begins its model is told: not of what it does not know.
+        if let Some(settings) = last.filter(|_| is_new || *starts_turn) {
+            let (turn_id, settings) = (Arc::clone(&nobody), settings.clone());
             changes.push(Change::TurnBegan { turn_id, settings, later: None });
+            begun.items.push(index);
         }
         changes.push(Change::Recorded { item: item.clone(), at: None });
+    }
+    let turns = turn_starts(snapshot);
+    if turns != begun {
+        changes.push(Change::Edited(Edit::of_turns(snapshot.items.len(), turns)));
     }
     if !changes.is_empty() {
         let (turn_id, end) = (nobody, Ok(TurnEnd::Complete));

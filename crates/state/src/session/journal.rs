@@ -97,6 +97,13 @@ pub struct Edit {
     pub turns: TurnStarts,
 }
 
+impl Edit {
+    /// None of the `len` items changes, but turns begin at these.
+    pub fn of_turns(len: usize, turns: TurnStarts) -> Self {
+        Self { replaced: len, parts: vec![Part::Keep(0..len)], cause: EditCause::Repaired, turns }
+    }
+}
+
 /// Why a conversation was edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
