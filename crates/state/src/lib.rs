@@ -45,7 +45,7 @@ pub use context::{ContextMessages, TurnContext};
 pub use queue::{ActiveTurn, Begun, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState};
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{
-    Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS, SessionState,
-    Snapshot, Surface, TurnStarts,
+    Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS, PastCompaction,
+    SessionState, Snapshot, Surface, TurnStarts,
 };
 pub use turn::Turn;

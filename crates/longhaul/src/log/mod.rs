@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use longhaul_rollout::{LogWriter, Record};
+use longhaul_rollout::{LogRef, LogWriter, Record, ReplayConfig, Store};
 use longhaul_state::protocol::TurnError;
-use longhaul_state::{Change, SessionState};
+use longhaul_state::{Change, PastCompaction, SessionState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,8 @@ pub(crate) use self::surface::surface;
 /// Keeps the changes of a session.
 pub(crate) struct Keeper {
     state: Arc<SessionState>,
+    store: Arc<dyn Store>,
+    session_id: String,
     progress: watch::Receiver<Progress>,
     path: Option<PathBuf>,
     ended: CancellationToken,
@@ -51,9 +53,11 @@ impl Keeper {
     pub(crate) fn start(
         state: Arc<SessionState>,
         events: Arc<EventLog>,
+        store: Arc<dyn Store>,
         writer: Box<dyn LogWriter>,
     ) -> Self {
         let (sender, progress) = watch::channel(Progress::default());
+        let session_id = writer.session_id().to_owned();
         let (path, ended) = (writer.path().map(Path::to_owned), CancellationToken::new());
         let keeping = Keeping {
             state: Arc::clone(&state),
@@ -64,7 +68,7 @@ impl Keeper {
             _ended: ended.clone().drop_guard(),
         };
         tokio::spawn(keeping.run());
-        Self { state, progress, path, ended }
+        Self { state, store, session_id, progress, path, ended }
     }
 
     /// Completes when all changes so far are kept.
@@ -84,6 +88,24 @@ impl Keeper {
             Ok(progress) => Err(progress.failed.as_ref().map_or_else(gone, |it| it.1.clone())),
             Err(_) => Err(gone()),
         }
+    }
+
+    /// The last compaction as the log has it, if that can be taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Storage`] if the log could not be written to its end, or not be read.
+    pub(crate) async fn past_compaction(&self) -> Result<Option<PastCompaction>, TurnError> {
+        self.kept().await?;
+        let which = match &self.path {
+            Some(path) => LogRef::Path(path.clone()),
+            None => LogRef::Id(self.session_id.clone()),
+        };
+        let mut config = ReplayConfig::default();
+        config.exchanged = true;
+        let replay = self.store.read(&which, config).await;
+        let replay = replay.map_err(|error| TurnError::Storage(error.to_string()))?;
+        Ok(restore::compaction(replay))
     }
 
     /// Completes when the log is written to its end and closed.

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use longhaul_compaction::Report;
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 use longhaul_rollout::{
     Damage, ForkedFrom, LogRef, LogWriter, OnDamage, Record, RecordKind, Replay, SessionMeta, Store,
 };
 use longhaul_state::protocol::{Settings, TurnEnd};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
-use longhaul_state::{Change, Edit, Known, SessionState, Snapshot, TurnStarts};
-use serde_json::value::to_raw_value;
+use longhaul_state::{Change, Edit, Known, PastCompaction, SessionState, Snapshot, TurnStarts};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Left;
 use super::payload::{Call, KnownCall, SettingsPayload, TokenCount};
@@ -150,13 +151,31 @@ fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
     let mut snapshot = Snapshot::new(own.unwrap_or_else(|| settings.clone()));
     snapshot.items = replay.items.into_iter().map(|it| (it.item, it.starts_turn)).collect();
     snapshot.next_starts_turn = replay.next_starts_turn;
-    let told = replay.told.iter();
-    snapshot.told =
-        told.filter_map(|(index, json)| Some((*index, settings_of(json.get())?))).collect();
+    snapshot.told = told(&replay.told);
+    snapshot.has_compaction = replay.has_compaction;
     snapshot.known = replay.token_count.map(|json| known(json.get())).unwrap_or_default();
     let digest = |digest: &String| serde_json::from_value(digest.as_str().into()).ok();
     snapshot.grants = replay.grants.iter().filter_map(digest).collect();
     snapshot
+}
+
+fn told(told: &[(usize, Box<RawValue>)]) -> Vec<(usize, Settings)> {
+    told.iter().filter_map(|(index, json)| Some((*index, settings_of(json.get())?))).collect()
+}
+
+/// The last compaction, if it can be taken back.
+pub(super) fn compaction(replay: Replay) -> Option<PastCompaction> {
+    let exchanged = replay.exchanged?;
+    let report: Option<Report> =
+        exchanged.report.and_then(|json| serde_json::from_str(json.get()).ok());
+    let mut compaction = PastCompaction::default();
+    compaction.before = exchanged.before.into_iter().map(|it| (it.item, it.starts_turn)).collect();
+    compaction.after = exchanged.after;
+    compaction.told_before = told(&exchanged.told_before);
+    compaction.told_after = told(&exchanged.told_after);
+    compaction.freed_tokens =
+        report.map_or(0, |report| report.tokens_before.saturating_sub(report.tokens_after));
+    Some(compaction)
 }
 
 fn known(json: &str) -> Known {

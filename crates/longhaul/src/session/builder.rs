@@ -175,8 +175,9 @@ impl SessionBuilder {
             events = events.behind(Arc::clone(&state));
         }
         let events = Arc::new(events);
-        let keeper =
-            writer.map(|writer| Keeper::start(Arc::clone(&state), Arc::clone(&events), writer));
+        let keeper = self.begin.store.clone().zip(writer).map(|(store, writer)| {
+            Keeper::start(Arc::clone(&state), Arc::clone(&events), store, writer)
+        });
         let differences = self.begin_with(&state, &tools, left.as_ref());
         if let Some(resumed) = &mut resumed {
             let limits = TurnLimits::new(1, tools.handling());

@@ -164,6 +164,20 @@ impl Inner {
         Ok(self.services.model.encode(&request)?)
     }
 
+    pub(super) async fn undo_compaction(&self) -> Result<bool, TurnError> {
+        self.check_open()?;
+        if let Some(keeper) = &self.keeper
+            && self.state.has_compaction_in_log()
+        {
+            self.state.recall_compaction(keeper.past_compaction().await?);
+        }
+        let is_undone = self.state.undo_compaction();
+        if is_undone {
+            self.kept().await?;
+        }
+        Ok(is_undone)
+    }
+
     pub(crate) fn take_open_turn(&self) -> Option<OpenTurn> {
         self.open_turn.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

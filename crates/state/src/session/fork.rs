@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use longhaul_history::EditError;
 
 use super::SessionState;
+use super::compaction::LastCompaction;
 
 impl SessionState {
     /// A session of its own over what stands before the `n`-th message of the user, counted from 0;
@@ -24,7 +25,8 @@ impl SessionState {
         // It is opened with tools and instructions of its own.
         inner.surface = None;
         (inner.usage, inner.cost, inner.grants) = (None, 0.0, BTreeSet::new());
-        (inner.asked, inner.sent_items, inner.used, inner.exchanged) = (None, None, None, None);
+        (inner.asked, inner.sent_items, inner.used) = (None, None, None);
+        inner.last_compaction = LastCompaction::None;
         Ok(Self(Mutex::new(inner)))
     }
 }

@@ -20,12 +20,13 @@ use longhaul_history::{History, Item, Part, Prompt, ReasoningFilter, Repair, Wir
 use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
-use self::compaction::Exchanged;
+use self::compaction::LastCompaction;
 use self::journal::Journal;
 use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
+pub use self::compaction::PastCompaction;
 pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 pub use self::snapshot::Snapshot;
 pub use self::surface::Surface;
@@ -68,8 +69,7 @@ struct Inner {
     /// What was approved for the session's length.
     grants: BTreeSet<CallDigest>,
     grant_scope: GrantScope,
-    /// The last compaction, for who wants the old conversation back.
-    exchanged: Option<Exchanged>,
+    last_compaction: LastCompaction,
     /// What is to be kept, if anything is.
     journal: Journal,
 }
@@ -104,7 +104,7 @@ impl SessionState {
             breaker: Breaker::new(BreakerLimits::default()),
             grants: BTreeSet::new(),
             grant_scope: GrantScope::default(),
-            exchanged: None,
+            last_compaction: LastCompaction::default(),
             journal: Journal::default(),
         }))
     }
