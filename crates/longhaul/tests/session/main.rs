@@ -45,4 +45,6 @@ mod turn;
 mod typed;
 #[cfg(all(feature = "coding", unix))]
 mod undo;
+#[cfg(all(feature = "coding", unix))]
+mod undo_kept;
 mod withdraw;
