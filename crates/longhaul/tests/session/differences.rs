@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use longhaul::AgentBuilder;
 use longhaul::prelude::*;
-use longhaul::rollout::{LogRef, MemoryStore, OnDamage};
+use longhaul::rollout::{LogRef, MemoryStore, OnDamage, Record, RecordKind, SessionMeta, Store};
 use longhaul::state::protocol::{ApprovalPolicy, SettingsUpdate};
 use longhaul::tool::{ToolCall, ToolSpec};
 use longhaul_testkit::ScriptedModel;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::support::{in_virtual_time, scripted};
@@ -136,6 +137,22 @@ async fn another_provider_is_told_once() {
     assert_eq!(differences(served("there"), &id, |_| ()).await, [""; 0]);
 }
 
+/// As logs were before they had such a record, and those of a salvage that lost it.
+#[tokio::test]
+async fn what_a_log_does_not_say_differs_in_nothing() {
+    let store = MemoryStore::new();
+    let id = "01a20298-0571-7a40-bd9c-36a08a0bd337";
+    let now = "2026-11-28T10:00:00Z".parse().unwrap();
+    let meta = to_raw_value(&SessionMeta::new(id, now)).unwrap();
+    let meta = Record::new(now, RecordKind::SessionMeta, meta);
+    store.create(vec![meta]).await.unwrap().close().await.unwrap();
+    let agent = || agent(&store, &[("a", 1)], &[]).instructions("brief");
+    let told = differences(agent(), id, |it| it.model = Some("m".into())).await;
+    assert_eq!(told, [""; 0]);
+    let told = differences(agent(), id, |it| it.model = Some("n".into())).await;
+    assert_eq!(told, ["the model is `n`; it was `m`"], "now it says");
+}
+
 #[tokio::test]
 async fn a_fork_differs_from_nothing() {
     let store = MemoryStore::new();
@@ -165,7 +182,8 @@ proptest! {
     #[test]
     fn an_unchanged_session_differs_in_nothing(orders in vec(Just(vec![0, 1, 2, 3]).prop_shuffle(), 2..8)) {
         let tools = [("a", 1), ("b", 1), ("c", 1), ("d", 1)];
-        let hosted = ["m", "m", "n", "o"].map(|it| json!({"type": it}));
+        // Two of one type.
+        let hosted = ["m1", "m2", "n", "o"].map(|it| json!({"type": it[..1], "label": it}));
         in_virtual_time(async {
             let store = MemoryStore::new();
             let ordered = |order: &[usize]| {

@@ -99,15 +99,18 @@ async fn a_log_that_cannot_be_read_or_written_changes_nothing_that_is_not_told()
 
     // What is in memory is taken back, and told not to be kept yet.
     store.is_full.store(false, Ordering::Relaxed);
+    say(&session, "second").await;
+    let before = conversation(&session.history());
     session.compact().unwrap().await.unwrap();
+    assert_ne!(conversation(&session.history()), before);
     store.is_full.store(true, Ordering::Relaxed);
     assert_eq!(session.undo_compaction().await.unwrap_err().code(), "storage");
-    assert_eq!(conversation(&session.history()), compacted);
+    assert_eq!(conversation(&session.history()), before);
     store.is_full.store(false, Ordering::Relaxed);
-    say(&session, "second").await;
+    say(&session, "third").await;
     session.shutdown().await.unwrap();
     assert_eq!(session.undo_compaction().await.unwrap_err().code(), "closed");
-    let expected = [&compacted[..], &["user second".into(), "assistant x".into()]].concat();
+    let expected = [&before[..], &["user third".into(), "assistant x".into()]].concat();
     assert_eq!(conversation(&again(&agent, session.id()).await.history()), expected);
 }
 
