@@ -100,7 +100,8 @@ fn found(session: &Session) -> Vec<String> {
     let waiting = (!resumed.inputs.is_empty()).then(|| {
         format!("these inputs had waited and are taken now: {}", resumed.inputs.join(", "))
     });
-    torn.into_iter().chain(unknown).chain(waiting).collect()
+    let differences = resumed.differences.iter().cloned();
+    torn.into_iter().chain(unknown).chain(waiting).chain(differences).collect()
 }
 
 /// What is to be said of a session that another program began.

@@ -69,6 +69,6 @@ pub use memory::MemoryStore;
 pub use meta::{FORMAT_VERSION, ForkedFrom, ImportedFrom, SessionMeta};
 pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
-pub use replay::{MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};
+pub use replay::{Exchanged, MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};
 pub use source::Source;
 pub use store::{Holder, LogRef, LogWriter, Opened, Store, StoreError};

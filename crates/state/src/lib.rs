@@ -48,6 +48,6 @@ pub use queue::{
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{
     AcceptedInput, Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS,
-    Place, SessionState, Snapshot, TurnStarts,
+    PastCompaction, Place, SessionState, Snapshot, Surface, TurnStarts,
 };
 pub use turn::Turn;

@@ -143,3 +143,24 @@ async fn a_session_of_codex_is_taken_over_and_forked() {
     assert!(!said(2).contains("Run some commands.") && said(2).contains("other commands"));
     assert_eq!(server.problems(), [""; 0]);
 }
+
+#[tokio::test]
+async fn what_differs_from_how_a_session_was_left_is_told() {
+    let server = Server::start([]).await.unwrap();
+    let folder = Folder::new();
+    let mut config = kept(&server, &folder);
+    let program = Program::start(&config, &folder).await;
+    let log = log_of(&program);
+    program.shut_down().await;
+    config["instructions"] = json!("Be long.");
+    config["tools"][0]["description"] = json!("waits");
+    let told = ["the instructions changed", "tool `hang` has another definition"];
+    for told in [&told[..], &[]] {
+        let mut program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+        program.close_stdin();
+        let (said, code, _) = program.end().await;
+        assert_eq!(code, Some(0));
+        let said = said.iter().filter(|it| it["msg"]["type"] == "background_event");
+        assert_eq!(said.map(|it| text(&it["msg"]["message"])).collect::<Vec<_>>(), told);
+    }
+}

@@ -119,14 +119,14 @@ impl SessionTask for Undo {
             return Ok(TurnResult::empty(TurnEnd::INTERRUPTED));
         }
         let newest = newest(scope);
-        let message = newest.as_ref().map(|(_, _, commit)| commit.short_id().to_owned());
+        let message = newest.as_ref().map(|(_, commit)| commit.short_id().to_owned());
         scope.emit(Event::UndoStarted { message });
         let mut completing = Completing { scope, success: false, message: INTERRUPTED.into() };
         match newest {
             None => completing.message = "there is no snapshot to go back to".into(),
-            Some((index, item, commit)) => match restore(scope, &commit).await {
+            Some((item, commit)) => match restore(scope, &commit).await {
                 Ok(()) => {
-                    scope.remove(index, &item);
+                    forget(scope, &item);
                     completing.success = true;
                     completing.message = format!("went back to snapshot {}", commit.short_id());
                 }
@@ -201,16 +201,22 @@ async fn restore(scope: &TaskScope, commit: &GhostCommit) -> Result<(), Unrestor
     }
 }
 
-/// The newest snapshot of the conversation, and where it is.
-fn newest(scope: &TaskScope) -> Option<(usize, Item, GhostCommit)> {
+/// The newest snapshot of the conversation.
+fn newest(scope: &TaskScope) -> Option<(Item, GhostCommit)> {
     let history = scope.history();
-    let items: Vec<(usize, &Item)> = history.iter().enumerate().collect();
-    let is_snapshot = |item: &Item| item.kind() == ItemKind::GhostSnapshot;
-    items
-        .into_iter()
-        .rev()
-        .filter(|(_, item)| is_snapshot(item))
-        .find_map(|(index, item)| Some((index, item.clone(), commit_of(item)?)))
+    let snapshots = history.iter().filter(|item| item.kind() == ItemKind::GhostSnapshot);
+    let snapshots: Vec<&Item> = snapshots.collect();
+    snapshots.into_iter().rev().find_map(|item| Some((item.clone(), commit_of(item)?)))
+}
+
+/// Takes the snapshot out of the conversation, wherever it stands by now: a compaction that was taken
+/// back meanwhile has moved it.
+fn forget(scope: &TaskScope, snapshot: &Item) {
+    let history = scope.history();
+    let places = history.iter().enumerate().filter(|(_, item)| *item == snapshot);
+    if let Some((index, _)) = places.last() {
+        scope.remove(index, snapshot);
+    }
 }
 
 fn item_of(commit: &GhostCommit) -> Result<Item, Box<dyn std::error::Error + Send + Sync>> {

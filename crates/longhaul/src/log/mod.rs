@@ -6,12 +6,14 @@
 //! by themselves. If the log cannot be written, the changes stay in memory and are written with the next.
 
 mod begin;
+mod differences;
 mod export;
 mod fork;
 mod import;
 mod payload;
 mod records;
 mod restore;
+mod surface;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -20,15 +22,16 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use longhaul_rollout::{LogRef, LogWriter, Record, Store};
+use longhaul_rollout::{LogRef, LogWriter, Record, ReplayConfig, Store};
 use longhaul_state::protocol::TurnError;
-use longhaul_state::{Change, Place, SessionState};
+use longhaul_state::{Change, PastCompaction, Place, SessionState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::EventLog;
 
 pub(crate) use self::begin::{begin, meta};
+pub(crate) use self::differences::Left;
 pub(crate) use self::export::export;
 pub use self::fork::ForkPoint;
 pub(crate) use self::fork::fork;
@@ -36,12 +39,13 @@ pub use self::import::Imported;
 pub(crate) use self::import::import;
 pub use self::restore::Resumed;
 pub(crate) use self::restore::{OpenTurn, Reopened, open};
+pub(crate) use self::surface::surface;
 
 /// Keeps the changes of a session.
 pub(crate) struct Keeper {
     state: Arc<SessionState>,
-    progress: watch::Receiver<Progress>,
     store: Arc<dyn Store>,
+    progress: watch::Receiver<Progress>,
     which: LogRef,
     ended: CancellationToken,
 }
@@ -132,6 +136,20 @@ impl Keeper {
     /// [`TurnError::Storage`] if some are not kept.
     pub(crate) fn outcome(&self) -> Result<(), TurnError> {
         self.progress.borrow().of(self.state.change_count())
+    }
+
+    /// The last compaction as the log has it, if that can be taken back.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Storage`] if the log could not be written to its end, or not be read.
+    pub(crate) async fn past_compaction(&self) -> Result<Option<PastCompaction>, TurnError> {
+        self.kept().await?;
+        let mut config = ReplayConfig::default();
+        config.exchanged = true;
+        let replay = self.store.read(&self.which, config).await;
+        let replay = replay.map_err(|error| TurnError::Storage(error.to_string()))?;
+        Ok(restore::compaction(replay))
     }
 
     /// Completes when the log is written to its end and closed.

@@ -47,6 +47,10 @@ impl Writer {
                 }
                 return Ok(records);
             }
+            Change::Opened { differences } => {
+                self.record(RecordKind::SessionOpened, &Opened { differences })
+            }
+            Change::Surface(surface) => self.record(RecordKind::Surface, surface),
             Change::Settings(settings) => {
                 self.record(RecordKind::Settings, &SettingsPayload::of(settings))
             }
@@ -108,6 +112,11 @@ impl Writer {
     ) -> Result<Record, serde_json::Error> {
         to_raw_value(payload).map(|payload| Record::new(self.now, kind, payload))
     }
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    differences: &'a [String],
 }
 
 #[derive(Serialize)]

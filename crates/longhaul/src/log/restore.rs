@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use longhaul_compaction::Report;
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 use longhaul_rollout::{Damage, LogRef, LogWriter, OnDamage, ReadError, Replay, Store, StoreError};
 use longhaul_state::protocol::Settings;
 use longhaul_state::turn::{TurnLimits, TurnRecord};
-use longhaul_state::{AcceptedInput, Known, Snapshot};
+use longhaul_state::{AcceptedInput, Known, PastCompaction, Snapshot};
+use serde_json::value::RawValue;
 
+use super::Left;
 use super::payload::{Call, Input, KnownCall, SettingsPayload, TokenCount};
 use super::records::call_arguments;
 use crate::BuildError;
@@ -40,6 +43,8 @@ pub struct Resumed {
 pub(crate) struct Reopened {
     pub(crate) id: String,
     pub(crate) snapshot: Snapshot,
+    /// What it had when it was left.
+    pub(crate) left: Left,
     pub(crate) writer: Box<dyn LogWriter>,
     pub(crate) resumed: Resumed,
     pub(crate) open_turn: Option<OpenTurn>,
@@ -106,8 +111,10 @@ pub(crate) async fn open(
         differences: unreadable,
     };
     let id = opened.writer.session_id().to_owned();
-    let snapshot = snapshot(replay, settings);
-    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn, inputs })
+    let left = Left::of(&replay);
+    let mut snapshot = snapshot(replay, settings);
+    snapshot.surface.clone_from(&left.surface);
+    Ok(Reopened { id, snapshot, left, writer: opened.writer, resumed, open_turn, inputs })
 }
 
 /// The inputs that no turn had taken, and a sentence for each that cannot be read.
@@ -143,13 +150,31 @@ pub(super) fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
     let mut snapshot = Snapshot::new(own.unwrap_or_else(|| settings.clone()));
     snapshot.items = replay.items.into_iter().map(|it| (it.item, it.starts_turn)).collect();
     snapshot.next_starts_turn = replay.next_starts_turn;
-    let told = replay.told.iter();
-    snapshot.told =
-        told.filter_map(|(index, json)| Some((*index, settings_of(json.get())?))).collect();
+    snapshot.told = told(&replay.told);
+    snapshot.has_compaction = replay.has_compaction;
     snapshot.known = replay.token_count.map(|json| known(json.get())).unwrap_or_default();
     let digest = |digest: &String| serde_json::from_value(digest.as_str().into()).ok();
     snapshot.grants = replay.grants.iter().filter_map(digest).collect();
     snapshot
+}
+
+fn told(told: &[(usize, Box<RawValue>)]) -> Vec<(usize, Settings)> {
+    told.iter().filter_map(|(index, json)| Some((*index, settings_of(json.get())?))).collect()
+}
+
+/// The last compaction, if it can be taken back.
+pub(super) fn compaction(replay: Replay) -> Option<PastCompaction> {
+    let exchanged = replay.exchanged?;
+    let report: Option<Report> =
+        exchanged.report.and_then(|json| serde_json::from_str(json.get()).ok());
+    let mut compaction = PastCompaction::default();
+    compaction.before = exchanged.before.into_iter().map(|it| (it.item, it.starts_turn)).collect();
+    compaction.after = exchanged.after;
+    compaction.told_before = told(&exchanged.told_before);
+    compaction.told_after = told(&exchanged.told_after);
+    compaction.freed_tokens =
+        report.map_or(0, |report| report.tokens_before.saturating_sub(report.tokens_after));
+    Some(compaction)
 }
 
 /// What a `token_count` of ours says.

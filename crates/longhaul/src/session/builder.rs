@@ -20,8 +20,8 @@ use self::origin::{Opening, Origin};
 use super::{Inner, Session, Submission, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
-use crate::log::{ForkPoint, Keeper};
-use crate::tool::Tool;
+use crate::log::{self, ForkPoint, Keeper, Left};
+use crate::tool::{Tool, ToolSet};
 use crate::{Agent, BuildError};
 
 /// Opens a [`Session`].
@@ -192,7 +192,7 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn, inputs, imported } =
+        let Opening { id, state, writer, mut resumed, open_turn, inputs, left, imported } =
             self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
@@ -204,14 +204,14 @@ impl SessionBuilder {
             events = events.behind(Arc::clone(&state));
         }
         let events = Arc::new(events);
-        let keeper = self.begin.store.zip(writer).map(|(store, writer)| {
+        let keeper = self.begin.store.clone().zip(writer).map(|(store, writer)| {
             Keeper::start(Arc::clone(&state), Arc::clone(&events), store, writer)
         });
-        if state.settings() != self.begin.settings {
-            state.set_settings(self.begin.settings);
-        }
-        if let (Some(resumed), Some(turn)) = (&mut resumed, &open_turn) {
-            resumed.unknown_calls = turn.unknown(&TurnLimits::new(1, tools.handling()));
+        let differences = self.begin_with(&state, &tools, left.as_ref());
+        if let Some(resumed) = &mut resumed {
+            let limits = TurnLimits::new(1, tools.handling());
+            resumed.unknown_calls = open_turn.iter().flat_map(|it| it.unknown(&limits)).collect();
+            resumed.differences.extend(differences);
         }
         let inner = Arc::new(Inner {
             id,
@@ -257,6 +257,31 @@ impl SessionBuilder {
         // If that fails, or nobody waits for it, the session ends and its log is free.
         session.inner.kept().await.map_err(|error| BuildError::Store(error.to_string()))?;
         Ok(session)
+    }
+
+    /// Notes how the session goes on from now on. Gives what differs from how it was left.
+    fn begin_with(
+        &self,
+        state: &SessionState,
+        tools: &ToolSet,
+        left: Option<&Left>,
+    ) -> Vec<String> {
+        let Defaults { settings, instructions, store, .. } = &self.begin;
+        // Without a log nobody would ever compare.
+        let provider = self.model.server();
+        let surface = store.as_ref().map(|_| log::surface(provider, instructions.as_ref(), tools));
+        let mut differences = Vec::new();
+        if let (Some(left), Some(surface)) = (left, &surface) {
+            differences = left.differences(settings, surface);
+            state.note_opening(differences.clone());
+        }
+        if state.settings() != *settings {
+            state.set_settings(settings.clone());
+        }
+        if let Some(surface) = surface {
+            state.set_surface(surface);
+        }
+        differences
     }
 }
 

@@ -19,7 +19,7 @@ use crate::agent::{Bounds, WhileRunning};
 use crate::approval::Gatekeeping;
 use crate::events::{Emitter, EventLog};
 use crate::hook::CompactionSetup;
-use crate::log::{Imported, Keeper, OpenTurn, Resumed};
+use crate::log::{self, Imported, Keeper, OpenTurn, Resumed};
 use crate::task::SessionTask;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, Input};
@@ -80,10 +80,24 @@ impl Inner {
         let tools = ToolSet::new(tools)?.with_hosted(&self.hosted_tools)?;
         tools.check_features(self.services.model.features())?;
         self.gatekeeping.check(&tools, self.state.settings().approval_policy)?;
-        *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = tools;
+        {
+            let mut held = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+            *held = tools;
+            // Under the lock: of two that change the tools at once, the log names those that stay.
+            self.note_surface(&held);
+        }
         // What was approved was to be done by others.
         self.state.clear_grants();
         Ok(())
+    }
+
+    /// The log knows what the session works with.
+    fn note_surface(&self, tools: &ToolSet) {
+        if self.keeper.is_some() {
+            let (provider, instructions) =
+                (self.services.model.server(), self.instructions.as_ref());
+            self.state.set_surface(log::surface(provider, instructions, tools));
+        }
     }
 
     /// What a turn that begins now is run with.
@@ -157,6 +171,20 @@ impl Inner {
     pub(super) fn open_turn_id(&self) -> Option<Arc<str>> {
         let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().map(|turn| Arc::clone(&turn.turn_id))
+    }
+
+    pub(super) async fn undo_compaction(&self) -> Result<bool, TurnError> {
+        self.check_open()?;
+        if let Some(keeper) = &self.keeper
+            && self.state.has_compaction_in_log()
+        {
+            self.state.recall_compaction(keeper.past_compaction().await?);
+        }
+        let is_undone = self.state.undo_compaction();
+        if is_undone {
+            self.kept().await?;
+        }
+        Ok(is_undone)
     }
 
     pub(crate) fn take_open_turn(&self) -> Option<OpenTurn> {

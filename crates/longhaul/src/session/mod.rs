@@ -184,9 +184,21 @@ impl Session {
     }
 
     /// Brings back the conversation as it was before the last compaction, with what was recorded since
-    /// behind it, and says whether there was one. Once for each compaction.
-    pub fn undo_compaction(&self) -> bool {
-        self.inner.state.undo_compaction()
+    /// behind it, and says whether there was one. Once for each compaction, and not where what it left was
+    /// edited since. Of a session that was opened again the log is read once more, since the old
+    /// conversation is not in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Closed`]; [`TurnError::Storage`] if the log cannot be read, or it cannot be kept that the
+    /// old conversation stands again. [`history`](Self::history) says which: in the second case it does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future either has no effect, or the old conversation stands again and that is kept with
+    /// what is kept next.
+    pub async fn undo_compaction(&self) -> Result<bool, TurnError> {
+        self.inner.undo_compaction().await
     }
 
     /// Adds an item to the conversation that every compaction keeps as it is. Of a call and its output

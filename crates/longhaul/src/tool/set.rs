@@ -105,6 +105,11 @@ impl ToolSet {
         Some(self.by_name.iter().find(asks)?.0)
     }
 
+    /// What the model is told of each, those that the server runs behind the others.
+    pub(crate) fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
     pub(crate) fn list(&self) -> ToolList {
         self.list.clone()
     }

@@ -130,7 +130,7 @@ async fn live(agent: &Agent, session: &Session) -> Vec<(Vec<Value>, longhaul::Se
         let turn = match step {
             "compact" => session.compact(),
             "undo" => {
-                assert!(session.undo_compaction());
+                assert!(session.undo_compaction().await.unwrap());
                 look();
                 continue;
             }

@@ -89,7 +89,7 @@ async fn f107_a_session_whose_log_was_taken_over_sends_nothing_any_more() {
     model.assert_complete();
 }
 
-/// A store whose disk is full while somebody says so, and whose syncs take as long as somebody says.
+/// A store whose disk is full while somebody says so (it cannot be read then either), and whose syncs take as long as somebody says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Full {
     store: MemoryStore,
@@ -97,6 +97,11 @@ pub(crate) struct Full {
     pub(crate) is_slow: watch::Sender<bool>,
     /// Of each append, the types of its records.
     pub(crate) appends: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+fn full() -> StoreError {
+    let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    StoreError::NoSpace { path: "the log".into(), source }
 }
 
 #[async_trait]
@@ -113,6 +118,9 @@ impl Store for Full {
     }
 
     async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {
+        if self.no_space.load(Ordering::Relaxed) {
+            return Err(full());
+        }
         self.store.read(which, config).await
     }
 
@@ -135,8 +143,7 @@ impl LogWriter for FullWriter {
         let mut is_slow = self.store.is_slow.subscribe();
         is_slow.wait_for(|is_slow| !is_slow).await.unwrap();
         if self.store.no_space.load(Ordering::Relaxed) {
-            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
-            return Err(StoreError::NoSpace { path: "the log".into(), source });
+            return Err(full());
         }
         let kinds = records.iter().map(|record| record.kind.as_str().to_owned()).collect();
         self.store.appends.lock().unwrap().push(kinds);
@@ -366,6 +373,8 @@ enum Step {
     Interrupt,
     Compact,
     UndoCompaction,
+    /// In the session, and in one that is opened out of a copy of its log.
+    UndoTwice,
     Move(u8),
     Wait(u8),
     Reopen,
@@ -379,6 +388,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Interrupt),
         2 => Just(Step::Compact),
         1 => Just(Step::UndoCompaction),
+        2 => Just(Step::UndoTwice),
         1 => (0..3_u8).prop_map(Step::Move),
         8 => (1..60_u8).prop_map(Step::Wait),
         2 => Just(Step::Reopen),
@@ -404,11 +414,29 @@ fn respond(seed: u64, request: &Recorded) -> Answer {
     }
 }
 
-fn agent(seed: u64) -> Agent {
+/// Where the sessions of a case are kept.
+struct Kept {
+    seed: u64,
+    store: MemoryStore,
+    agent: Agent,
+}
+
+impl Kept {
+    fn new(seed: u64, store: MemoryStore) -> Self {
+        Self { seed, agent: agent(seed, store.clone()), store }
+    }
+
+    /// What would be found if the process died now.
+    fn copy(&self) -> Self {
+        Self::new(self.seed, self.store.copy())
+    }
+}
+
+fn agent(seed: u64, store: MemoryStore) -> Agent {
     let model =
         ScriptedModel::new().respond_with(move |request| respond(seed, request)).repeat_last();
     let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model)));
-    let agent = agent.context_window(1_000_000).max_model_calls(4).store(MemoryStore::new());
+    let agent = agent.context_window(1_000_000).max_model_calls(4).store(store);
     let agent = agent.context(longhaul::coding::CodingContext::new(None)).cwd("/0");
     agent.tool(Probe::echo("look")).tool(Probe::echo("change").write()).build().unwrap()
 }
@@ -416,27 +444,48 @@ fn agent(seed: u64) -> Agent {
 /// Shuts the session down and opens it again: the same request would leave.
 async fn reopen(agent: &Agent, session: &Session) -> Session {
     session.drain(std::time::Duration::from_secs(1_000)).await.unwrap();
-    let expected = session.preview_request("next").await;
-    let left = conversation(&session.history());
-    let id = session.id().to_owned();
-    let resumed = again(agent, &id).await;
-    assert_eq!(conversation(&resumed.history()), left);
-    assert_eq!(resumed.token_count(), session.token_count());
-    let again = resumed.preview_request("next").await;
-    assert_eq!(
-        String::from_utf8_lossy(&again.unwrap()),
-        String::from_utf8_lossy(&expected.unwrap())
-    );
+    let resumed = again(agent, session.id()).await;
+    assert_same(&resumed, session).await;
     resumed
 }
 
-async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
+/// Takes the last compaction back, live and out of the log: the same comes of both.
+async fn undo_live_and_from_log(kept: &Kept, session: &Session) -> Session {
+    // When its turn is over, nothing runs, and no input waits that an interrupt has left.
+    let _ = session.prompt("last").await.unwrap().await;
+    let copy = kept.copy();
+    let is_undone = session.undo_compaction().await.unwrap();
+    let copy = again(&copy.agent, session.id()).await;
+    assert_eq!(copy.undo_compaction().await.unwrap(), is_undone);
+    let resumed = reopen(&kept.agent, session).await;
+    assert_same(&copy, session).await;
+    assert!(!copy.undo_compaction().await.unwrap() && !resumed.undo_compaction().await.unwrap());
+    resumed
+}
+
+/// The same conversation, and the same request next.
+async fn assert_same(one: &Session, other: &Session) {
+    let turns = |session: &Session| {
+        let history = session.history();
+        (history.turn_starts(0).collect::<Vec<_>>(), history.awaits_turn())
+    };
+    assert_eq!(conversation(&one.history()), conversation(&other.history()));
+    assert_eq!(turns(one), turns(other));
+    assert_eq!(one.token_count(), other.token_count());
+    let (one, other) = (one.preview_request("next").await, other.preview_request("next").await);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(String::from_utf8_lossy(&one), String::from_utf8_lossy(&other));
+}
+
+async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
+    let agent = &kept.agent;
     match step {
         Step::Prompt => drop(session.prompt(format!("p{number}")).await),
         Step::Steer => drop(session.steer(format!("s{number}")).await),
         Step::Interrupt => drop(session.interrupt()),
         Step::Compact => drop(session.compact()),
-        Step::UndoCompaction => drop(session.undo_compaction()),
+        Step::UndoCompaction => drop(session.undo_compaction().await.unwrap()),
+        Step::UndoTwice => *session = undo_live_and_from_log(kept, session).await,
         Step::Move(n) => {
             let mut change = SettingsUpdate::default();
             change.cwd = Some(format!("/{n}").into());
@@ -464,12 +513,12 @@ async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
 /// Takes the steps; then the session is opened again.
 fn live_is_resumed(seed: u64, steps: Vec<Step>) {
     in_virtual_time(async {
-        let agent = agent(seed);
-        let mut session = agent.session().start().await.unwrap();
+        let kept = Kept::new(seed, MemoryStore::new());
+        let mut session = kept.agent.session().start().await.unwrap();
         for (number, step) in steps.into_iter().enumerate() {
-            take(&agent, &mut session, number, step).await;
+            take(&kept, &mut session, number, step).await;
         }
-        let session = reopen(&agent, &session).await;
+        let session = reopen(&kept.agent, &session).await;
         session.shutdown().await.unwrap();
     });
 }

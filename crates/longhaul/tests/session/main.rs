@@ -17,6 +17,7 @@ mod budget;
 mod command;
 mod compact;
 mod concurrency;
+mod differences;
 mod errors;
 mod events;
 #[cfg(feature = "coding")]
@@ -49,5 +50,7 @@ mod turn;
 mod typed;
 #[cfg(all(feature = "coding", unix))]
 mod undo;
+#[cfg(all(feature = "coding", unix))]
+mod undo_kept;
 mod waiting;
 mod withdraw;

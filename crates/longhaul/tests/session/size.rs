@@ -199,7 +199,7 @@ async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
         }
         Step::Interrupt => drop(session.interrupt()),
         Step::Compact => drop(session.compact()),
-        Step::UndoCompaction => drop(session.undo_compaction()),
+        Step::UndoCompaction => drop(session.undo_compaction().await),
         Step::Move(n) => {
             let mut change = SettingsUpdate::default();
             change.cwd = Some(format!("/{n}").into());
@@ -264,7 +264,7 @@ async fn fifty_compactions_write_nothing_again() {
         session.prompt(text("prompt", number, 1)).await.unwrap().await.unwrap();
         session.compact().unwrap().await.unwrap();
         if number % 10 == 0 {
-            assert!(session.undo_compaction());
+            assert!(session.undo_compaction().await.unwrap());
         }
     }
     session.shutdown().await.unwrap();

@@ -15,7 +15,7 @@ use longhaul_testkit::server::Gate;
 use super::support::{Probe, items, lines, scripted, until};
 
 /// A folder that is removed in the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     fn new() -> Self {
@@ -28,7 +28,7 @@ impl Folder {
     }
 
     /// A folder that is a repository with one committed file.
-    fn repository() -> Self {
+    pub(crate) fn repository() -> Self {
         let folder = Self::new();
         folder.write("a.txt", "one");
         for arguments in [
@@ -42,11 +42,11 @@ impl Folder {
         folder
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.0.join(name), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> Option<String> {
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.0.join(name)).ok()
     }
 }
@@ -58,7 +58,7 @@ impl Drop for Folder {
 }
 
 /// A tool that writes its arguments, a JSON string, to `a.txt` and to a new file.
-fn writer(folder: &Path) -> Probe {
+pub(crate) fn writer(folder: &Path) -> Probe {
     let folder = folder.to_owned();
     let write = move |call: longhaul::tool::ToolCall, _| {
         let folder = folder.clone();
@@ -116,7 +116,7 @@ async fn open_with(
     with(agent).build().unwrap().session().start().await.unwrap()
 }
 
-async fn undo(session: &Session) -> (bool, String) {
+pub(crate) async fn undo(session: &Session) -> (bool, String) {
     let mut turn = session.undo().unwrap();
     let seen = lines(&mut turn).await;
     assert_eq!((&*seen[0], &*seen[seen.len() - 1]), ("started", "complete -"));
@@ -127,7 +127,7 @@ async fn undo(session: &Session) -> (bool, String) {
     (success == "true", message.to_owned())
 }
 
-fn snapshots(session: &Session) -> usize {
+pub(crate) fn snapshots(session: &Session) -> usize {
     let history = session.history();
     history.iter().filter(|item| item.kind() == ItemKind::GhostSnapshot).count()
 }
@@ -300,6 +300,26 @@ async fn the_tools_of_later_turns_wait_for_an_undo_that_was_interrupted() {
     seen.extend(lines(&mut turn).await);
     assert!(seen.contains(&"end c2 ok written".to_owned()), "{seen:?}");
     assert_eq!(folder.read("a.txt").unwrap(), "3", "what came last stands");
+}
+
+/// The snapshot stands elsewhere then.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_compaction_that_is_taken_back_during_an_undo_does_not_bring_its_snapshot_back() {
+    let folder = Folder::repository();
+    let model = ScriptedModel::new().call("c1", "write", "2").text("done").text("SUMMARY");
+    let session = open(&model, &folder).await;
+    session.prompt("a").await.unwrap().await.unwrap();
+    session.compact().unwrap().await.unwrap();
+    let gated = Gated::new(&folder);
+    let mut undoing = session.undo().unwrap();
+    let gate = gated.reached().await;
+    assert!(session.undo_compaction().await.unwrap());
+    assert_eq!(snapshots(&session), 1);
+    drop(gate);
+    let seen = lines(&mut undoing).await;
+    assert!(seen[2].starts_with("UndoCompleted { success: true"), "{seen:?}");
+    assert_eq!((folder.read("a.txt").unwrap(), snapshots(&session)), ("one".into(), 0));
 }
 
 #[cfg(unix)]

@@ -32,12 +32,11 @@ pub(super) enum Piece<T> {
 
 /// What a compaction replaced, to be taken back.
 #[derive(Debug)]
-struct Exchanged<T, S> {
-    before: Vec<Element<T>>,
-    /// How many elements there were after it.
-    after: usize,
+pub(super) struct Exchanged<T, S> {
+    pub(super) before: Vec<Element<T>>,
+    pub(super) after: Vec<Element<T>>,
     /// What the model was told, before it and after.
-    told: (Told<S>, Told<S>),
+    pub(super) told: (Told<S>, Told<S>),
 }
 
 impl<T, S> Default for Conversation<T, S> {
@@ -93,21 +92,26 @@ impl<T: Clone, S: Clone + PartialEq> Conversation<T, S> {
         let told_before = self.told.clone();
         self.told = Told::from_start(told.or_else(|| self.told.last().cloned()));
         let told = (told_before, self.told.clone());
-        self.exchanged = Some(Exchanged { before, after: self.len(), told });
+        self.exchanged = Some(Exchanged { before, after: self.elements.clone(), told });
         Ok(())
     }
 
     /// Takes the last compaction back: what stood before it takes the place of as many elements as
     /// there were after it. Whoever wrote the record has seen that those are still the same.
     pub(super) fn undo_compaction(&mut self) -> Result<(), Flaw> {
-        let is_there = |it: &Exchanged<T, S>| it.after <= self.elements.len();
-        let exchanged = self.exchanged.take_if(|it| is_there(it));
-        let Exchanged { mut before, after, told } = exchanged.ok_or(Flaw::NothingToUndo)?;
-        before.extend(self.elements.drain(after..));
+        let exchanged = self.take_exchanged().ok_or(Flaw::NothingToUndo)?;
+        let Exchanged { mut before, after, told } = exchanged;
+        before.extend(self.elements.drain(after.len()..));
         self.elements = before;
         // What was told since then speaks of changes to a context that is gone.
         self.told = if self.told == told.1 { told.0 } else { Told::default() };
         Ok(())
+    }
+
+    /// The last compaction, if it was not taken back and there are as many elements as it left.
+    pub(super) fn take_exchanged(&mut self) -> Option<Exchanged<T, S>> {
+        let len = self.len();
+        self.exchanged.take_if(|it| it.after.len() <= len)
     }
 
     /// Turns start at these elements, as far as they are there, and nowhere else.

@@ -11,7 +11,8 @@ impl Replay {
     }
 
     /// Keeps what stands before the `n`-th message of the user, counted from 0, and nothing that
-    /// only the session itself has: approvals, inputs that wait, an open turn, what was used.
+    /// only the session itself has: approvals, inputs that wait, an open turn, what was used, a compaction
+    /// to take back.
     ///
     /// # Errors
     ///
@@ -30,7 +31,7 @@ impl Replay {
     }
 
     /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
-    /// used. Also what the model was told at the beginning of that turn, if nothing but such messages
+    /// used, a compaction to take back. Also what the model was told at the beginning of that turn, if nothing but such messages
     /// follows: they may not all be there.
     pub fn disown(&mut self) {
         if let Some(told_at) = self.turn.as_ref().and_then(|turn| turn.told_at)
@@ -40,6 +41,7 @@ impl Replay {
         }
         (self.grants, self.inputs) = (Vec::new(), Vec::new());
         (self.turn, self.token_count) = (None, None);
+        (self.has_compaction, self.exchanged) = (false, None);
     }
 }
 

@@ -2,12 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::conversation::Conversation;
+use super::conversation::Element;
 use super::cut::is_user_message;
 use super::fold::Turn;
 use super::payload::Settings;
 use super::reading::Reading;
 use super::text::{Entry, Text};
+use super::told::Told;
 use super::{OpenTurn, Replay, ReplayItem, Trouble};
 use crate::{Flaw, OnDamage, ReadError};
 
@@ -21,8 +22,14 @@ impl Reading<'_> {
         if let Some(asked) = self.config.through.filter(|asked| *asked >= place.next_ordinal) {
             return Err(ReadError::NoSuchOrdinal { asked, available: place.next_ordinal });
         }
-        let conversation = std::mem::take(&mut self.fold.conversation);
-        let mut replay = self.read_conversation(conversation)?;
+        let mut conversation = std::mem::take(&mut self.fold.conversation);
+        let exchanged = conversation.take_exchanged();
+        let (elements, next_starts_turn, told) = conversation.finish();
+        let mut replay = self.read_conversation(elements, next_starts_turn, told)?;
+        replay.has_compaction = exchanged.is_some();
+        if let Some(exchanged) = exchanged.filter(|_| self.config.exchanged) {
+            replay.exchanged = Some(self.read_exchanged(exchanged)?);
+        }
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.surface = self.read_newest(|fold| fold.surface.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
@@ -32,6 +39,8 @@ impl Reading<'_> {
             replay.turn = Some(OpenTurn { turn_id, calls: self.read_all(calls)?, told_at });
         }
         self.damage.sort_by_key(|damage| damage.offset);
+        // What stood before a compaction may stand behind it too.
+        self.damage.dedup();
         Ok(Replay {
             meta: self.fold.meta,
             skipped: self.fold.skipped,
@@ -47,11 +56,12 @@ impl Reading<'_> {
     }
 
     /// The items, and what the model was told at which of them.
-    fn read_conversation(
+    pub(super) fn read_conversation(
         &mut self,
-        conversation: Conversation<Entry, Settings>,
+        elements: Vec<Element<Entry>>,
+        next_starts_turn: bool,
+        mut told: Told<Settings>,
     ) -> Result<Replay, ReadError> {
-        let (elements, next_starts_turn, mut told) = conversation.finish();
         let mut replay = Replay { next_starts_turn, ..Replay::default() };
         replay.items.reserve_exact(elements.len());
         // An item that starts a turn cannot be read.
@@ -97,7 +107,7 @@ impl Reading<'_> {
         read.filter_map(Result::transpose).collect()
     }
 
-    fn read_json(&mut self, text: &Text) -> Result<Option<Box<RawValue>>, ReadError> {
+    pub(super) fn read_json(&mut self, text: &Text) -> Result<Option<Box<RawValue>>, ReadError> {
         let json = text.read(self.fold.log).and_then(|json| {
             RawValue::from_string(json).map_err(|it| Flaw::Payload(it.to_string()).into())
         });

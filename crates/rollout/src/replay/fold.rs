@@ -16,6 +16,8 @@ pub(super) struct Fold<'a> {
     pub(super) log: Log<'a>,
     pub(super) meta: Option<SessionMeta>,
     pub(super) conversation: Conversation<Entry, Settings>,
+    /// The report of the last compaction.
+    pub(super) report: Option<Text>,
     pub(super) settings: Option<Text>,
     pub(super) surface: Option<Text>,
     pub(super) token_count: Option<Text>,
@@ -48,6 +50,7 @@ impl<'a> Fold<'a> {
             log,
             meta: None,
             conversation: Conversation::default(),
+            report: None,
             settings: None,
             surface: None,
             token_count: None,
@@ -135,6 +138,7 @@ impl<'a> Fold<'a> {
         let pieces = made.pieces(text, payload);
         self.conversation.compact(made.replaced, pieces, told.transpose()?)?;
         self.turn.iter_mut().for_each(|turn| turn.told_at = None);
+        self.report = made.report.map(|report| text.part(payload, report.get()));
         self.set_turns(made.turns);
         Ok(())
     }

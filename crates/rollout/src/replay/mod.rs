@@ -2,6 +2,7 @@
 
 mod conversation;
 mod cut;
+mod exchanged;
 mod finish;
 mod fold;
 mod foreign;
@@ -18,6 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::scan::Scan;
 use crate::{Blobs, Damage, Flaw, OnDamage, ReadError, SessionMeta, Source, Torn};
+pub use exchanged::Exchanged;
 use fold::Fold;
 use reading::{Place, Reading};
 use text::Log;
@@ -36,11 +38,19 @@ pub struct ReplayConfig {
     pub through: Option<u64>,
     /// A longer line is damage. [`MAX_LINE_BYTES`] by default.
     pub max_line_bytes: u64,
+    /// Read also what the last compaction took the place of: [`Replay::exchanged`]. Not by default: it
+    /// takes the memory of the conversation before it, and once more of that behind it.
+    pub exchanged: bool,
 }
 
 impl Default for ReplayConfig {
     fn default() -> Self {
-        Self { on_damage: OnDamage::Refuse, through: None, max_line_bytes: MAX_LINE_BYTES }
+        Self {
+            on_damage: OnDamage::Refuse,
+            through: None,
+            max_line_bytes: MAX_LINE_BYTES,
+            exchanged: false,
+        }
     }
 }
 
@@ -66,6 +76,10 @@ pub struct Replay {
     pub surface: Option<Box<RawValue>>,
     /// Which settings the model was told, each from which item on.
     pub told: Vec<(usize, Box<RawValue>)>,
+    /// There is a compaction that may be taken back: the last, which was not.
+    pub has_compaction: bool,
+    /// That compaction, if [`ReplayConfig::exchanged`] asked for it.
+    pub exchanged: Option<Exchanged>,
     /// The payload of the newest `token_count`.
     pub token_count: Option<Box<RawValue>>,
     /// Digests of what was approved for the length of the session, oldest first.

@@ -27,6 +27,8 @@ pub(super) struct Replacement<'a> {
     #[serde(borrow, default)]
     pub(super) told: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    pub(super) report: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     pub(super) reason: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) turns: Option<Turns>,

@@ -2,8 +2,9 @@
 //! in the plainest way.
 
 use longhaul_history::Item;
-use longhaul_rollout::ReplayItem;
+use longhaul_rollout::{ReplayConfig, ReplayItem, replay};
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::log::{Log, new, outline, raw, text};
@@ -66,6 +67,8 @@ struct Model {
     told: Told,
     before: Option<Before>,
     count: usize,
+    /// What the report of the last compaction says.
+    count_at_compaction: usize,
 }
 
 impl Model {
@@ -98,7 +101,12 @@ impl Model {
                 let before = self.list.clone();
                 let (count, parts) = self.replace(count, kept);
                 let settings = told.map_or(Value::Null, |it| json!({"model": it}));
-                log.add("compacted", json!({"replaced": count, "parts": parts, "told": settings}));
+                self.count_at_compaction = self.count;
+                log.add(
+                    "compacted",
+                    json!({"replaced": count, "parts": parts, "told": settings,
+                        "report": self.count}),
+                );
                 let told_before = self.told.clone();
                 let last = told.or(self.told.last().map(|it| it.1));
                 self.told = last.map(|it| (0, it)).into_iter().collect();
@@ -190,6 +198,7 @@ proptest! {
             let told: Told = replay.told.iter().map(|(at, it)| (*at, model_of(it.get()))).collect();
             prop_assert_eq!(&told, &model.told, "after {:?}", step);
             prop_assert_eq!((replay.next_ordinal, replay.epoch), (log.ordinal, log.epoch));
+            check_exchanged(&log, &model);
         }
     }
 
@@ -203,6 +212,28 @@ proptest! {
         let items: Vec<Item> = replay.items.into_iter().map(|it| it.item).collect();
         prop_assert_eq!(items, texts.into_iter().map(Item::user).collect::<Vec<_>>());
     }
+}
+
+/// Who asks for it is given the list before the last compaction and after it. Where the model says that
+/// there is none to take back, the log may still have one: it does not compare.
+fn check_exchanged(log: &Log, model: &Model) {
+    let mut config = ReplayConfig::default();
+    config.exchanged = true;
+    let replay = replay(&log.bytes, &(), config).unwrap();
+    assert_eq!(replay.has_compaction, replay.exchanged.is_some());
+    let fits = |it: &&Before| it.after.len() <= model.list.len();
+    let Some(before) = model.before.as_ref().filter(fits) else { return };
+    let exchanged = replay.exchanged.unwrap();
+    let list = exchanged.before.iter().map(|it| (text(&it.item), it.starts_turn));
+    assert_eq!(list.collect::<Vec<_>>(), before.list);
+    let after = before.after.iter().map(|it| it.0.clone());
+    assert_eq!(exchanged.after.iter().map(text).collect::<Vec<_>>(), after.collect::<Vec<_>>());
+    let told = |told: &[(usize, Box<RawValue>)]| -> Told {
+        told.iter().map(|(at, it)| (*at, model_of(it.get()))).collect()
+    };
+    assert_eq!(told(&exchanged.told_before), before.told);
+    assert_eq!(told(&exchanged.told_after), before.told_after);
+    assert_eq!(exchanged.report.unwrap().get(), model.count_at_compaction.to_string());
 }
 
 fn model_of(settings: &str) -> u8 {

@@ -4,6 +4,7 @@
 use longhaul_history::History;
 
 use super::SessionState;
+use super::compaction::LastCompaction;
 use super::told::Told;
 use crate::protocol::Settings;
 
@@ -21,7 +22,8 @@ impl SessionState {
         }
         aside.told = Told::default();
         aside.begun_with = (aside.usage.unwrap_or_default().total_token_usage, aside.cost);
-        (aside.asked, aside.sent_items, aside.used, aside.exchanged) = (None, None, None, None);
+        (aside.asked, aside.sent_items, aside.used) = (None, None, None);
+        aside.last_compaction = LastCompaction::None;
         Self(std::sync::Mutex::new(aside))
     }
 

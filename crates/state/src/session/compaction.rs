@@ -1,7 +1,7 @@
 //! Putting a compacted conversation in the place of the old one, and taking it back.
 
 use longhaul_compaction::{Breaker, Compacted, Error, Stopped, Trigger};
-use longhaul_history::History;
+use longhaul_history::{History, Item};
 
 use super::told::Told;
 use super::{Change, Inner, SessionState};
@@ -16,6 +16,77 @@ pub(super) struct Exchanged {
     told: (Told, Told),
     /// By how many tokens a request became shorter.
     freed_tokens: u64,
+}
+
+/// The last compaction of a session, for who wants the old conversation back.
+#[derive(Clone, Default)]
+pub(super) enum LastCompaction {
+    /// There was none, or it was taken back.
+    #[default]
+    None,
+    /// The log has it. It is not in memory: it would take the room of the old conversation for ever.
+    InLog,
+    Here(Exchanged),
+}
+
+impl LastCompaction {
+    pub(super) fn is_any(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Takes it, if it is here.
+    fn take(&mut self) -> Option<Exchanged> {
+        match std::mem::take(self) {
+            Self::Here(exchanged) => Some(exchanged),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+/// The last compaction of a session, as its log has it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct PastCompaction {
+    /// The conversation before it: each item, and whether a turn begins with it.
+    pub before: Vec<(Item, bool)>,
+    /// The conversation right after it.
+    pub after: Vec<Item>,
+    /// The settings that the model was told before it, each from which item on.
+    pub told_before: Vec<(usize, Settings)>,
+    /// The same right after it.
+    pub told_after: Vec<(usize, Settings)>,
+    /// By how many tokens a request became shorter.
+    pub freed_tokens: u64,
+}
+
+impl PastCompaction {
+    /// As the live session had it. `empty` is a conversation with its configuration.
+    fn restore(self, empty: &History) -> Exchanged {
+        let after = self.after.into_iter().map(|item| (item, false));
+        Exchanged {
+            before: recorded(empty.clone(), self.before),
+            after: recorded(empty.clone(), after),
+            told: (Told::of(self.told_before), Told::of(self.told_after)),
+            freed_tokens: self.freed_tokens,
+        }
+    }
+}
+
+/// `history` with these items recorded, each with whether a turn begins with it.
+pub(super) fn recorded(
+    mut history: History,
+    items: impl IntoIterator<Item = (Item, bool)>,
+) -> History {
+    for (item, starts_turn) in items {
+        if starts_turn {
+            history.begin_turn();
+        }
+        history.record(item);
+    }
+    history
 }
 
 impl SessionState {
@@ -72,11 +143,30 @@ impl SessionState {
         Ok(())
     }
 
+    /// Whether the last compaction can be taken back, and only the log has it: see
+    /// [`recall_compaction`](Self::recall_compaction).
+    pub fn has_compaction_in_log(&self) -> bool {
+        matches!(self.lock().last_compaction, LastCompaction::InLog)
+    }
+
+    /// Gives the session its last compaction out of its log, so that it can be taken back; with `None`
+    /// it can no longer be. Nothing changes if the session has compacted anew since it was opened, or
+    /// was given it before.
+    pub fn recall_compaction(&self, compaction: Option<PastCompaction>) {
+        let empty = History::with_config(self.lock().history.config().clone());
+        // Not under the lock: items are encoded and counted.
+        let exchanged = compaction.map(|compaction| compaction.restore(&empty));
+        let mut inner = self.lock();
+        if let LastCompaction::InLog = inner.last_compaction {
+            inner.last_compaction = exchanged.map_or(LastCompaction::None, LastCompaction::Here);
+        }
+    }
+
     /// Brings back the conversation as it was before the last compaction, with what was recorded since
-    /// behind it, and says whether there was one. Once for each.
+    /// behind it, and says whether there was one in memory. Once for each.
     pub fn undo_compaction(&self) -> bool {
         self.change(|inner| {
-            let Some(exchanged) = inner.exchanged.take() else {
+            let Some(exchanged) = inner.last_compaction.take() else {
                 return false;
             };
             let Exchanged { before, after, .. } = &exchanged;
@@ -112,7 +202,7 @@ impl Inner {
         let told_before = self.told.clone();
         self.told = Told::from_start(told.or_else(|| self.told.last().cloned()));
         let report = &compacted.report;
-        self.exchanged = Some(Exchanged {
+        self.last_compaction = LastCompaction::Here(Exchanged {
             before: before.clone(),
             after: self.history.clone(),
             told: (told_before, self.told.clone()),

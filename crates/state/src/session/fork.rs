@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use longhaul_history::EditError;
 
+use super::compaction::LastCompaction;
 use super::{Change, Inner, SessionState};
 
 /// A place among the changes of a session: where a fork was taken. Whoever keeps the changes says
@@ -60,8 +61,11 @@ impl SessionState {
             cut(&mut inner)?;
             inner.told.cut(inner.history.len());
             inner.breaker.reset();
+            // It is opened with tools and instructions of its own.
+            inner.surface = None;
             (inner.usage, inner.cost, inner.grants) = (None, 0.0, BTreeSet::new());
-            (inner.asked, inner.sent_items, inner.used, inner.exchanged) = (None, None, None, None);
+            (inner.asked, inner.sent_items, inner.used) = (None, None, None);
+            inner.last_compaction = LastCompaction::None;
             Ok((Self(Mutex::new(inner)), parent.note_place()))
         })
     }

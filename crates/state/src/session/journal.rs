@@ -12,7 +12,7 @@ use longhaul_transport::RateLimits;
 use serde_json::Value;
 
 use super::fork::Place;
-use super::{Inner, Remembered, SessionState};
+use super::{Inner, Remembered, SessionState, Surface};
 use crate::protocol::{CallDigest, Settings, SettingsUpdate, TurnEnd, TurnError};
 use crate::turn::TurnRecord;
 
@@ -20,6 +20,13 @@ use crate::turn::TurnRecord;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Change {
+    /// The session was opened again.
+    Opened {
+        /// What differs from how it was left, a sentence each.
+        differences: Vec<String>,
+    },
+    /// It works with this from now on.
+    Surface(Surface),
     /// A turn begins, and with it the next item. Its model is told of these settings from here on.
     TurnBegan {
         /// The turn.

@@ -5,6 +5,7 @@ mod compaction;
 mod fork;
 mod journal;
 mod snapshot;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -19,15 +20,17 @@ use longhaul_history::{History, Item, Part, Prompt, ReasoningFilter, Repair, Wir
 use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
-use self::compaction::Exchanged;
+use self::compaction::LastCompaction;
 use self::journal::Journal;
 use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
+pub use self::compaction::PastCompaction;
 pub use self::fork::Place;
 pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel, TurnStarts};
 pub use self::snapshot::Snapshot;
+pub use self::surface::Surface;
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.
@@ -46,6 +49,8 @@ pub struct SessionState(Mutex<Inner>);
 struct Inner {
     history: History,
     settings: Settings,
+    /// What it works with besides; `None` if nobody has said so.
+    surface: Option<Surface>,
     told: Told,
     usage: Option<TokenUsageInfo>,
     /// What the session has cost, by the agent's prices.
@@ -65,8 +70,7 @@ struct Inner {
     /// What was approved for the session's length.
     grants: BTreeSet<CallDigest>,
     grant_scope: GrantScope,
-    /// The last compaction, for who wants the old conversation back.
-    exchanged: Option<Exchanged>,
+    last_compaction: LastCompaction,
     /// What is to be kept, if anything is.
     journal: Journal,
 }
@@ -88,6 +92,7 @@ impl SessionState {
         Self(Mutex::new(Inner {
             history,
             settings,
+            surface: None,
             told: Told::default(),
             usage: None,
             cost: 0.0,
@@ -100,7 +105,7 @@ impl SessionState {
             breaker: Breaker::new(BreakerLimits::default()),
             grants: BTreeSet::new(),
             grant_scope: GrantScope::default(),
-            exchanged: None,
+            last_compaction: LastCompaction::default(),
             journal: Journal::default(),
         }))
     }

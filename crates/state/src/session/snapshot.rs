@@ -2,8 +2,10 @@
 
 use longhaul_history::{History, Item};
 
+use super::compaction::{LastCompaction, recorded};
 use super::journal::Known;
-use super::{Inner, Remembered, SessionState};
+use super::told::Told;
+use super::{Inner, Remembered, SessionState, Surface};
 use crate::protocol::{CallDigest, Settings};
 
 /// All of a session that lasts.
@@ -16,8 +18,12 @@ pub struct Snapshot {
     pub next_starts_turn: bool,
     /// The settings that the model was told, each from which item on.
     pub told: Vec<(usize, Settings)>,
+    /// The last compaction can be taken back. The snapshot does not have it; the log does.
+    pub has_compaction: bool,
     /// The settings of the next turn.
     pub settings: Settings,
+    /// What it works with besides, if it has ever said so.
+    pub surface: Option<Surface>,
     /// What it has used, and what it knows of models.
     pub known: Known,
     /// What was approved for its length.
@@ -31,7 +37,9 @@ impl Snapshot {
             items: Vec::new(),
             next_starts_turn: false,
             told: Vec::new(),
+            has_compaction: false,
             settings,
+            surface: None,
             known: Known::default(),
             grants: Vec::new(),
         }
@@ -39,21 +47,18 @@ impl Snapshot {
 
     /// The session. `history` is empty, and configured as its conversation is to be.
     pub fn restore(self, mut history: History) -> SessionState {
-        for (item, starts_turn) in self.items {
-            if starts_turn {
-                history.begin_turn();
-            }
-            history.record(item);
-        }
+        history = recorded(history, self.items);
         if self.next_starts_turn {
             history.begin_turn();
         }
         let state = SessionState::new(history, self.settings);
         {
             let mut inner = state.lock();
-            for (index, settings) in self.told {
-                inner.told.note(index, settings);
+            inner.told = Told::of(self.told);
+            if self.has_compaction {
+                inner.last_compaction = LastCompaction::InLog;
             }
+            inner.surface = self.surface;
             inner.grants = self.grants.into_iter().collect();
             inner.restore_known(self.known);
         }
@@ -75,7 +80,9 @@ impl SessionState {
             items: items.collect(),
             next_starts_turn: inner.history.awaits_turn(),
             told: inner.told.entries().to_vec(),
+            has_compaction: inner.last_compaction.is_any(),
             settings: inner.settings.clone(),
+            surface: inner.surface.clone(),
             known: inner.known(),
             grants: inner.grants.iter().copied().collect(),
         }

@@ -7,6 +7,15 @@ use crate::protocol::Settings;
 pub(super) struct Told(Vec<(usize, Settings)>);
 
 impl Told {
+    /// These settings, each from which item on.
+    pub(super) fn of(entries: impl IntoIterator<Item = (usize, Settings)>) -> Self {
+        let mut told = Self::default();
+        for (index, settings) in entries {
+            told.note(index, settings);
+        }
+        told
+    }
+
     /// These settings, from the start of the conversation.
     pub(super) fn from_start(settings: Option<Settings>) -> Self {
         Self(settings.map(|settings| (0, settings)).into_iter().collect())

@@ -60,7 +60,8 @@ impl ToolSpec {
         }
     }
 
-    fn to_json(&self) -> Value {
+    /// As a request carries it.
+    pub fn to_json(&self) -> Value {
         let Self { name, description, .. } = self;
         match &self.form {
             ToolForm::Function { parameters, strict } => json!({"type": "function", "name": name,

@@ -9,7 +9,7 @@ use longhaul_state::{AcceptedInput, Place, SessionState, Snapshot};
 
 use super::{Inner, SessionBuilder};
 use crate::BuildError;
-use crate::log::{self, ForkPoint, Imported, Keeper, OpenTurn, Resumed};
+use crate::log::{self, ForkPoint, Imported, Keeper, Left, OpenTurn, Resumed};
 
 /// The log that a session comes from.
 pub(super) enum Origin {
@@ -33,6 +33,8 @@ pub(super) struct Opening {
     pub(super) resumed: Option<Resumed>,
     pub(super) open_turn: Option<OpenTurn>,
     pub(super) inputs: Vec<AcceptedInput>,
+    /// What it had when it was left.
+    pub(super) left: Option<Left>,
     pub(super) imported: Option<Imported>,
 }
 
@@ -72,15 +74,15 @@ impl SessionBuilder {
             meta.forked_from = forked_from;
             writer = Some(log::begin(store, &meta, &state).await?);
         }
-        let (resumed, open_turn, inputs) = (None, None, Vec::new());
-        Ok(Opening { id, state, writer, resumed, open_turn, inputs, imported })
+        let (resumed, open_turn, inputs, left) = (None, None, Vec::new(), None);
+        Ok(Opening { id, state, writer, resumed, open_turn, inputs, left, imported })
     }
 
     fn opening(&self, opened: log::Reopened) -> Opening {
-        let log::Reopened { id, snapshot, writer, resumed, open_turn, inputs } = opened;
+        let log::Reopened { id, snapshot, left, writer, resumed, open_turn, inputs } = opened;
         let (state, imported) = (self.restore(snapshot), None);
-        let (writer, resumed) = (Some(writer), Some(resumed));
-        Opening { id: id.into(), state, writer, resumed, open_turn, inputs, imported }
+        let (writer, resumed, left) = (Some(writer), Some(resumed), Some(left));
+        Opening { id: id.into(), state, writer, resumed, open_turn, inputs, left, imported }
     }
 
     /// Takes over what a new session has of another.

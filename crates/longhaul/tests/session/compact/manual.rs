@@ -158,7 +158,7 @@ async fn a_bridge_is_shown_under_its_id() {
         let id = history.get(0).unwrap().shown_id().unwrap();
         assert_eq!(shown, [&*id, &*id]);
         ids.push(id.into_owned());
-        assert!(session.undo_compaction());
+        assert!(session.undo_compaction().await.unwrap());
     }
     assert_ne!(ids[0], ids[1]);
 }

@@ -7,6 +7,7 @@ mod config;
 mod hook;
 mod hostile;
 mod interrupt;
+mod kept;
 mod limits;
 mod manual;
 mod models;

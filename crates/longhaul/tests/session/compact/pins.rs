@@ -107,7 +107,10 @@ async fn a_result_is_installed_over_what_it_was_made_of_and_nothing_else() {
     say(&session, "second").await;
     let compact = session.compact().unwrap();
     gate.reached().await;
-    assert!(session.undo_compaction(), "the only change of a beginning that a session offers");
+    assert!(
+        session.undo_compaction().await.unwrap(),
+        "the only change of a beginning that a session offers"
+    );
     let undone = session.history();
     gate.open();
     let error = compact.await.unwrap_err();

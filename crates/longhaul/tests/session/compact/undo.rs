@@ -41,9 +41,9 @@ async fn the_next_request_is_what_it_would_have_been() {
     let before = session.history();
     session.compact().unwrap().await.unwrap();
     assert_ne!(session.history(), before);
-    assert!(session.undo_compaction());
+    assert!(session.undo_compaction().await.unwrap());
     assert_eq!(session.history(), before);
-    assert!(!session.undo_compaction(), "once");
+    assert!(!session.undo_compaction().await.unwrap(), "once");
     say(&session, "second").await;
     say(&untouched, "second").await;
     assert_eq!(last_body(&model), last_body(&other));
@@ -57,11 +57,11 @@ async fn what_was_said_since_stays() {
     say(&session, "first").await;
     session.compact().unwrap().await.unwrap();
     say(&session, "second").await;
-    assert!(session.undo_compaction());
+    assert!(session.undo_compaction().await.unwrap());
     say(&session, "third").await;
     let expected = ["user first", "assistant one", "user second", "assistant two", "user third"];
     assert_eq!(last_sent(&model), expected);
-    assert!(!session.undo_compaction());
+    assert!(!session.undo_compaction().await.unwrap());
     model.assert_complete();
 }
 
@@ -75,7 +75,7 @@ async fn the_model_is_told_of_settings_that_the_old_conversation_does_not_know()
     }
     session.compact().unwrap().await.unwrap();
     assert!(conversation(&session.history())[0].contains("<cwd>/other</cwd>"));
-    assert!(session.undo_compaction());
+    assert!(session.undo_compaction().await.unwrap());
     for session in [&session, &untouched] {
         say(session, "second").await;
     }
@@ -95,7 +95,7 @@ async fn the_last_word_on_settings_is_the_present_one() {
         session.compact().unwrap().await.unwrap();
         move_to(&session, places[1]);
         say(&session, "second").await;
-        assert!(session.undo_compaction());
+        assert!(session.undo_compaction().await.unwrap());
         move_to(&session, places[2]);
         say(&session, "third").await;
         let told = last_sent(&model);
@@ -117,7 +117,7 @@ async fn an_automatic_compaction_is_taken_back_and_not_made_at_once_again() {
     let session = open(scripted(&model).auto_compact_token_limit(50)).await;
     say(&session, "first").await;
     say(&session, "second").await;
-    assert!(session.undo_compaction());
+    assert!(session.undo_compaction().await.unwrap());
     say(&session, "third").await;
     assert_eq!(kinds(&model), ["standard", "compact", "standard", "standard"]);
     assert_eq!(last_sent(&model)[0], "user first");
@@ -128,15 +128,15 @@ async fn an_automatic_compaction_is_taken_back_and_not_made_at_once_again() {
 async fn only_the_last_one_is_taken_back() {
     let model = ScriptedModel::new().text("one").text("FIRST").text("two").text("SECOND");
     let session = open(scripted(&model)).await;
-    assert!(!session.undo_compaction(), "there was none");
+    assert!(!session.undo_compaction().await.unwrap(), "there was none");
     say(&session, "first").await;
     session.compact().unwrap().await.unwrap();
     say(&session, "second").await;
     session.compact().unwrap().await.unwrap();
-    assert!(session.undo_compaction());
+    assert!(session.undo_compaction().await.unwrap());
     let expected = [&bridge(&["first"], "FIRST"), "user second", "assistant two"];
     assert_eq!(conversation(&session.history()), expected);
-    assert!(!session.undo_compaction());
+    assert!(!session.undo_compaction().await.unwrap());
 }
 
 /// What the context takes is what the old conversation takes, with what came since.
@@ -148,7 +148,7 @@ async fn the_room_that_was_made_is_taken_again() {
     let taken = |session: &Session| session.token_count().0.unwrap().context_tokens();
     session.compact().unwrap().await.unwrap();
     assert_eq!(taken(&session), session.history().tokens());
-    assert!(session.undo_compaction());
+    assert!(session.undo_compaction().await.unwrap());
     assert_eq!(taken(&session), session.history().tokens());
     let info = session.token_count().0.unwrap();
     assert_eq!(info.total_token_usage.total, 30, "what was used stays used");
