@@ -46,7 +46,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// The work goes on without the future; the lock is free when it is done.
+    /// The work ends without the future, before its next read of the log; the lock is free then.
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError>;
 
     /// Replays a log without its lock, also while its writer is at work: then up to some record
@@ -59,7 +59,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing is changed.
+    /// Safe: nothing is changed, and reading ends soon.
     async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError>;
 
     /// The sessions, newest first, one page of them. What cannot be read is named in the page.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Medium, write_all};
 use super::home::Home;
+use super::reading::LogFile;
 use crate::store::{StoreError, beside};
 use crate::{Replay, Source};
 
@@ -17,7 +18,7 @@ const COPY_BYTES: usize = 64 * 1024;
 /// cut the log is used again.
 pub(super) fn set_aside(
     home: &Home,
-    file: &File,
+    file: &LogFile,
     path: &Path,
     replay: &Replay,
 ) -> Result<PathBuf, StoreError> {
@@ -39,7 +40,7 @@ pub(super) fn set_aside(
 }
 
 /// Whether `old` is what `file` has from `offset` on.
-fn is_end(old: &File, file: &File, offset: u64) -> io::Result<bool> {
+fn is_end(old: &File, file: &LogFile, offset: u64) -> io::Result<bool> {
     let (mut a, mut b) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
     let mut at = 0;
     loop {
@@ -54,7 +55,7 @@ fn is_end(old: &File, file: &File, offset: u64) -> io::Result<bool> {
     }
 }
 
-fn copy_from(file: &File, offset: u64, medium: &mut dyn Medium) -> io::Result<()> {
+fn copy_from(file: &LogFile, offset: u64, medium: &mut dyn Medium) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = offset;
     loop {
@@ -68,10 +69,10 @@ fn copy_from(file: &File, offset: u64, medium: &mut dyn Medium) -> io::Result<()
 }
 
 /// Reads until `buffer` is full or the file at its end.
-pub(super) fn fill(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn fill(source: &dyn Source, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match Source::read_at(file, offset + filled as u64, &mut buffer[filled..]) {
+        match source.read_at(offset + filled as u64, &mut buffer[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -8,6 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::layout::{days, logs};
+use super::reading::Waiter;
 use crate::Source;
 use crate::list::{Cursor, HEAD_BYTES, Head, Page, Query, Summary, Unreadable};
 use crate::store::StoreError;
@@ -21,7 +22,7 @@ const MAX_LOOKED_AT: usize = 10_000;
 /// `YYYY/MM/DD/` and the stem of a name.
 const DAY_LEN: usize = 10;
 
-pub(super) fn list(home: &Path, query: &Query) -> Result<Page, StoreError> {
+pub(super) fn list(home: &Path, query: &Query, waiter: &Waiter) -> Result<Page, StoreError> {
     let after = query.cursor.as_ref().map(read_cursor).transpose()?;
     let failed = |path: &Path, error| StoreError::io("listing", path, error);
     let mut page = Page::default();
@@ -44,6 +45,7 @@ pub(super) fn list(home: &Path, query: &Query) -> Result<Page, StoreError> {
             if page.is_full(query) || looked_at == MAX_LOOKED_AT {
                 return Ok(page);
             }
+            waiter.check().map_err(|e| failed(home, e))?;
             looked_at += 1;
             page.add(query, look_at(&day.join(name.file_name())));
             page.next = Some(Cursor::new(format!("{date}/{}", name.stem)));

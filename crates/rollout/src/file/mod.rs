@@ -18,6 +18,7 @@ mod layout;
 mod list;
 mod lock;
 mod open;
+mod reading;
 mod salvage;
 mod tail;
 mod writer;
@@ -34,6 +35,7 @@ use crate::list::{Page, Query};
 use crate::store::{LogRef, LogWriter, Opened, Store, StoreError, shown};
 use crate::{BLOB_BYTES, OnDamage, Record, Replay};
 use home::Home;
+use reading::Waiter;
 
 /// When what is appended is synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,13 +110,17 @@ impl FileStore {
         self
     }
 
-    /// Runs what blocks in a thread for that.
+    /// Runs what blocks in a thread for that. Work that asks its waiter ends when this future is
+    /// dropped.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Arc<Home>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Arc<Home>, &Waiter) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let home = Arc::clone(&self.home);
-        spawn_blocking(move || work(&home)).await.unwrap_or_else(|error| {
+        let (waiting, waiter) = Waiter::new();
+        let ended = spawn_blocking(move || work(&home, &waiter)).await;
+        drop(waiting);
+        ended.unwrap_or_else(|error| {
             let (path, source) = (shown(self.home()), error.into());
             Err(StoreError::Io { path, operation: "working on", source })
         })
@@ -124,22 +130,22 @@ impl FileStore {
 #[async_trait]
 impl Store for FileStore {
     async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
-        let writer = self.run(move |home| open::create(home, &records)).await?;
+        let writer = self.run(move |home, _| open::create(home, &records)).await?;
         Ok(Box::new(writer))
     }
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
         let which = which.clone();
-        self.run(move |home| open::open(home, &which, on_damage)).await
+        self.run(move |home, waiter| open::open(home, &which, on_damage, waiter)).await
     }
 
     async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
         let which = which.clone();
-        self.run(move |home| open::read(home, &which, on_damage)).await
+        self.run(move |home, waiter| open::read(home, &which, on_damage, waiter)).await
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let query = query.clone();
-        self.run(move |home| list::list(&home.path, &query)).await
+        self.run(move |home, waiter| list::list(&home.path, &query, waiter)).await
     }
 }

@@ -1,6 +1,5 @@
 //! How a log file is started, read, and made fit to go on.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use super::disk::{Medium, write_all};
 use super::home::Home;
 use super::layout::{find, first_of_family, newest_of_family};
 use super::lock::Lock;
+use super::reading::{LogFile, Waiter};
 use super::salvage::salvage;
 use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
@@ -42,9 +42,14 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
 }
 
 /// Replays a log, whoever writes to it.
-pub(super) fn read(home: &Home, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
+pub(super) fn read(
+    home: &Home,
+    which: &LogRef,
+    on_damage: OnDamage,
+    waiter: &Waiter,
+) -> Result<Replay, StoreError> {
     let path = resolve(home, which)?;
-    replay_file(home, &open_file(&path)?, &path, on_damage)
+    replay_file(home, &LogFile::open(&path, waiter)?, &path, on_damage)
 }
 
 /// Takes the lock of a log, replays it, and leaves it so that it ends with a whole line.
@@ -52,11 +57,12 @@ pub(super) fn open(
     home: &Arc<Home>,
     which: &LogRef,
     on_damage: OnDamage,
+    waiter: &Waiter,
 ) -> Result<Opened, StoreError> {
     let named = resolve(home, which)?;
     let lock = Lock::take(&home.disk, &first_of_family(&named))?;
     let path = newest_of_family(&named).map_err(|e| StoreError::io("listing", &named, e))?;
-    let file = open_file(&path)?;
+    let file = LogFile::open(&path, waiter)?;
     let replay = replay_file(home, &file, &path, on_damage)?;
     if replay.is_foreign {
         return Err(StoreError::Foreign { path: shown(&path) });
@@ -110,7 +116,7 @@ fn tidy(
 
 pub(super) fn replay_file(
     home: &Home,
-    file: &File,
+    file: &LogFile,
     path: &Path,
     on_damage: OnDamage,
 ) -> Result<Replay, StoreError> {
@@ -129,13 +135,4 @@ fn resolve(home: &Home, which: &LogRef) -> Result<PathBuf, StoreError> {
         LogRef::Path(path) => StoreError::NotFound { which: shown(path) },
         LogRef::Id(id) => StoreError::NotFound { which: shown(Path::new(id)) },
     })
-}
-
-/// Opens a log to read it; what is no file is refused, since a pipe would be waited for.
-fn open_file(path: &Path) -> Result<File, StoreError> {
-    let failed = |error| StoreError::io("opening", path, error);
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(failed(io::Error::other("no regular file")));
-    }
-    File::open(path).map_err(failed)
 }

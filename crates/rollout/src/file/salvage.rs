@@ -1,7 +1,6 @@
 //! A damaged log goes on in a new file, which has its sound lines with new ordinals.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use super::disk::{Medium, write_all};
 use super::home::Home;
 use super::layout::{salvaged_epoch, session_id, sibling};
 use super::open::{Fit, replay_file};
+use super::reading::{LogFile, Waiter};
 use crate::scan::{Found, Scan};
 use crate::store::{StoreError, beside, shown};
 use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, SessionMeta};
@@ -27,7 +27,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// Writes the file that continues the damaged `path`. That one stays as it is.
 pub(super) fn salvage(
     home: &Home,
-    file: &File,
+    file: &LogFile,
     path: &Path,
     damaged: Replay,
 ) -> Result<Fit, StoreError> {
@@ -35,7 +35,9 @@ pub(super) fn salvage(
     let epoch = damaged.epoch.max(salvaged_epoch(path));
     let next = free_sibling(path, epoch + 1);
     let medium = home.put(&next, |medium| copy_sound(file, path, &damaged, medium))?;
-    let replay = home.sync_folder_of(&next).and_then(|()| reread(home, path, &next, &damaged));
+    let replay = home
+        .sync_folder_of(&next)
+        .and_then(|()| reread(home, path, &next, &damaged, file.waiter()));
     let replay = replay.inspect_err(|_| {
         let _ = home.disk.remove(&next);
     })?;
@@ -54,8 +56,14 @@ fn free_sibling(path: &Path, epoch: u64) -> PathBuf {
 
 /// Replays the new file. It must say what the damaged one says without what was left out: the
 /// places that later records name may have moved in a way that no record can tell.
-fn reread(home: &Home, path: &Path, next: &Path, damaged: &Replay) -> Result<Replay, StoreError> {
-    let copy = File::open(next).map_err(|e| StoreError::io("opening", next, e))?;
+fn reread(
+    home: &Home,
+    path: &Path,
+    next: &Path,
+    damaged: &Replay,
+    waiter: &Waiter,
+) -> Result<Replay, StoreError> {
+    let copy = LogFile::open(next, waiter)?;
     let told = |it: &Replay| it.told.iter().map(|(at, _)| *at).collect::<Vec<_>>();
     match (replay_file(home, &copy, next, OnDamage::Refuse), damaged.damage.first()) {
         (Ok(replay), _) if replay.items == damaged.items && told(&replay) == told(damaged) => {
@@ -71,7 +79,7 @@ fn reread(home: &Home, path: &Path, next: &Path, damaged: &Replay) -> Result<Rep
 
 /// Copies the lines that the replay took, and holds the places of items that were lost.
 fn copy_sound(
-    file: &File,
+    file: &LogFile,
     path: &Path,
     damaged: &Replay,
     medium: &mut dyn Medium,
@@ -173,7 +181,7 @@ impl<'a> Copy<'a> {
 }
 
 /// Reads the line that starts at `offset`.
-fn read_line(file: &File, mut offset: u64, line: &mut Vec<u8>) -> io::Result<()> {
+fn read_line(file: &LogFile, mut offset: u64, line: &mut Vec<u8>) -> io::Result<()> {
     line.clear();
     loop {
         let start = line.len();

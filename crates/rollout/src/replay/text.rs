@@ -1,5 +1,6 @@
 //! JSON that a log holds, by its place.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -115,7 +116,8 @@ impl Text {
 
 /// The text with the bytes of blobs in the place of what stands for them.
 fn put_back(text: &str, places: &[usize], blobs: &dyn Blobs) -> Result<String, Trouble> {
-    let mut whole = String::with_capacity(text.len());
+    // All pieces are there before they are joined, so that the whole is made once, and as long as it is.
+    let mut pieces: Vec<Cow<'_, str>> = Vec::with_capacity(places.len() * 2 + 1);
     let mut at = 0;
     for &place in places {
         let digest = stand_in(text, place).filter(|_| at <= place);
@@ -123,12 +125,12 @@ fn put_back(text: &str, places: &[usize], blobs: &dyn Blobs) -> Result<String, T
             let digest = text.get(place..).unwrap_or_default().chars().take(DIGEST_CHARS).collect();
             return Err(Flaw::Blob { digest, is_there: false }.into());
         };
-        whole.push_str(&text[at..=place]);
-        whole.push_str(&string(digest, blobs)?);
+        pieces.push(Cow::Borrowed(&text[at..=place]));
+        pieces.push(Cow::Owned(string(digest, blobs)?));
         at = place + STAND_IN.len() + DIGEST_CHARS;
     }
-    whole.push_str(&text[at..]);
-    Ok(whole)
+    pieces.push(Cow::Borrowed(&text[at..]));
+    Ok(pieces.concat())
 }
 
 /// The digest that stands at this place.

@@ -180,7 +180,8 @@ impl<'a> Lines<'a> {
             Format::Unknown => Head::fixed(bytes).is_some(),
             format => format == Format::Ours,
         };
-        if long.is_none() && !is_ours && bytes.len() as u64 <= self.max_line_bytes {
+        let is_held = !is_ours && may_be_record(bytes);
+        if long.is_none() && is_held && bytes.len() as u64 <= self.max_line_bytes {
             self.window.grow();
             return self.window.len();
         }
@@ -208,6 +209,9 @@ impl<'a> Lines<'a> {
         if raw.bytes > self.max_line_bytes {
             return Ok(Err(Flaw::TooLong { bytes: raw.bytes, max: self.max_line_bytes }));
         }
+        if self.format != Format::Ours && raw.long.as_ref().is_some_and(|it| it.head.is_none()) {
+            return Ok(Err(Error::NotAnObject { excerpt: self.excerpt(&raw)? }.into()));
+        }
         let line = self.in_window(&raw);
         match self.format {
             Format::Ours => self.check_ours(raw),
@@ -223,13 +227,17 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// The beginning of a line, which may have left the window.
+    fn excerpt(&self, raw: &Raw) -> io::Result<String> {
+        let start = raw.offset..raw.offset + raw.bytes.min(HEAD_BYTES);
+        Ok(excerpt(&self.bytes(start)?))
+    }
+
     fn check_ours(&self, raw: Raw) -> io::Result<Result<Head, Flaw>> {
         let line = self.in_window(&raw);
         let end = line.len() - usize::from(line.ends_with(b"\r"));
         let Some((covered, stated)) = unsealed(&line[..end]) else {
-            let start = raw.offset..raw.offset + raw.bytes.min(HEAD_BYTES);
-            let excerpt = excerpt(&self.bytes(start)?);
-            return Ok(Err(Error::NotSealed { excerpt }.into()));
+            return Ok(Err(Error::NotSealed { excerpt: self.excerpt(&raw)? }.into()));
         };
         let (mut hasher, fixed) = match raw.long {
             Some(long) => (long.hasher, long.head),
@@ -247,6 +255,11 @@ impl<'a> Lines<'a> {
         let line = self.bytes(raw.offset..raw.offset + bytes)?;
         Ok(Head::parse_ours(&line).map_err(Flaw::Line))
     }
+}
+
+/// Whether a line that begins so may be a record: an object. What is not is never held.
+fn may_be_record(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
 }
 
 /// Whose log the line is of. Ours begins as no other does, and says what it is: where one of both is

@@ -75,7 +75,7 @@ fn long_line(extra: &str) -> Log {
 }
 
 #[test]
-fn a_long_line_is_checked_and_never_held() {
+fn f090_a_long_line_is_checked_and_never_held() {
     let log = long_line("");
     let source = Counted::new(log.bytes.as_slice());
     assert_eq!(outline(&replay(&source, &(), OnDamage::Refuse).unwrap()), "x a ");
@@ -104,7 +104,7 @@ fn a_long_line_that_begins_otherwise_is_read_all_the_same() {
 }
 
 #[test]
-fn a_long_line_of_another_program_is_held_once() {
+fn f090_a_long_line_of_another_program_is_held_once() {
     let mut bytes = Vec::new();
     record("session_meta", r#"{"id":"x"}"#).encode(&mut bytes);
     let long = format!(r#"{{"type":"hologram","text":"{}"}}"#, "x".repeat(1_000_000));
@@ -118,7 +118,7 @@ fn a_long_line_of_another_program_is_held_once() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_damage_and_not_held() {
+fn f090_a_line_that_is_too_long_is_damage_and_not_held() {
     let mut config = ReplayConfig::default();
     assert_eq!(config.max_line_bytes, MAX_LINE_BYTES);
     config.max_line_bytes = 1_000_000;

@@ -9,5 +9,6 @@ mod cut;
 mod damage;
 mod foreign;
 mod log;
+mod memory;
 mod model;
 mod records;

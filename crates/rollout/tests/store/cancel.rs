@@ -1,8 +1,8 @@
-//! Appends whose future is dropped.
+//! Futures that are dropped.
 
 use std::sync::mpsc;
 
-use longhaul_rollout::{FileStore, LogWriter, StoreError};
+use longhaul_rollout::{FileStore, LogWriter, OnDamage, Store, StoreError};
 use longhaul_testkit::disk::{Fault, NO_SPACE, Operation};
 
 use crate::support::*;
@@ -67,4 +67,40 @@ async fn a_close_waits_for_an_append_that_was_dropped() {
         assert_eq!(closed.is_ok(), texts(&path) == ["a"]);
         assert_eq!(folder.names().len(), 1, "the lock is gone");
     }
+}
+
+/// How many bytes this process has asked the system for, ever.
+#[cfg(target_os = "linux")]
+fn bytes_read() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+/// A log behind which 10 GB of nothing stand: to read them takes long, and nobody waits for it.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f090_reading_ends_when_nobody_waits_for_it() {
+    const BYTES: u64 = 10_000_000_000;
+    let folder = Folder::new();
+    let store = folder.store();
+    let (writer, path) = start(&store).await;
+    writer.close().await.unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(BYTES).unwrap();
+    let before = bytes_read();
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    for on_damage in [OnDamage::Refuse, OnDamage::Salvage] {
+        let which = first();
+        // The second finds the lock taken, unless the first is done.
+        let _ = store.open(&which, on_damage).as_mut().poll(&mut context);
+        assert!(store.read(&which, on_damage).as_mut().poll(&mut context).is_pending());
+    }
+    // The list reads heads alone.
+    assert_eq!(store.list(&longhaul_rollout::Query::default()).await.unwrap().sessions.len(), 1);
+    // Whoever starts this log again takes its lock first.
+    while let Err(StoreError::Locked { .. }) = store.create(vec![session(0)]).await {
+        tokio::task::yield_now().await;
+    }
+    let read = bytes_read() - before;
+    assert!(read < BYTES / 2, "{read}");
 }
