@@ -29,7 +29,7 @@ pub(super) fn set_aside(
             Ok(old) if !is_end(&old, file, replay.good_len).unwrap_or(false) => continue,
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                home.put(&aside, |medium| copy_from(file, replay.good_len, medium))?;
+                home.put(path, &aside, |medium| copy_from(file, replay.good_len, medium))?;
             }
             Err(error) => return Err(StoreError::io("opening", &aside, error)),
         }

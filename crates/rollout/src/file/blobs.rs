@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::write_all;
 use super::home::Home;
 use crate::blob::move_out;
 use crate::store::StoreError;
@@ -33,13 +34,15 @@ fn blob_path(home: &Path, name: &str) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct Batch<'a> {
     home: &'a Home,
+    /// The log that they are for. Its lock is held.
+    log: &'a Path,
     /// Any blob in each folder that a record names a blob of.
     folders: BTreeSet<PathBuf>,
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(home: &'a Home) -> Self {
-        Self { home, folders: BTreeSet::new() }
+    pub(super) fn new(home: &'a Home, log: &'a Path) -> Self {
+        Self { home, log, folders: BTreeSet::new() }
     }
 
     /// Stores the long strings of a record; `None` if it has none.
@@ -58,7 +61,7 @@ impl<'a> Batch<'a> {
         if fs::read(&path).is_ok_and(|stored| stored == bytes) {
             return Ok(());
         }
-        self.home.put_bytes(&path, bytes).map(drop)
+        self.home.put(self.log, &path, |medium| write_all(medium, bytes)).map(drop)
     }
 
     /// Makes the names of all of them durable, also of those that were there: who put them there

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Fsync;
-use super::disk::{Disk, Medium, write_all};
-use crate::store::{StoreError, beside};
+use super::disk::{Disk, Medium};
+use super::layout::unfinished_beside;
+use crate::store::StoreError;
 
 /// Tells apart the unfinished files that one process writes at the same time.
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
@@ -57,16 +58,19 @@ impl Home {
     }
 
     /// Puts a file into a folder that is there: at any time it is there as a whole or not at all.
-    /// Returns the medium that it was written to. The caller syncs the folder.
+    /// Returns the medium that it was written to. The caller syncs the folder, and holds the lock of
+    /// `log`.
     ///
-    /// What a process leaves that dies in between ends with `.new`, and means nothing.
+    /// What a process leaves that dies in between stands beside that log and ends with `.new`. It
+    /// means nothing, and the next that has the lock removes it.
     pub(super) fn put(
         &self,
+        log: &Path,
         path: &Path,
         fill: impl FnOnce(&mut dyn Medium) -> io::Result<()>,
     ) -> Result<Box<dyn Medium>, StoreError> {
         let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
-        let unfinished = beside(path, &format!(".{}-{number}.new", std::process::id()));
+        let unfinished = unfinished_beside(log, number);
         let put = self.fill_and_rename(&unfinished, path, fill);
         if put.is_err() {
             let _ = self.disk.remove(&unfinished);
@@ -87,14 +91,5 @@ impl Home {
         }
         self.disk.rename(unfinished, path).map_err(|e| ("renaming", e))?;
         Ok(medium)
-    }
-
-    /// The same with a file of these bytes.
-    pub(super) fn put_bytes(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-    ) -> Result<Box<dyn Medium>, StoreError> {
-        self.put(path, |medium| write_all(medium, bytes))
     }
 }

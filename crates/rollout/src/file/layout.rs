@@ -8,9 +8,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::store::beside;
+
 const EXTENSION: &str = ".jsonl";
 const SALVAGED: &str = ".salvaged-";
 const FIRST: &str = "rollout-";
+const UNFINISHED: &str = ".new";
 
 /// What an id and the `-` before it take.
 const ID_LEN: usize = 37;
@@ -100,6 +103,40 @@ pub(super) fn logs(day: &Path) -> io::Result<Vec<LogName>> {
     names.sort_unstable_by(|a, b| b.cmp(a));
     names.dedup_by(|next, kept| next.stem == kept.stem);
     Ok(names)
+}
+
+/// A file that is not finished.
+pub(super) struct Unfinished {
+    pub(super) name: String,
+    /// The first of the family for which it is written.
+    pub(super) log: String,
+    /// That is named as the log of a session is.
+    pub(super) is_session: bool,
+}
+
+impl Unfinished {
+    /// Takes the name apart that [`unfinished_beside`] gives.
+    fn parse(name: &str) -> Option<Self> {
+        let (log, writer) = name.strip_suffix(UNFINISHED)?.rsplit_once('.')?;
+        let (process, number) = writer.split_once('-')?;
+        process.parse::<u32>().ok().and(number.parse::<u64>().ok())?;
+        let parsed = LogName::parse(log);
+        let is_session = parsed.as_ref().is_some_and(|it| it.id().is_some());
+        let first = parsed.map(|it| LogName { salvaged: 0, ..it }.file_name());
+        let log = first.unwrap_or_else(|| log.to_owned());
+        Some(Self { name: name.to_owned(), log, is_session })
+    }
+}
+
+/// The name of the `number`-th file that this process writes, beside the log for which it is.
+pub(super) fn unfinished_beside(log: &Path, number: u64) -> PathBuf {
+    let process = std::process::id();
+    beside(&first_of_family(log), &format!(".{process}-{number}{UNFINISHED}"))
+}
+
+/// What is unfinished in a folder.
+pub(super) fn unfinished(folder: &Path) -> io::Result<Vec<Unfinished>> {
+    names(folder, Unfinished::parse)
 }
 
 /// The folders of days, newest first, from the one of `until` (`YYYY/MM/DD`) downwards.

@@ -5,10 +5,11 @@
 //!                            rollout-2026-11-28T10-00-00-<id>.jsonl.lock       while it is written to
 //!                            rollout-2026-11-28T10-00-00-<id>.jsonl.torn-3     a torn end, set aside
 //!                            rollout-2026-11-28T10-00-00-<id>.salvaged-4.jsonl goes on for a damaged one
+//!                            rollout-2026-11-28T10-00-00-<id>.jsonl.123-0.new  not finished; swept later
 //! <home>/blobs/ab/<SHA-256>                                                    long strings of any log
 //! ```
 //!
-//! Folders and files are made for their owner alone. What blocks runs in tokio's blocking threads.
+//! Folders and files are made for their owner alone. A home is on one file system. What blocks runs in tokio's blocking threads.
 
 mod aside;
 mod blobs;
@@ -20,6 +21,7 @@ mod lock;
 mod open;
 mod reading;
 mod salvage;
+mod sweep;
 mod tail;
 mod writer;
 

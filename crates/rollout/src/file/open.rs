@@ -11,6 +11,7 @@ use super::layout::{find, first_of_family, newest_of_family};
 use super::lock::Lock;
 use super::reading::{LogFile, Waiter};
 use super::salvage::salvage;
+use super::sweep::sweep;
 use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
 use super::{Fsync, aside};
@@ -28,9 +29,10 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
     if path.symlink_metadata().is_ok() {
         return Err(StoreError::Exists { path: shown(&path) });
     }
+    sweep(&home.disk, &path);
     let mut lines = Vec::new();
-    encode(home, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
-    let put = home.put(&path, |medium| write_all(medium, &lines));
+    encode(home, &path, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
+    let put = home.put(&path, &path, |medium| write_all(medium, &lines));
     let put = put.and_then(|medium| home.sync_folder_of(&path).map(|()| medium));
     let medium = put.inspect_err(|_| {
         // The name may be there all the same, and nobody is told of it.
@@ -60,7 +62,9 @@ pub(super) fn open(
     waiter: &Waiter,
 ) -> Result<Opened, StoreError> {
     let named = resolve(home, which)?;
-    let lock = Lock::take(&home.disk, &first_of_family(&named))?;
+    let first = first_of_family(&named);
+    let lock = Lock::take(&home.disk, &first)?;
+    sweep(&home.disk, &first);
     let path = newest_of_family(&named).map_err(|e| StoreError::io("listing", &named, e))?;
     let file = LogFile::open(&path, waiter)?;
     let replay = replay_file(home, &file, &path, on_damage)?;

@@ -34,7 +34,7 @@ pub(super) fn salvage(
     // Of an epoch, all records may be lost. That of the file's name was there.
     let epoch = damaged.epoch.max(salvaged_epoch(path));
     let next = free_sibling(path, epoch + 1);
-    let medium = home.put(&next, |medium| copy_sound(file, path, &damaged, medium))?;
+    let medium = home.put(path, &next, |medium| copy_sound(file, path, &damaged, medium))?;
     let replay = home
         .sync_folder_of(&next)
         .and_then(|()| reread(home, path, &next, &damaged, file.waiter()));

@@ -79,7 +79,7 @@ impl Tail {
             return Ok(());
         }
         self.buffer.clear();
-        encode(&self.home, records, self.position, &mut self.buffer)?;
+        encode(&self.home, &self.path, records, self.position, &mut self.buffer)?;
         self.check_place(self.position.length).or_else(|e| self.poisoned(e))?;
         self.write()?;
         if self.home.fsync == Fsync::Commit {
@@ -142,14 +142,15 @@ impl Tail {
     }
 }
 
-/// Makes the lines of records, and stores the blobs that they name.
+/// Makes the lines of records of a log whose lock is held, and stores the blobs that they name.
 pub(super) fn encode(
     home: &Home,
+    log: &Path,
     records: &[Record],
     position: Position,
     lines: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let mut blobs = Batch::new(home);
+    let mut blobs = Batch::new(home, log);
     for (record, ordinal) in records.iter().zip(position.ordinal..) {
         let moved = blobs.move_out(record)?;
         moved.as_ref().unwrap_or(record).seal(ordinal, position.epoch, lines);

@@ -8,6 +8,8 @@ mod child;
 mod conformance;
 mod faults;
 mod files;
+#[cfg(unix)]
+mod leftovers;
 mod listing;
 #[cfg(unix)]
 mod lock;
