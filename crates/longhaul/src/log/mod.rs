@@ -56,6 +56,7 @@ impl Keeper {
             events,
             writer,
             pending: Vec::new(),
+            records: records::Writer::default(),
             progress: sender,
             _ended: ended.clone().drop_guard(),
         };
@@ -104,6 +105,7 @@ struct Keeping {
     writer: Box<dyn LogWriter>,
     /// Not kept yet, oldest first.
     pending: Vec<Change>,
+    records: records::Writer,
     progress: watch::Sender<Progress>,
     _ended: tokio_util::sync::DropGuard,
 }
@@ -136,7 +138,8 @@ impl Keeping {
         let now = Timestamp::now();
         let mut records: Vec<Record> = Vec::with_capacity(self.pending.len());
         for change in &self.pending {
-            records.extend(records::of(change, now).map_err(|error| error.to_string())?);
+            let made = self.records.records(change, now);
+            records.extend(made.map_err(|error| error.to_string())?);
         }
         self.writer.append(records).await.map_err(|error| error.to_string())
     }

@@ -69,8 +69,6 @@ pub(super) struct TurnContext<'a> {
 /// Of `compacted`.
 #[derive(Serialize)]
 pub(super) struct CompactedPayload<'a> {
-    /// What the seed's readers look for: the summary.
-    pub(super) message: String,
     pub(super) replaced: usize,
     pub(super) parts: &'a [Part],
     pub(super) report: &'a Report,
@@ -84,12 +82,7 @@ impl<'a> CompactedPayload<'a> {
         told: Option<&'a Settings>,
         turns: &'a TurnStarts,
     ) -> Self {
-        let summary = |part: &Part| match part {
-            Part::New(item) => item.bridge_parts().map(|parts| parts.summary),
-            Part::Keep(_) => None,
-        };
         Self {
-            message: compacted.parts.iter().find_map(summary).unwrap_or_default(),
             replaced: compacted.replaced,
             parts: &compacted.parts,
             report: &compacted.report,
@@ -179,8 +172,6 @@ pub(super) struct TurnEnd<'a> {
     pub(super) r#type: &'static str,
     pub(super) turn_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) last_agent_message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<&'static str>,
     /// The code of the error that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,7 +197,9 @@ pub(super) enum KnownCall<'a> {
     },
     Asked {
         position: usize,
-        arguments: Cow<'a, str>,
+        /// Unless they are those of the call.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<Cow<'a, str>>,
     },
     Allowed {
         position: usize,

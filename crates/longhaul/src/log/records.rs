@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use longhaul_history::{Item, ItemView};
 use longhaul_rollout::{Record, RecordKind};
 use longhaul_state::protocol::{TurnEnd, TurnError};
 use longhaul_state::turn::TurnRecord;
@@ -15,21 +16,27 @@ use super::payload::{
     Turns, Undone,
 };
 
-/// The records of a change, in order.
-///
-/// # Errors
-///
-/// What cannot be written as JSON; nothing is today.
-pub(super) fn of(change: &Change, now: Timestamp) -> Result<Vec<Record>, serde_json::Error> {
-    Writer { now }.records(change)
-}
-
-struct Writer {
+/// Makes records of changes. What was said stands in a log once, so that a record refers to what
+/// earlier ones hold.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
     now: Timestamp,
+    /// What the calls of the newest response gave to their tools.
+    arguments: Vec<String>,
 }
 
 impl Writer {
-    fn records(&self, change: &Change) -> Result<Vec<Record>, serde_json::Error> {
+    /// The records of a change that was made at `now`, in order.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be written as JSON; nothing is today.
+    pub(super) fn records(
+        &mut self,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Vec<Record>, serde_json::Error> {
+        self.now = now;
         let record = match change {
             Change::TurnBegan { turn_id, settings, later } => {
                 let settings = SettingsPayload::of(settings);
@@ -72,11 +79,14 @@ impl Writer {
             Change::Granted(digest) => self.record(RecordKind::Grant, &Granted { digest }),
             Change::GrantsCleared => self.record(RecordKind::Grant, &Cleared { cleared: true }),
             Change::Call { turn_id, record } => {
-                let turn_id = Cow::Borrowed(&**turn_id);
-                self.record(RecordKind::Call, &Call { turn_id, known: known_call(record) })
+                if let TurnRecord::Response { items, .. } = record {
+                    self.arguments = items.iter().filter_map(arguments).collect();
+                }
+                let known = known_call(record, &self.arguments);
+                self.record(RecordKind::Call, &Call { turn_id: Cow::Borrowed(turn_id), known })
             }
-            Change::TurnEnded { turn_id, end, last_message } => {
-                self.record(RecordKind::EventMsg, &ended(turn_id, end, last_message.as_deref()))
+            Change::TurnEnded { turn_id, end, .. } => {
+                self.record(RecordKind::EventMsg, &ended(turn_id, end))
             }
             // A later version's.
             _ => return Ok(Vec::new()),
@@ -103,15 +113,31 @@ struct Cleared {
     cleared: bool,
 }
 
-fn known_call(record: &TurnRecord) -> KnownCall<'_> {
+/// What a call gives to its tool; `None` of what is no call that can be answered.
+fn arguments(item: &Item) -> Option<String> {
+    item.kind().call().and(item.call_id())?;
+    Some(call_arguments(item))
+}
+
+/// The same of an item that is a call.
+pub(super) fn call_arguments(call: &Item) -> String {
+    match call.view() {
+        ItemView::FunctionCall { arguments, .. } => arguments,
+        ItemView::CustomToolCall { input, .. } => input,
+        _ => String::new(),
+    }
+}
+
+/// `given` are the arguments of the calls of the newest response.
+fn known_call<'a>(record: &'a TurnRecord, given: &[String]) -> KnownCall<'a> {
     match record {
-        TurnRecord::Response { items, usage } => {
-            let calls = items.iter().filter(|item| item.kind().call().is_some());
-            let calls = calls.filter(|item| item.call_id().is_some()).count();
-            KnownCall::Response { calls, usage: *usage }
+        TurnRecord::Response { usage, .. } => {
+            KnownCall::Response { calls: given.len(), usage: *usage }
         }
         TurnRecord::Asked { position, arguments } => {
-            KnownCall::Asked { position: *position, arguments: Cow::Borrowed(arguments) }
+            let is_given = given.get(*position) == Some(arguments);
+            let arguments = (!is_given).then_some(Cow::Borrowed(&**arguments));
+            KnownCall::Asked { position: *position, arguments }
         }
         TurnRecord::Allowed { position, arguments } => KnownCall::Allowed {
             position: *position,
@@ -126,15 +152,11 @@ fn known_call(record: &TurnRecord) -> KnownCall<'_> {
     }
 }
 
-fn ended<'a>(
-    turn_id: &'a str,
-    end: &Result<TurnEnd, TurnError>,
-    last_agent_message: Option<&'a str>,
-) -> payload::TurnEnd<'a> {
+fn ended<'a>(turn_id: &'a str, end: &Result<TurnEnd, TurnError>) -> payload::TurnEnd<'a> {
     let (r#type, reason, error) = match end {
         Ok(TurnEnd::Aborted(reason)) => ("turn_aborted", Some(reason.as_str()), None),
         Ok(_) => ("task_complete", None, None),
         Err(error) => ("task_complete", None, Some(error.code())),
     };
-    payload::TurnEnd { r#type, turn_id, last_agent_message, reason, error }
+    payload::TurnEnd { r#type, turn_id, reason, error }
 }

@@ -1,5 +1,6 @@
 //! Sessions out of their logs, and into them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use longhaul_state::{Change, Known, SessionState, Snapshot};
 use serde_json::value::to_raw_value;
 
 use super::payload::{Call, KnownCall, SettingsPayload, TokenCount};
-use super::records;
+use super::records::{Writer, call_arguments};
 use crate::BuildError;
 
 /// What was found when a session was opened again.
@@ -182,7 +183,8 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
                 records.push(TurnRecord::Started { position });
             }
             KnownCall::Asked { position, arguments } => {
-                let arguments = arguments.into_owned();
+                let given = || calls.get(position).map(|(item, _)| call_arguments(item));
+                let arguments = arguments.map(Cow::into_owned).or_else(given).unwrap_or_default();
                 records.push(TurnRecord::Asked { position, arguments });
             }
             KnownCall::Answered { position } => records.push(TurnRecord::Answered { position }),
@@ -233,8 +235,9 @@ fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, se
     let now = meta.timestamp.unwrap_or_else(Timestamp::now);
     let meta = to_raw_value(meta)?;
     let mut records = vec![Record::new(now, RecordKind::SessionMeta, meta)];
+    let mut writer = Writer::default();
     for change in changes_of(snapshot) {
-        records.extend(records::of(&change, now)?);
+        records.extend(writer.records(&change, now)?);
     }
     Ok(records)
 }

@@ -33,6 +33,8 @@ mod retry;
 #[cfg(feature = "coding")]
 mod review;
 mod shutdown;
+#[cfg(feature = "coding")]
+mod size;
 mod steer;
 mod strict;
 mod support;

@@ -1,0 +1,315 @@
+//! How long a log becomes: what was said stands in it once, whatever is done with it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use longhaul::compaction::{Config, Tail};
+use longhaul::prelude::*;
+use longhaul::rollout::{FileStore, Fsync, LogRef, OnDamage, Record, RecordKind};
+use longhaul::state::protocol::SettingsUpdate;
+use longhaul_testkit::ScriptedModel;
+use longhaul_testkit::model::{Answer, Recorded};
+use longhaul_testkit::sse::ResponseBuilder;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::support::{Probe, Yielding, in_virtual_time};
+
+/// What a record may take beside what it says.
+const RECORD_BYTES: usize = 512;
+
+/// The folder of a store, deleted with everything in it.
+struct Home(PathBuf);
+
+impl Home {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("size-{}-{count}", std::process::id());
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    fn store(&self) -> FileStore {
+        FileStore::new(&self.0).fsync(Fsync::Off)
+    }
+
+    /// The files below a folder of it, with their bytes.
+    fn files(&self, below: &str) -> Vec<Vec<u8>> {
+        let (mut files, mut open) = (Vec::new(), vec![self.0.join(below)]);
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.extension().is_none_or(|it| it != "lock") {
+                    files.push(fs::read(path).unwrap());
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How long a log is, and how long it may be.
+struct Size {
+    bytes: usize,
+    records: usize,
+    /// Of all that was said, each item once.
+    content: usize,
+}
+
+impl Size {
+    fn of(log: &[u8]) -> Self {
+        let mut said = BTreeSet::new();
+        let records: Vec<Record> = log
+            .split_inclusive(|b| *b == b'\n')
+            .map(|it| Record::open(it).unwrap().record)
+            .collect();
+        for record in &records {
+            match record.kind {
+                RecordKind::ResponseItem => drop(said.insert(record.payload.get().to_owned())),
+                RecordKind::Compacted | RecordKind::Edited => {
+                    let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
+                    let parts = payload["parts"].as_array().unwrap().iter();
+                    said.extend(parts.filter_map(|part| part.get("new")).map(Value::to_string));
+                }
+                _ => {}
+            }
+        }
+        let content = said.iter().map(String::len).sum();
+        Self { bytes: log.len(), records: records.len(), content }
+    }
+
+    fn assert_bounded(&self) {
+        let Self { bytes, records, content } = *self;
+        let bound = content + content / 10 + RECORD_BYTES * records;
+        assert!(bytes <= bound, "{bytes} bytes for {content} of content in {records} records");
+    }
+}
+
+fn assert_bounded(home: &Home) {
+    home.files("sessions").iter().for_each(|log| Size::of(log).assert_bounded());
+}
+
+/// What the model and the tools say: `kilobytes` of it, and nothing twice.
+fn text(what: &str, number: usize, kilobytes: usize) -> String {
+    let word = format!("{what}{number} \"x\"\n");
+    word.repeat(kilobytes * 1_000 / word.len() + 1)
+}
+
+/// Answers, thoughts and calls of any length, by the number of the request.
+fn respond(seed: u64, request: &Recorded) -> Answer {
+    let order = request.order;
+    let chance = (seed ^ order as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+    let kilobytes = usize::try_from(chance % 12).unwrap();
+    if request.body["tool_choice"] == "none" {
+        return ResponseBuilder::new().text(text("summary", order, kilobytes)).into();
+    }
+    let said = ResponseBuilder::new().reasoning("hm", Some(&text("why", order, 1)));
+    match chance / 16 % 3 {
+        0 => {
+            let call = |response: ResponseBuilder, n: u64| {
+                let arguments = serde_json::json!({"x": text("arg", order, kilobytes)}).to_string();
+                response.call(
+                    &format!("c{order}_{n}"),
+                    if n == 1 { "ask" } else { "look" },
+                    arguments,
+                )
+            };
+            (0..=chance / 64 % 3).fold(said, call).into()
+        }
+        _ => said.text(text("answer", order, kilobytes)).into(),
+    }
+}
+
+fn agent(home: &Home, seed: u64) -> Agent {
+    let model =
+        ScriptedModel::new().respond_with(move |request| respond(seed, request)).repeat_last();
+    let mut config = Config::default();
+    config.keep.tail = Tail::Turns(2);
+    let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model)));
+    let agent = agent.context_window(1_000_000).max_model_calls(4).compaction_config(config);
+    let agent = agent.context(longhaul::coding::CodingContext::new(None)).cwd("/0");
+    let agent = agent.tool(Probe::echo("look")).tool(Probe::echo("ask").write().asks());
+    let answered = longhaul::approval::Approvals::answered();
+    agent.approvals(answered).store(home.store()).build().unwrap()
+}
+
+/// What somebody does.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Prompt(usize),
+    Steer,
+    Answer,
+    Interrupt,
+    Compact,
+    UndoCompaction,
+    Move(u8),
+    Wait(u8),
+    Reopen,
+    Fork(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..8_usize).prop_map(Step::Prompt),
+        2 => Just(Step::Steer),
+        3 => Just(Step::Answer),
+        1 => Just(Step::Interrupt),
+        3 => Just(Step::Compact),
+        2 => Just(Step::UndoCompaction),
+        1 => (0..3_u8).prop_map(Step::Move),
+        8 => (1..80_u8).prop_map(Step::Wait),
+        2 => Just(Step::Reopen),
+        1 => any::<usize>().prop_map(Step::Fork),
+    ]
+}
+
+async fn reopen(agent: &Agent, session: &Session) -> Session {
+    session.drain(std::time::Duration::from_secs(1_000)).await.unwrap();
+    let which = LogRef::Id(session.id().to_owned());
+    agent.session().resume(which, OnDamage::Refuse).start().await.unwrap()
+}
+
+async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
+    match step {
+        Step::Prompt(kilobytes) => {
+            drop(session.prompt(text("prompt", number, kilobytes)).await);
+        }
+        Step::Steer => drop(session.steer(text("steer", number, 1)).await),
+        Step::Answer => {
+            for pending in session.pending_approvals() {
+                let approved = longhaul::approval::ApprovalDecision::Approved;
+                let _ = session.answer(&pending.call_id, None, approved);
+            }
+        }
+        Step::Interrupt => drop(session.interrupt()),
+        Step::Compact => drop(session.compact()),
+        Step::UndoCompaction => drop(session.undo_compaction()),
+        Step::Move(n) => {
+            let mut change = SettingsUpdate::default();
+            change.cwd = Some(format!("/{n}").into());
+            session.configure(change).unwrap();
+        }
+        Step::Wait(polls) => {
+            for _ in 0..polls {
+                tokio::task::yield_now().await;
+            }
+        }
+        Step::Reopen => *session = reopen(agent, session).await,
+        Step::Fork(n) => {
+            let messages = session.history().user_message_count();
+            if messages > 0 {
+                let fork = agent.session().fork(session, n % messages).unwrap();
+                *session = fork.start().await.unwrap();
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_log_is_as_long_as_what_was_said(seed: u64, steps in vec(step(), 1..40)) {
+        let home = Home::new();
+        in_virtual_time(async {
+            let agent = agent(&home, seed);
+            let mut session = agent.session().start().await.unwrap();
+            for (number, step) in steps.into_iter().enumerate() {
+                take(&agent, &mut session, number, step).await;
+            }
+            let session = reopen(&agent, &session).await;
+            session.shutdown().await.unwrap();
+        });
+        assert_bounded(&home);
+    }
+}
+
+/// A conversation that stays large through fifty compactions: what is kept is never written again.
+#[tokio::test]
+async fn fifty_compactions_write_nothing_again() {
+    let home = Home::new();
+    let respond = |request: &Recorded| {
+        let order = request.order;
+        let response = ResponseBuilder::new();
+        let is_compaction = request.body["tool_choice"] == "none";
+        let said = if is_compaction { text("sum", order, 3) } else { text("answer", order, 20) };
+        Answer::from(response.text(said))
+    };
+    let mut config = Config::default();
+    config.keep.tail = Tail::Turns(200);
+    let model = ScriptedModel::new().respond_with(respond).repeat_last();
+    let agent = super::support::scripted(&model).context_window(100_000_000);
+    let agent = agent.compaction_config(config).store(home.store()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    for number in 0..250 {
+        session.prompt(text("prompt", number, 1)).await.unwrap().await.unwrap();
+    }
+    for number in 250..300 {
+        session.prompt(text("prompt", number, 1)).await.unwrap().await.unwrap();
+        session.compact().unwrap().await.unwrap();
+        if number % 10 == 0 {
+            assert!(session.undo_compaction());
+        }
+    }
+    session.shutdown().await.unwrap();
+    let logs = home.files("sessions");
+    let size = Size::of(&logs[0]);
+    println!("{} bytes, {} of content, {} records", size.bytes, size.content, size.records);
+    assert!(logs.len() == 1 && size.content > 6_000_000);
+    size.assert_bounded();
+    // What the compactions took, and no more: a summary each, and numbers.
+    assert!(size.bytes < size.content + size.content / 20 + 300 * size.records);
+}
+
+/// Images and outputs that are used in many turns, sessions and forks are stored once.
+#[tokio::test]
+async fn what_is_long_is_stored_once_for_all_sessions() {
+    let home = Home::new();
+    let output = "o".repeat(100_000);
+    let tool = Probe::new("look", move |_, _| {
+        let output = output.clone();
+        async move { ToolOutput::text(output) }
+    });
+    let respond = |request: &Recorded| match request.order % 2 {
+        0 => {
+            Answer::from(ResponseBuilder::new().call(&format!("c{}", request.order), "look", "{}"))
+        }
+        _ => Answer::from(ResponseBuilder::new().text("done")),
+    };
+    let model = ScriptedModel::new().respond_with(respond).repeat_last();
+    let agent = super::support::scripted(&model).context_window(100_000_000);
+    let agent = agent.max_tool_output_bytes(1_000_000).tool(tool).store(home.store());
+    let agent = agent.build().unwrap();
+    let image = format!("data:image/png;base64,{}", "QUJD".repeat(50_000));
+    let look = || Input::from("look").image(image.clone());
+    for _ in 0..3 {
+        let session = agent.session().start().await.unwrap();
+        for _ in 0..4 {
+            session.prompt(look()).await.unwrap().await.unwrap();
+        }
+        let fork = agent.session().fork(&session, 3).unwrap().start().await.unwrap();
+        fork.prompt(look()).await.unwrap().await.unwrap();
+        let fork = reopen(&agent, &fork).await;
+        fork.prompt(look()).await.unwrap().await.unwrap();
+        fork.shutdown().await.unwrap();
+        session.shutdown().await.unwrap();
+    }
+    let logs = home.files("sessions");
+    assert_eq!((logs.len(), model.requests().len()), (6, 36));
+    let mut blobs: Vec<usize> = home.files("blobs").iter().map(Vec::len).collect();
+    blobs.sort_unstable();
+    assert_eq!(blobs, [100_000, image.len()]);
+    assert_bounded(&home);
+}
