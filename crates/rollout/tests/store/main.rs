@@ -14,6 +14,7 @@ mod listing;
 #[cfg(unix)]
 mod lock;
 mod places;
+mod power;
 mod recovery;
 mod support;
 #[cfg(unix)]
