@@ -5,6 +5,7 @@ mod cut;
 mod finish;
 mod fold;
 mod foreign;
+mod lost;
 mod payload;
 mod reading;
 mod text;
@@ -20,6 +21,8 @@ use crate::{Blobs, Damage, Flaw, OnDamage, ReadError, SessionMeta, Source, Torn}
 use fold::Fold;
 use reading::{Place, Reading};
 use text::Log;
+
+pub(crate) use lost::without_lost;
 
 /// The longest line that is read by default: 1 GiB.
 pub const MAX_LINE_BYTES: u64 = 1 << 30;
