@@ -6,6 +6,7 @@ mod cancel;
 #[cfg(unix)]
 mod child;
 mod conformance;
+mod copies;
 mod faults;
 mod files;
 #[cfg(unix)]
