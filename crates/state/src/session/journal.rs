@@ -231,6 +231,13 @@ impl SessionState {
     }
 }
 
+fn is_replaced(last: &Change, by: &Change) -> bool {
+    matches!(
+        (last, by),
+        (Change::Used(_), Change::Used(_)) | (Change::Settings(_), Change::Settings(_))
+    )
+}
+
 impl Inner {
     /// Notes a change, if changes are noted.
     pub(super) fn note(&mut self, change: impl FnOnce(&Self) -> Change) {
@@ -239,8 +246,9 @@ impl Inner {
         }
         let change = change(self);
         if let Some(pending) = &mut self.journal.0 {
-            // Of sums the newest says all.
-            if let (Change::Used(_), Some(Change::Used(_))) = (&change, pending.changes.last()) {
+            // Of sums and settings the newest says all. So what waits is bounded while the log is
+            // slow: a turn goes on only when what it did is kept.
+            if pending.changes.last().is_some_and(|last| is_replaced(last, &change)) {
                 pending.changes.pop();
             }
             pending.changes.push(change);
