@@ -345,6 +345,8 @@ async fn reopen(agent: &Agent, session: &Session) -> Session {
     let id = session.id().to_owned();
     let resumed = again(agent, &id).await;
     assert_eq!(conversation(&resumed.history()), left);
+    let (is, was) = (resumed.history(), session.history());
+    assert!(is.turn_starts(0).eq(was.turn_starts(0)) && is.awaits_turn() == was.awaits_turn());
     assert_eq!(resumed.token_count(), session.token_count());
     let again = resumed.preview_request("next").await;
     assert_eq!(

@@ -10,6 +10,7 @@ use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item, Part};
 use longhaul_transport::RateLimits;
 
+use super::turns::TurnStarts;
 use super::{Inner, Remembered, SessionState};
 use crate::protocol::{CallDigest, Settings, TurnEnd, TurnError};
 use crate::turn::TurnRecord;
@@ -98,22 +99,6 @@ pub enum EditCause {
     Removed(usize),
     /// It was put right.
     Repaired,
-}
-
-/// Where the turns of a conversation begin.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TurnStarts {
-    /// The indexes of their first items.
-    pub items: Vec<usize>,
-    /// The next item begins another.
-    pub next: bool,
-}
-
-impl TurnStarts {
-    fn of(history: &History) -> Self {
-        Self { items: history.turn_starts(0).collect(), next: history.awaits_turn() }
-    }
 }
 
 /// What is known of a session beside its conversation and its settings.
@@ -259,7 +244,8 @@ impl Inner {
     /// Notes what makes the conversation of `before`.
     pub(super) fn note_edit(&mut self, before: &History, cause: EditCause) {
         self.note(|inner| {
-            let (parts, turns) = (inner.history.parts_of(before), inner.turns());
+            let parts = inner.history.parts_of(before);
+            let turns = TurnStarts::after_edit(&inner.history, before, before.len(), &parts);
             Change::Edited(Edit { replaced: before.len(), parts, cause, turns })
         });
     }
@@ -280,9 +266,5 @@ impl Inner {
             rate_limits: self.rate_limits,
             models: self.models.iter().map(model).collect(),
         }
-    }
-
-    pub(super) fn turns(&self) -> TurnStarts {
-        TurnStarts::of(&self.history)
     }
 }

@@ -8,6 +8,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod told;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,9 @@ use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
-pub use self::journal::{Change, Edit, EditCause, Known, KnownModel, TurnStarts};
+pub use self::journal::{Change, Edit, EditCause, Known, KnownModel};
 pub use self::snapshot::Snapshot;
+pub use self::turns::TurnStarts;
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.
