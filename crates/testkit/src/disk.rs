@@ -18,12 +18,17 @@
 //! let store = FileStore::new("/home/user/.agent").disk(Arc::new(disk));
 //! ```
 
+mod remains;
+mod volatile;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longhaul_rollout::{Disk, Identity, LocalDisk, Medium};
+
+pub use volatile::VolatileDisk;
 
 /// `ENOSPC` of Linux, macOS and the BSDs: the disk is full.
 pub const NO_SPACE: i32 = 28;

@@ -76,7 +76,8 @@ pub(super) struct CompactedPayload<'a> {
     pub(super) parts: &'a [Part],
     pub(super) report: &'a Report,
     pub(super) told: Option<SettingsPayload<'a>>,
-    pub(super) turns: Turns<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) turns: Option<Turns<'a>>,
 }
 
 impl<'a> CompactedPayload<'a> {
@@ -101,16 +102,18 @@ pub(super) struct Edited<'a> {
     pub(super) replaced: usize,
     pub(super) parts: &'a [Part],
     pub(super) reason: &'static str,
-    pub(super) turns: Turns<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) turns: Option<Turns<'a>>,
 }
 
 /// Of `compaction_undone`.
 #[derive(Serialize)]
 pub(super) struct Undone<'a> {
-    pub(super) turns: Turns<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) turns: Option<Turns<'a>>,
 }
 
-/// Where turns begin after an edit.
+/// Where turns begin after an edit that does not tell.
 #[derive(Serialize)]
 pub(super) struct Turns<'a> {
     items: &'a [usize],
@@ -118,8 +121,9 @@ pub(super) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn of(turns: &'a TurnStarts) -> Self {
-        Self { items: &turns.items, next: turns.next }
+    /// `None` if a reader knows them by the edit.
+    pub(super) fn of(turns: &'a TurnStarts) -> Option<Self> {
+        (!turns.follows).then_some(Self { items: &turns.items, next: turns.next })
     }
 }
 

@@ -39,6 +39,7 @@ mod review;
 mod shutdown;
 #[cfg(feature = "coding")]
 mod size;
+mod slow;
 mod steer;
 mod strict;
 mod support;

@@ -86,12 +86,24 @@ pub(super) fn newest_of_family(path: &Path) -> io::Result<PathBuf> {
     Ok(family.max().map_or_else(|| path.to_owned(), |name| folder.join(name.file_name())))
 }
 
-/// The newest log of the session with this id.
-pub(super) fn find(home: &Path, id: &str) -> io::Result<Option<PathBuf>> {
-    for day in days(home, None)? {
-        let names = logs(&day)?;
-        if let Some(name) = names.into_iter().find(|name| name.id() == Some(id)) {
-            return Ok(Some(day.join(name.file_name())));
+/// The newest log of the session with this id. `id_in` reads the id that a log's head has, if it can
+/// be read.
+///
+/// A log is looked for where its name says that it is. But names may change, and the log is right:
+/// one of that name with another id is passed over, and if there is none, all heads are looked at.
+pub(super) fn find(
+    home: &Path,
+    id: &str,
+    id_in: impl Fn(&Path) -> io::Result<Option<String>>,
+) -> io::Result<Option<PathBuf>> {
+    for is_named in [true, false] {
+        for day in days(home, None)? {
+            for name in logs(&day)?.into_iter().filter(|it| (it.id() == Some(id)) == is_named) {
+                let path = day.join(name.file_name());
+                if id_in(&path)?.map_or(is_named, |found| found == id) {
+                    return Ok(Some(path));
+                }
+            }
         }
     }
     Ok(None)

@@ -82,6 +82,12 @@ fn look_at(path: &Path) -> Result<Summary, Unreadable> {
     Ok(Summary { updated_at, ..session })
 }
 
+/// The id of the session of a log, by its head; `None` if that cannot be read.
+pub(super) fn id_in(path: &Path, waiter: &Waiter) -> io::Result<Option<String>> {
+    waiter.check()?;
+    Ok(look_at(path).ok().map(|session| session.id))
+}
+
 /// Reads more of a file until its head is complete, up to a limit.
 fn read_head(path: &Path) -> io::Result<(Head, Option<Timestamp>)> {
     // A pipe would be waited for.

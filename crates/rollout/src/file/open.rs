@@ -8,6 +8,7 @@ use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
 use super::home::Home;
 use super::layout::{find, first_of_family, newest_of_family};
+use super::list::id_in;
 use super::lock::Lock;
 use super::reading::{LogFile, Waiter};
 use super::salvage::salvage;
@@ -50,7 +51,7 @@ pub(super) fn read(
     config: ReplayConfig,
     waiter: &Waiter,
 ) -> Result<Replay, StoreError> {
-    let path = resolve(home, which)?;
+    let path = resolve(home, which, waiter)?;
     replay_file(home, &LogFile::open(&path, waiter)?, &path, config)
 }
 
@@ -61,7 +62,7 @@ pub(super) fn open(
     on_damage: OnDamage,
     waiter: &Waiter,
 ) -> Result<Opened, StoreError> {
-    let named = resolve(home, which)?;
+    let named = resolve(home, which, waiter)?;
     let first = first_of_family(&named);
     let lock = Lock::take(&home.disk, &first)?;
     sweep(&home.disk, &first);
@@ -128,11 +129,12 @@ pub(super) fn replay_file(
 }
 
 /// The file that is meant, which is there.
-fn resolve(home: &Home, which: &LogRef) -> Result<PathBuf, StoreError> {
+fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, StoreError> {
     let found = match which {
         LogRef::Path(path) => Some(home.path.join(path)).filter(|path| path.exists()),
         LogRef::Id(id) => {
-            find(&home.path, id).map_err(|e| StoreError::io("listing", &home.path, e))?
+            let found = find(&home.path, id, |path| id_in(path, waiter));
+            found.map_err(|e| StoreError::io("listing", &home.path, e))?
         }
     };
     found.ok_or_else(|| match which {

@@ -9,11 +9,13 @@ use memchr::memchr;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::aside::fill;
+use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
 use super::home::Home;
 use super::layout::{salvaged_epoch, session_id, sibling};
 use super::open::{Fit, replay_file};
 use super::reading::{LogFile, Waiter};
+use crate::replay::without_lost;
 use crate::scan::{Found, Scan};
 use crate::store::{StoreError, beside, shown};
 use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, SessionMeta};
@@ -34,7 +36,7 @@ pub(super) fn salvage(
     // Of an epoch, all records may be lost. That of the file's name was there.
     let epoch = damaged.epoch.max(salvaged_epoch(path));
     let next = free_sibling(path, epoch + 1);
-    let medium = home.put(path, &next, |medium| copy_sound(file, path, &damaged, medium))?;
+    let medium = home.put(path, &next, |medium| copy_sound(home, file, path, &damaged, medium))?;
     let replay = home
         .sync_folder_of(&next)
         .and_then(|()| reread(home, path, &next, &damaged, file.waiter()));
@@ -79,6 +81,7 @@ fn reread(
 
 /// Copies the lines that the replay took, and holds the places of items that were lost.
 fn copy_sound(
+    home: &Home,
     file: &LogFile,
     path: &Path,
     damaged: &Replay,
@@ -108,6 +111,18 @@ fn copy_sound(
             // The item had its place before it was found that it cannot be read.
             (Some(Flaw::Blob { .. } | Flaw::Payload(_)), Some(RecordKind::ResponseItem)) => {
                 copy.lose(line.head.at)?;
+            }
+            // So had those that it put in the place of others.
+            (
+                Some(Flaw::Blob { .. } | Flaw::Payload(_)),
+                Some(RecordKind::Compacted | RecordKind::Edited),
+            ) => {
+                read_line(file, line.offset, &mut bytes)?;
+                let sealed = Record::open(&bytes).map_err(io::Error::other)?;
+                if let Some(record) = without_lost(&sealed.record, &BlobFolder(&home.path)) {
+                    copy.has_lost = true;
+                    copy.add(path, &record, sealed.epoch)?;
+                }
             }
             (Some(_), _) => {}
         }

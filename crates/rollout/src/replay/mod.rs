@@ -6,6 +6,7 @@ mod exchanged;
 mod finish;
 mod fold;
 mod foreign;
+mod lost;
 mod payload;
 mod reading;
 mod text;
@@ -23,6 +24,8 @@ pub use exchanged::Exchanged;
 use fold::Fold;
 use reading::{Place, Reading};
 use text::Log;
+
+pub(crate) use lost::without_lost;
 
 /// The longest line that is read by default: 1 GiB.
 pub const MAX_LINE_BYTES: u64 = 1 << 30;

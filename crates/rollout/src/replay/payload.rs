@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::conversation::Piece;
+use super::lost::LOST;
 use super::text::{Entry, Text};
 use crate::Flaw;
 
@@ -106,11 +107,20 @@ pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Flaw>
     serde_json::from_slice(payload).map_err(|error| Flaw::Payload(error.to_string()))
 }
 
-impl Replacement<'_> {
+impl<'a> Replacement<'a> {
+    /// The JSON of the items that are new.
+    pub(super) fn new_items(&self) -> impl Iterator<Item = &'a str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::New(item) => Some(item.get()),
+            Part::Keep(..) => None,
+        })
+    }
+
     /// What takes the place, by where it stands. `text` is the payload, `whole` what was read of it.
     pub(super) fn pieces(&self, text: &Text, whole: &[u8]) -> Vec<Piece<Entry>> {
         let pieces = self.parts.iter().map(|part| match part {
             Part::Keep(start, end) => Piece::Keep(*start..*end),
+            Part::New(item) if item.get() == LOST => Piece::New(Entry::Lost),
             Part::New(item) => Piece::New(Entry::Stored(text.part(whole, item.get()))),
         });
         pieces.collect()

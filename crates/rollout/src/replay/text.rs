@@ -115,7 +115,7 @@ impl Text {
 }
 
 /// The text with the bytes of blobs in the place of what stands for them.
-fn put_back(text: &str, places: &[usize], blobs: &dyn Blobs) -> Result<String, Trouble> {
+pub(super) fn put_back(text: &str, places: &[usize], blobs: &dyn Blobs) -> Result<String, Trouble> {
     // All pieces are there before they are joined, so that the whole is made once, and as long as it is.
     let mut pieces: Vec<Cow<'_, str>> = Vec::with_capacity(places.len() * 2 + 1);
     let mut at = 0;

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use longhaul_rollout::{FileStore, LogWriter, OnDamage, Store, StoreError};
-use longhaul_testkit::disk::{Fault, NO_SPACE, Operation};
+use longhaul_testkit::disk::{Fault, NO_SPACE, Operation, Step};
 
 use crate::support::*;
 
@@ -67,6 +67,46 @@ async fn a_close_waits_for_an_append_that_was_dropped() {
         assert_eq!(closed.is_ok(), texts(&path) == ["a"]);
         assert_eq!(folder.names().len(), 1, "the lock is gone");
     }
+}
+
+/// The disk waits in the middle of a sync, for as long as the test likes, and the runtime has one thread.
+#[tokio::test]
+async fn f084_a_sync_that_takes_long_holds_up_nobody_else() {
+    let folder = Folder::new();
+    let (go, wait) = mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    let (store, disk) = folder.faulty(move |step| {
+        if step.operation == Operation::Sync && is_slow(step) {
+            wait.lock().unwrap().recv().unwrap();
+        }
+        Fault::None
+    });
+    go.send(()).unwrap();
+    let (mut slow, path) = start(&store).await;
+    let appending = tokio::spawn(async move {
+        slow.append(vec![item("a")]).await.unwrap();
+        // All that came meanwhile shares the next sync.
+        slow.append((0..100).map(|n| item(&n.to_string())).collect()).await.unwrap();
+        slow
+    });
+    tokio::task::yield_now().await;
+    let mut other = store.create(vec![session(1)]).await.unwrap();
+    for n in 0..20 {
+        other.append(vec![item(&n.to_string())]).await.unwrap();
+    }
+    assert_eq!(store.list(&longhaul_rollout::Query::default()).await.unwrap().sessions.len(), 2);
+    assert_eq!(texts(other.path().unwrap()).len(), 20);
+    assert!(!appending.is_finished(), "it is not acknowledged");
+    (0..2).for_each(|_| go.send(()).unwrap());
+    let slow = appending.await.unwrap();
+    assert_eq!((texts(&path).len(), slow.path()), (101, Some(&*path)));
+    // The start, `a`, and the hundred.
+    let is_own = |it: &&Step| it.operation == Operation::Sync && is_slow(it);
+    assert_eq!(disk.steps().iter().filter(is_own).count(), 3);
+}
+
+fn is_slow(step: &Step) -> bool {
+    step.path.to_str().unwrap().contains(&session_id(0))
 }
 
 /// How many bytes this process has asked the system for, ever.

@@ -106,3 +106,59 @@ async fn only_cursors_of_the_list_are_taken() {
         assert!(error.is_err(), "{bad}");
     }
 }
+
+/// There is no index that could say else than the logs do: whatever others do to files, the list and
+/// who opens by an id go by what the logs say.
+#[tokio::test]
+async fn f112_logs_that_others_rename_remove_or_add_are_listed_as_they_are() {
+    let folder = Folder::new();
+    let store = folder.store().fsync(Fsync::Off);
+    let mut paths = Vec::new();
+    for n in 0..4 {
+        let writer = store.create(vec![session(n), item(&n.to_string())]).await.unwrap();
+        paths.push(writer.path().unwrap().to_owned());
+        writer.close().await.unwrap();
+    }
+    let listed = async || {
+        let page = folder.store().list(&Query::default()).await.unwrap();
+        assert!(page.unreadable.is_empty(), "{:?}", page.unreadable);
+        page.sessions.into_iter().map(|it| (it.id, it.title.unwrap())).collect::<Vec<_>>()
+    };
+    let title = async |n: usize| {
+        let which = longhaul_rollout::LogRef::Id(session_id(n));
+        let read = folder.store().read(&which, OnDamage::Refuse).await;
+        read.map(|it| text(it.items[0].item.json()).unwrap()).ok()
+    };
+    // A page that is read before does not bind: what it names may be gone.
+    let before = listed().await;
+    let row = |n: usize| (session_id(n), n.to_string());
+    assert_eq!(before, [3, 2, 1, 0].map(row));
+    fs::remove_file(&paths[3]).unwrap();
+    assert_eq!((listed().await, title(3).await), ([2, 1, 0].map(row).to_vec(), None));
+    // Two change their names, and each is found by what it says.
+    let other = paths[0].with_extension("other");
+    fs::rename(&paths[0], &other).unwrap();
+    fs::rename(&paths[1], &paths[0]).unwrap();
+    fs::rename(&other, &paths[1]).unwrap();
+    assert_eq!(listed().await, [2, 0, 1].map(row));
+    for n in 0..3 {
+        assert_eq!(title(n).await, Some(n.to_string()));
+    }
+    // One gets a name that no session has, and one comes from elsewhere.
+    let renamed = paths[2].to_str().unwrap().replace(&session_id(2), &session_id(9));
+    fs::rename(&paths[2], renamed).unwrap();
+    let elsewhere = Folder::new();
+    let writer = elsewhere.store().create(vec![session(5), item("5")]).await.unwrap();
+    fs::copy(writer.path().unwrap(), &paths[3]).unwrap();
+    assert_eq!(listed().await.len(), 4);
+    for (n, found) in [(2, Some("2".into())), (9, None), (5, Some("5".into())), (3, None)] {
+        assert_eq!(title(n).await, found, "{n}");
+    }
+    // Who goes on with it writes to it, under the name that it has.
+    let which = longhaul_rollout::LogRef::Id(session_id(5));
+    let opened = store.open(&which, OnDamage::Refuse).await.unwrap();
+    assert_eq!(
+        (opened.writer.path(), opened.writer.session_id()),
+        (Some(&*paths[3]), &*session_id(5))
+    );
+}

@@ -6,6 +6,7 @@ mod cancel;
 #[cfg(unix)]
 mod child;
 mod conformance;
+mod copies;
 mod faults;
 mod files;
 #[cfg(unix)]
@@ -14,6 +15,7 @@ mod listing;
 #[cfg(unix)]
 mod lock;
 mod places;
+mod power;
 mod recovery;
 mod support;
 #[cfg(unix)]

@@ -194,6 +194,71 @@ async fn places_that_later_records_name_are_those_of_before_the_salvage() {
     assert_eq!(messages(&open(&folder, OnDamage::Refuse).await.unwrap()), ["4", "5"]);
 }
 
+/// All items go; in their place come a short one, two long ones that are in blobs, and the last of them.
+fn replaced(kind: RecordKind, count: usize, long: &str) -> Record {
+    let new = |text: &str| format!(r#"{{"new":{}}}"#, item(text).payload.get());
+    let json = format!(
+        r#"{{"replaced":{count},"parts":[{},{},{},{{"keep":[{},{count}]}}],"told":null,"reason":"x"}}"#,
+        new("a"),
+        new(long),
+        new(&behind()),
+        count - 1,
+    );
+    let payload = serde_json::value::RawValue::from_string(json).unwrap();
+    Record::new(session(0).timestamp, kind, payload)
+}
+
+/// The second long one, whose blob stays.
+fn behind() -> String {
+    "b".repeat(66_000)
+}
+
+#[tokio::test]
+async fn of_a_replacement_an_item_that_is_lost_goes_and_the_others_stay() {
+    for kind in [RecordKind::Compacted, RecordKind::Edited] {
+        for lost in ["x", "y"] {
+            let folder = Folder::new();
+            let (x, y, b) = ("x".repeat(70_000), "y".repeat(80_000), behind());
+            log(&folder, &["0", "1"]).await;
+            let mut opened = open(&folder, OnDamage::Refuse).await.unwrap();
+            let second = replaced(kind.clone(), 4, &y);
+            let records = vec![replaced(kind.clone(), 2, &x), second, item("2")];
+            opened.writer.append(records).await.unwrap();
+            opened.writer.close().await.unwrap();
+            // The first is no longer active, so that nobody misses it.
+            let bytes = if lost == "x" { x.len() } else { y.len() };
+            let files = folder
+                .files()
+                .into_iter()
+                .filter(|(name, it)| name.starts_with("blobs") && it.len() == bytes);
+            for (name, _) in files {
+                fs::remove_file(folder.path().join(name)).unwrap();
+            }
+            let expected = if lost == "x" {
+                vec!["a", &y, &b, "1", "2"]
+            } else {
+                let error = open(&folder, OnDamage::Refuse).await.unwrap_err();
+                assert!(
+                    matches!(&error, StoreError::Damaged { damage, .. } if damage.line == 5),
+                    "{error}"
+                );
+                vec!["a", &b, "1", "2"]
+            };
+            let opened = open(&folder, OnDamage::Salvage).await.unwrap();
+            assert_eq!(messages(&opened), expected, "{kind:?}");
+            assert_eq!(opened.salvaged_from.is_some(), lost == "y");
+            drop(opened);
+            let mut opened = open(&folder, OnDamage::Refuse).await.unwrap();
+            assert_eq!(messages(&opened), expected);
+            // Places are counted without it from here on.
+            let count = expected.len();
+            opened.writer.append(vec![compacted(count, count - 2)]).await.unwrap();
+            opened.writer.close().await.unwrap();
+            assert_eq!(messages(&open(&folder, OnDamage::Refuse).await.unwrap()), ["1"]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_log_whose_first_line_is_damaged_has_the_id_of_its_name() {
     let folder = Folder::new();

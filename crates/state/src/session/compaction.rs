@@ -4,6 +4,7 @@ use longhaul_compaction::{Breaker, Compacted, Error, Stopped, Trigger};
 use longhaul_history::{History, Item};
 
 use super::told::Told;
+use super::turns::TurnStarts;
 use super::{Change, Inner, SessionState};
 use crate::protocol::Settings;
 
@@ -170,10 +171,15 @@ impl SessionState {
                 return false;
             };
             let Exchanged { before, after, .. } = &exchanged;
+            let was = TurnStarts::now(&inner.history);
             let is_undone = inner.history.starts_with(after)
                 && inner.history.exchange_prefix(after.len(), before).is_ok();
             if is_undone {
-                inner.note(|inner| Change::CompactionUndone { turns: inner.turns() });
+                inner.note(|inner| {
+                    let history = &inner.history;
+                    let turns = TurnStarts::after_undo(history, before, &was, after.len());
+                    Change::CompactionUndone { turns }
+                });
                 inner.go_back(exchanged);
             }
             is_undone
@@ -197,7 +203,12 @@ impl Inner {
         self.note(|inner| Change::Compacted {
             compacted: compacted.clone(),
             told: told.clone(),
-            turns: inner.turns(),
+            turns: TurnStarts::after_edit(
+                &inner.history,
+                &before,
+                compacted.replaced,
+                &compacted.parts,
+            ),
         });
         let told_before = self.told.clone();
         self.told = Told::from_start(told.or_else(|| self.told.last().cloned()));

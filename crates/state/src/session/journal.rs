@@ -12,6 +12,7 @@ use longhaul_transport::RateLimits;
 use serde_json::Value;
 
 use super::fork::Place;
+use super::turns::TurnStarts;
 use super::{Inner, Remembered, SessionState, Surface};
 use crate::protocol::{CallDigest, Settings, SettingsUpdate, TurnEnd, TurnError};
 use crate::turn::TurnRecord;
@@ -146,22 +147,6 @@ pub enum EditCause {
     Repaired,
 }
 
-/// Where the turns of a conversation begin.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TurnStarts {
-    /// The indexes of their first items.
-    pub items: Vec<usize>,
-    /// The next item begins another.
-    pub next: bool,
-}
-
-impl TurnStarts {
-    fn of(history: &History) -> Self {
-        Self { items: history.turn_starts(0).collect(), next: history.awaits_turn() }
-    }
-}
-
 /// What is known of a session beside its conversation and its settings.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -294,6 +279,13 @@ impl SessionState {
     }
 }
 
+fn is_replaced(last: &Change, by: &Change) -> bool {
+    matches!(
+        (last, by),
+        (Change::Used(_), Change::Used(_)) | (Change::Settings(_), Change::Settings(_))
+    )
+}
+
 impl Inner {
     /// Notes a change, if changes are noted.
     pub(super) fn note(&mut self, change: impl FnOnce(&Self) -> Change) {
@@ -302,8 +294,9 @@ impl Inner {
         }
         let change = change(self);
         if let Some(pending) = &mut self.journal.0 {
-            // Of sums the newest says all.
-            if let (Change::Used(_), Some(Change::Used(_))) = (&change, pending.changes.last()) {
+            // Of sums and settings the newest says all. So what waits is bounded while the log is
+            // slow: a turn goes on only when what it did is kept.
+            if pending.changes.last().is_some_and(|last| is_replaced(last, &change)) {
                 pending.changes.pop();
             }
             pending.changes.push(change);
@@ -314,7 +307,8 @@ impl Inner {
     /// Notes what makes the conversation of `before`.
     pub(super) fn note_edit(&mut self, before: &History, cause: EditCause) {
         self.note(|inner| {
-            let (parts, turns) = (inner.history.parts_of(before), inner.turns());
+            let parts = inner.history.parts_of(before);
+            let turns = TurnStarts::after_edit(&inner.history, before, before.len(), &parts);
             Change::Edited(Edit { replaced: before.len(), parts, cause, turns })
         });
     }
@@ -335,9 +329,5 @@ impl Inner {
             rate_limits: self.rate_limits,
             models: self.models.iter().map(model).collect(),
         }
-    }
-
-    pub(super) fn turns(&self) -> TurnStarts {
-        TurnStarts::of(&self.history)
     }
 }

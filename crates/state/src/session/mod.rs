@@ -9,6 +9,7 @@ mod surface;
 #[cfg(test)]
 mod tests;
 mod told;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,9 +29,10 @@ use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
 pub use self::compaction::PastCompaction;
 pub use self::fork::Place;
-pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel, TurnStarts};
+pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel};
 pub use self::snapshot::Snapshot;
 pub use self::surface::Surface;
+pub use self::turns::TurnStarts;
 
 /// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
 /// that many: it bounds what a slug made at random for each turn could cost.
