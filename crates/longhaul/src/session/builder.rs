@@ -181,6 +181,9 @@ impl SessionBuilder {
             state.set_settings(self.begin.settings);
         }
         if let (Some(resumed), Some(turn)) = (&mut resumed, &open_turn) {
+            for output in turn.torn_outputs() {
+                state.record_output(output);
+            }
             resumed.unknown_calls = turn.unknown(&TurnLimits::new(1, tools.handling()));
         }
         let inner = Arc::new(Inner {
