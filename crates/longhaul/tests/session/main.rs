@@ -17,6 +17,8 @@ mod budget;
 mod command;
 mod compact;
 mod concurrency;
+#[cfg(unix)]
+mod crash;
 mod errors;
 mod events;
 #[cfg(feature = "coding")]
