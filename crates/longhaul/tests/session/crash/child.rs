@@ -9,11 +9,13 @@ use std::sync::Arc;
 use longhaul_testkit::disk::{Fault, FaultyDisk};
 
 use super::script::script;
+use super::steps;
 use super::world::World;
 
 const FOLDER: &str = "LONGHAUL_CRASH_FOLDER";
 const STEP: &str = "LONGHAUL_CRASH_STEP";
 const END: &str = "LONGHAUL_CRASH_END";
+const PART: &str = "LONGHAUL_CRASH_PART";
 
 /// So many `write`s the store's thread makes before the script, to nowhere: more than the test harness
 /// makes in its own thread. `strace` counts the calls of each thread, and a sweep that begins behind these
@@ -52,6 +54,13 @@ pub(super) fn driver(
     command
 }
 
+/// A driver that does another part than the script.
+pub(super) fn driver_of(part: &str, folder: &Path) -> Command {
+    let mut driver = driver(None, folder, (NEVER, 0));
+    driver.env(PART, part);
+    driver
+}
+
 /// How many steps of the disk the driver has made, if it came to its end.
 pub(super) fn steps(folder: &Path) -> usize {
     fs::read_to_string(folder.join("steps")).unwrap().parse().unwrap()
@@ -66,6 +75,10 @@ fn child() {
     let (failing, end) = (number(STEP), ENDS[number(END)]);
     let disk = FaultyDisk::new(move |step| if step.number == failing { end } else { Fault::None });
     let world = World::begin(folder, Some(Arc::new(disk.clone())), true);
+    if let Ok(part) = env::var(PART) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(steps::part(&part, world));
+    }
     // One thread for the disk, so that its calls come in one order; no reactor, which would write too.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().max_blocking_threads(1).build().unwrap();

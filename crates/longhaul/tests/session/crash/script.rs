@@ -56,10 +56,11 @@ pub(super) async fn prompt(world: &World, session: &Session, text: &str) {
     submitted(world, text);
     let id = text.split(':').next().unwrap();
     let turn = session.prompt(Input::from(text).id(id)).await.unwrap();
+    world.step("input accepted");
     follow(world, session, turn).await;
 }
 
-async fn compact(world: &World, session: &Session) {
+pub(super) async fn compact(world: &World, session: &Session) {
     let turn = session.compact().unwrap();
     follow(world, session, turn).await;
 }
@@ -86,10 +87,14 @@ pub(super) async fn follow(world: &World, session: &Session, mut turn: TurnHandl
                 world.step("result durable");
                 world.acked(Ack::Output { call_id, text: output });
             }
-            Event::ContextCompacted(_) => world.acked(Ack::Compacted),
+            Event::ContextCompacted(_) => {
+                world.step("compacted");
+                world.acked(Ack::Compacted);
+            }
             Event::ApprovalRequest { call_id, .. } => {
                 session.answer(&call_id, None, ApprovalDecision::Approved).unwrap();
             }
+            Event::ToolCallBegin { name, .. } if name == "change" => world.step("intent durable"),
             Event::ToolCallBegin { name, .. } if name == "endless" => drop(session.interrupt()),
             Event::ToolCallBegin { name, .. } if name == "slow" && world.waits => {
                 submitted(world, "s5");

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
+use longhaul::AgentBuilder;
 use longhaul::approval::Approvals;
 use longhaul::history::History;
 use longhaul::prelude::*;
 use longhaul::rollout::{Disk, FileStore};
-use longhaul::tool::ToolCall;
+use longhaul::tool::{ToolCall, ToolSpec};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::check::log::{Ack, Note};
 use longhaul_testkit::model::{Answer, Recorded};
@@ -101,6 +103,10 @@ impl World {
     }
 
     pub(super) fn agent(&self) -> Agent {
+        self.builder().build().unwrap()
+    }
+
+    pub(super) fn builder(&self) -> AgentBuilder {
         let world = self.clone();
         let model = ScriptedModel::new()
             .respond_with(move |request| {
@@ -113,7 +119,7 @@ impl World {
         let agent = agent.max_tool_output_bytes(1 << 20).cwd("/0");
         let agent = READING.iter().fold(agent, |agent, name| agent.tool(self.tool(name)));
         let agent = agent.tool(self.tool("change").write()).tool(self.tool("endless").write());
-        agent.tool(self.tool("risky").write().asks()).build().unwrap()
+        agent.tool(self.tool("risky").write().asks()).tool(Once(self.tool("once")))
     }
 
     fn request(&self, request: &Recorded) {
@@ -158,6 +164,28 @@ impl World {
         let (session, durable) = self.session();
         self.note(&Note::End { session, call_id: call.call_id.clone(), nonce, durable });
         self.step("tool done");
+    }
+}
+
+/// A tool whose calls run beside each other, and never again.
+struct Once(Probe);
+
+#[async_trait]
+impl Tool for Once {
+    fn spec(&self) -> ToolSpec {
+        self.0.spec()
+    }
+
+    fn parallel(&self) -> bool {
+        true
+    }
+
+    fn may_run_again(&self) -> bool {
+        false
+    }
+
+    async fn call(&self, call: ToolCall, context: ToolContext) -> ToolOutput {
+        self.0.call(call, context).await
     }
 }
 
