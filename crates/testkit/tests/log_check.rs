@@ -114,8 +114,7 @@ fn length(records: usize) -> u64 {
 }
 
 fn sound() -> Evidence {
-    let mut evidence = Evidence::default();
-    evidence.session = SESSION.into();
+    let mut evidence = Evidence { session: SESSION.into(), ..Evidence::default() };
     evidence.log = seal(&first(), 0, 1);
     evidence.crashed = [&evidence.log[..], b"{\"torn"].concat();
     evidence.log.extend(seal(&second(), first().len() as u64, 2));
@@ -272,8 +271,7 @@ fn what_was_before_the_crash_is_found_again() {
 
 #[test]
 fn a_fork_has_what_stood_before_its_cut() {
-    let mut evidence = Evidence::default();
-    evidence.session = "fork".into();
+    let mut evidence = Evidence { session: "fork".into(), ..Evidence::default() };
     evidence.log = seal(&[message("user", "a"), message("user", "b")], 0, 1);
     let inherited = items(&[message("user", "a")]);
     let forked = |items| Note::Forked {

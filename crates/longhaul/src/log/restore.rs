@@ -180,12 +180,12 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
         .iter()
         .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known))
         .collect();
-    let torn = torn_calls(&replay.items, &known);
+    let partial = torn_calls(&replay.items, &known);
     let (mut calls, mut records, mut started) = (Vec::new(), Vec::new(), BTreeSet::new());
     for known in known {
         match known {
             KnownCall::Response { calls: count, usage } => {
-                calls = newest_calls(&replay.items, count, torn);
+                calls = newest_calls(&replay.items, count, partial);
                 started.clear();
                 let items = calls.iter().map(|(item, _)| item.clone()).collect();
                 records = vec![TurnRecord::Response { items, usage }];
@@ -209,9 +209,14 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
         let had_started = started.contains(&position);
         OpenCall { item, kind, had_started }
     });
-    let torn = newest_calls(&replay.items, torn, 0).into_iter();
-    let torn = torn.map(|(item, kind)| OpenCall { item, kind, had_started: false }).collect();
-    Some(OpenTurn { turn_id: turn.turn_id.as_str().into(), records, calls: open.collect(), torn })
+    let partial = newest_calls(&replay.items, partial, 0).into_iter();
+    let partial = partial.map(|(item, kind)| OpenCall { item, kind, had_started: false });
+    Some(OpenTurn {
+        turn_id: turn.turn_id.as_str().into(),
+        records,
+        calls: open.collect(),
+        torn: partial.collect(),
+    })
 }
 
 /// Whether the newest turn has something to ask. Where the end of a log was torn, its beginning may be

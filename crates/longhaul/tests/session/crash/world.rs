@@ -202,7 +202,7 @@ fn respond(request: &Recorded) -> Answer {
     let input = request.input();
     let prompts = input.iter().filter(|item| item["role"] == "user");
     let prompts = prompts.filter_map(|item| item["content"][0]["text"].as_str());
-    let prompt = prompts.filter_map(|text| text.strip_prefix('p')?.split_once(": ")).last();
+    let prompt = prompts.filter_map(|text| text.strip_prefix('p')?.split_once(": ")).next_back();
     let Some((number, tools)) = prompt else {
         return Answer::from(ResponseBuilder::new().text("nothing was asked"));
     };
