@@ -171,7 +171,7 @@ fn rewrite(evidence: &mut Evidence, change: impl FnOnce(&mut Vec<(&'static str, 
 
 type Plant = fn(&mut Evidence);
 
-const FAULTS: [(&str, &str, Plant); 24] = [
+const FAULTS: [(&str, &str, Plant); 25] = [
     ("a tool starts twice", "I3", |it| it.notes.push(start("c1", 3, length(4)))),
     ("a tool starts again in the same process, though it may behind a crash", "I3", |it| {
         it.may_run_again.insert("change".into());
@@ -220,6 +220,9 @@ const FAULTS: [(&str, &str, Plant); 24] = [
     }),
     ("an ordinal twice, and an epoch that goes back", "I16", |it| {
         it.log.extend(seal(&[message("assistant", "late")], 16, 1));
+    }),
+    ("the epoch is not raised", "I16", |it| {
+        it.log = [seal(&first(), 0, 1), seal(&second(), 13, 1)].concat();
     }),
     ("opened twice, other things are there", "I17", |it| it.notes[18] = recovered(Vec::new())),
     ("a fork wrote to its parent", "I18", |it| {

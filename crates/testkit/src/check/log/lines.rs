@@ -56,7 +56,13 @@ pub(super) fn check(evidence: &Evidence, found: &mut Found) -> Vec<Line> {
     if !evidence.log.is_empty() && !evidence.log.ends_with(b"\n") {
         found.add("I15", "The log that was opened again has a torn tail.");
     }
-    read(&evidence.log, evidence, found)
+    let lines = read(&evidence.log, evidence, found);
+    let before = lines.iter().rev().find(|line| line.end <= whole as u64);
+    let behind = lines.iter().find(|line| line.end > whole as u64);
+    if behind.is_some_and(|behind| before.is_some_and(|before| before.epoch >= behind.epoch)) {
+        found.add("I16", "The log was opened again, and its epoch is the one of before.");
+    }
+    lines
 }
 
 fn read(log: &[u8], evidence: &Evidence, found: &mut Found) -> Vec<Line> {
