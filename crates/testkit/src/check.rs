@@ -1,5 +1,5 @@
-//! Do the calls and outputs of a request's `input` pair up, does a request continue the one before it ([`prefix`]), and
-//! does a whole session keep its promises ([`session`])?
+//! Do the calls and outputs of a request's `input` pair up, does a request continue the one before it ([`prefix`]),
+//! does a whole session keep its promises ([`session`]), and does its log after a crash ([`log`])?
 //!
 //! The rules of pairing, as strict servers apply them:
 //! 1. No call and no output has an empty call id.
@@ -11,6 +11,7 @@
 //! Ids may be used again: an output answers the nearest earlier call of its id that is still unanswered.
 //! A `local_shell_call` or `local_shell_call_output` without `call_id` goes by its `id`. All other items are ignored.
 
+pub mod log;
 mod prefix;
 pub mod session;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use longhaul_compaction::Report;
-use longhaul_history::{CallKind, CallOutput, Item, ItemView};
+use longhaul_history::turn_item::is_context;
+use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
 use longhaul_rollout::{Damage, LogRef, LogWriter, OnDamage, ReadError, Replay, Store, StoreError};
 use longhaul_state::protocol::Settings;
 use longhaul_state::turn::{TurnLimits, TurnRecord};
@@ -58,6 +59,8 @@ pub(crate) struct OpenTurn {
     /// What became of the calls of its newest response.
     pub(crate) records: Vec<TurnRecord>,
     calls: Vec<OpenCall>,
+    /// Calls of a response that was recorded in part, as the end of the log was torn.
+    torn: Vec<OpenCall>,
 }
 
 /// A call that has no output.
@@ -82,12 +85,20 @@ impl OpenTurn {
 
     /// The outputs of its calls where nobody goes on with it.
     pub(crate) fn outputs(&self) -> Vec<Item> {
-        let output = |call: &OpenCall| {
-            let text = longhaul_state::turn::aborted(call.had_started);
-            let call_id = call.item.call_id().unwrap_or_default();
-            Item::output(call.kind, call_id, CallOutput::text(text)).failed()
-        };
-        self.calls.iter().map(output).collect()
+        self.calls.iter().map(OpenCall::output).collect()
+    }
+
+    /// The outputs of calls that never run: the model is asked again.
+    pub(crate) fn torn_outputs(&self) -> Vec<Item> {
+        self.torn.iter().map(OpenCall::output).collect()
+    }
+}
+
+impl OpenCall {
+    fn output(&self) -> Item {
+        let text = longhaul_state::turn::aborted(self.had_started);
+        let call_id = self.item.call_id().unwrap_or_default();
+        Item::output(self.kind, call_id, CallOutput::text(text)).failed()
     }
 }
 
@@ -190,16 +201,18 @@ pub(super) fn known(json: &str) -> Known {
 
 /// The turn that was cut off, and what became of the calls of its newest response.
 fn cut_off(replay: &Replay) -> Option<OpenTurn> {
-    let turn = replay.turn.as_ref()?;
-    let known = turn
+    let turn = replay.turn.as_ref().filter(|turn| !turn.calls.is_empty() || asks(replay))?;
+    let known: Vec<_> = turn
         .calls
         .iter()
-        .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known));
+        .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known))
+        .collect();
+    let partial = torn_calls(&replay.items, &known);
     let (mut calls, mut records, mut started) = (Vec::new(), Vec::new(), BTreeSet::new());
     for known in known {
         match known {
             KnownCall::Response { calls: count, usage } => {
-                calls = newest_calls(&replay.items, count);
+                calls = newest_calls(&replay.items, count, partial);
                 started.clear();
                 let items = calls.iter().map(|(item, _)| item.clone()).collect();
                 records = vec![TurnRecord::Response { items, usage }];
@@ -213,22 +226,63 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
                 let arguments = arguments.map(Cow::into_owned).or_else(given).unwrap_or_default();
                 records.push(TurnRecord::Asked { position, arguments });
             }
-            KnownCall::Answered { position } => records.push(TurnRecord::Answered { position }),
             _ => {}
         }
     }
+    // That a call is answered is what its output says: a torn end may have that alone.
+    let answered = calls.iter().enumerate().filter(|(_, it)| is_answered(&replay.items, &it.0));
+    records.extend(answered.map(|(position, _)| TurnRecord::Answered { position }));
     let open = calls.into_iter().enumerate().filter(|(_, it)| !is_answered(&replay.items, &it.0));
     let open = open.map(|(position, (item, kind))| {
         let had_started = started.contains(&position);
         OpenCall { item, kind, had_started }
     });
-    Some(OpenTurn { turn_id: turn.turn_id.as_str().into(), records, calls: open.collect() })
+    let partial = newest_calls(&replay.items, partial, 0).into_iter();
+    let partial = partial.map(|(item, kind)| OpenCall { item, kind, had_started: false });
+    Some(OpenTurn {
+        turn_id: turn.turn_id.as_str().into(),
+        records,
+        calls: open.collect(),
+        torn: partial.collect(),
+    })
 }
 
-/// The last so many calls, in order.
-fn newest_calls(items: &[longhaul_rollout::ReplayItem], count: usize) -> Vec<(Item, CallKind)> {
+/// Whether the newest turn has something to ask. Where the end of a log was torn, its beginning may be
+/// there without its input, which was never acknowledged then.
+fn asks(replay: &Replay) -> bool {
+    let items = &replay.items;
+    let start = items.iter().rposition(|it| it.starts_turn).filter(|_| !replay.next_starts_turn);
+    let is_input = |item: &Item| item.kind() == ItemKind::Message(Role::User) && !is_context(item);
+    items[start.unwrap_or(items.len())..].iter().any(|it| is_input(&it.item))
+        || items.last().is_some_and(|it| it.item.bridge_parts().is_some())
+}
+
+/// How many calls at the end belong to a response of which it is not recorded that it is whole. A
+/// response comes when all calls of the one before are answered.
+fn torn_calls(items: &[longhaul_rollout::ReplayItem], known: &[KnownCall<'_>]) -> usize {
+    let is_response = |it: &KnownCall<'_>| matches!(it, KnownCall::Response { .. });
+    let newest = known.iter().rposition(is_response);
+    let count = newest.map_or(0, |at| match known[at] {
+        KnownCall::Response { calls, .. } => calls,
+        _ => 0,
+    });
+    let since = &known[newest.unwrap_or(0)..];
+    let answered = since.iter().filter(|it| matches!(it, KnownCall::Answered { .. })).count();
+    if answered < count {
+        return 0;
+    }
+    let calls = items.iter().rev().filter(|it| it.item.kind().call().is_some());
+    calls.take_while(|it| !is_answered(items, &it.item)).count()
+}
+
+/// The last so many calls but for `skipped` at the end, in order.
+fn newest_calls(
+    items: &[longhaul_rollout::ReplayItem],
+    count: usize,
+    skipped: usize,
+) -> Vec<(Item, CallKind)> {
     let calls = items.iter().rev().filter_map(|it| Some((it.item.clone(), it.item.kind().call()?)));
-    let mut calls: Vec<_> = calls.take(count).collect();
+    let mut calls: Vec<_> = calls.skip(skipped).take(count).collect();
     calls.reverse();
     calls
 }

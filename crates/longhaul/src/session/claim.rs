@@ -10,7 +10,10 @@ use longhaul_state::{AcceptedInput, SessionState};
 pub(crate) struct Claim {
     state: Arc<SessionState>,
     id: Arc<str>,
-    is_taken: bool,
+    /// The log is not told that it is gone.
+    is_settled: bool,
+    /// It waited before the session was opened: nobody has a handle of it.
+    is_restored: bool,
 }
 
 impl Claim {
@@ -21,24 +24,33 @@ impl Claim {
         input: impl FnOnce() -> AcceptedInput,
     ) -> Self {
         state.note_accepted(input);
-        Self::of(state, id)
+        let mut claim = Self::of_restored(state, id);
+        claim.is_restored = false;
+        claim
     }
 
-    /// That of an input which was noted before.
-    pub(super) fn of(state: &Arc<SessionState>, id: &Arc<str>) -> Self {
-        Self { state: Arc::clone(state), id: Arc::clone(id), is_taken: false }
+    /// That of an input which was noted before the session was opened.
+    pub(super) fn of_restored(state: &Arc<SessionState>, id: &Arc<str>) -> Self {
+        let (state, id) = (Arc::clone(state), Arc::clone(id));
+        Self { state, id, is_settled: false, is_restored: true }
+    }
+
+    /// The session ends, and nobody has taken the input. Whoever has its handle is told; where nobody
+    /// has, it waits on.
+    pub(super) fn end(&mut self) {
+        self.is_settled |= self.is_restored;
     }
 
     /// A turn takes the input: the conversation has it.
     pub(crate) fn record(mut self, item: Item) {
-        self.is_taken = true;
+        self.is_settled = true;
         self.state.record_input(item, Arc::clone(&self.id));
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if !self.is_taken {
+        if !self.is_settled {
             self.state.note_gone(Arc::clone(&self.id));
         }
     }

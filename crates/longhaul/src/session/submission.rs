@@ -100,7 +100,7 @@ impl Submission {
             None => TurnItemKind::UserMessage { content: Vec::new() },
         };
         let shown = TurnItem { id: id.to_string(), kind };
-        let claim = Some(Claim::of(&session.state, &id));
+        let claim = Some(Claim::of_restored(&session.state, &id));
         let work = Work::Input { item, shown, output_schema, claim };
         let task = Arc::clone(&session.task);
         Self::new(session, submission_id, work, settings, task).0
@@ -125,7 +125,10 @@ impl Submission {
     }
 
     /// The session ends, and no turn will take the input: all who wait for it are told.
-    pub(crate) fn refuse(self) {
+    pub(crate) fn refuse(mut self) {
+        if let Work::Input { claim: Some(claim), .. } = &mut self.work {
+            claim.end();
+        }
         self.reply.emitter.emit_last(Event::Error(TurnError::Closed));
         self.reply.settle(Err(TurnError::Closed));
     }

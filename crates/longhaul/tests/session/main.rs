@@ -17,6 +17,8 @@ mod budget;
 mod command;
 mod compact;
 mod concurrency;
+#[cfg(unix)]
+mod crash;
 mod differences;
 mod errors;
 mod events;

@@ -96,6 +96,8 @@ async fn without_a_turn_they_start_one_together_or_come_before_what_starts_one()
             id
         })
         .await;
+        // Whoever opens the session and leaves it again takes nothing.
+        again(&builder().build().unwrap(), &id).await.shutdown().await.unwrap();
         let session = again(&builder().build().unwrap(), &id).await;
         let resumed = session.resumed().unwrap();
         assert_eq!(

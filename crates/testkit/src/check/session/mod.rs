@@ -129,7 +129,7 @@ pub fn check(log: &Log, rules: &Rules) -> Result<Summary, Vec<Violation>> {
     outcome::check(&view, &mut found);
     inputs::check(&view, &mut found);
     bounds::check(log, &mut found);
-    if found.0.is_empty() { Ok(summary(log)) } else { Err(found.in_order()) }
+    found.into_result(summary(log))
 }
 
 fn summary(log: &Log) -> Summary {
@@ -149,15 +149,15 @@ fn summary(log: &Log) -> Summary {
 
 /// The violations until now.
 #[derive(Default)]
-struct Found(Vec<Violation>);
+pub(super) struct Found(Vec<Violation>);
 
 impl Found {
-    fn add(&mut self, invariant: &'static str, what: impl Into<String>) {
+    pub(super) fn add(&mut self, invariant: &'static str, what: impl Into<String>) {
         self.0.push(Violation { invariant, what: what.into() });
     }
 
-    fn in_order(mut self) -> Vec<Violation> {
+    pub(super) fn into_result<T>(mut self, sound: T) -> Result<T, Vec<Violation>> {
         self.0.sort_by_key(|violation| (violation.invariant.len(), violation.invariant));
-        self.0
+        if self.0.is_empty() { Ok(sound) } else { Err(self.0) }
     }
 }
