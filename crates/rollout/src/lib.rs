@@ -68,6 +68,9 @@ pub use memory::MemoryStore;
 pub use meta::{FORMAT_VERSION, ForkedFrom, SessionMeta};
 pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
-pub use replay::{MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};
+pub use replay::{
+    MAX_LINE_BYTES, OpenTurn, RECENT_BYTES, RECENT_MESSAGES, RecentMessages, Replay, ReplayConfig,
+    ReplayItem, replay,
+};
 pub use source::Source;
 pub use store::{Holder, LogRef, LogWriter, Opened, Store, StoreError};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 use longhaul_rollout::{
-    Damage, ForkedFrom, LogRef, LogWriter, OnDamage, Record, RecordKind, Replay, SessionMeta, Store,
+    Damage, ForkedFrom, LogRef, LogWriter, OnDamage, RecentMessages, Record, RecordKind, Replay,
+    SessionMeta, Store,
 };
 use longhaul_state::protocol::{Settings, TurnEnd};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
@@ -42,6 +43,7 @@ pub(crate) struct Reopened {
     pub(crate) writer: Box<dyn LogWriter>,
     pub(crate) resumed: Resumed,
     pub(crate) open_turn: Option<OpenTurn>,
+    pub(crate) recent: RecentMessages,
 }
 
 /// A turn that was cut off.
@@ -91,7 +93,8 @@ pub(crate) async fn open(
     settings: &Settings,
 ) -> Result<Reopened, BuildError> {
     let opened = store.open(which, on_damage).await.map_err(|error| refused(&error))?;
-    let replay = opened.replay;
+    let mut replay = opened.replay;
+    let recent = std::mem::take(&mut replay.recent);
     let open_turn = cut_off(&replay);
     let resumed = Resumed {
         torn_bytes: replay.torn.as_ref().map_or(0, |torn| torn.len),
@@ -102,13 +105,14 @@ pub(crate) async fn open(
     };
     let id = opened.writer.session_id().to_owned();
     let snapshot = snapshot(replay, settings);
-    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn })
+    Ok(Reopened { id, snapshot, writer: opened.writer, resumed, open_turn, recent })
 }
 
 /// What a session takes over of a log.
 pub(crate) struct Forked {
     pub(crate) snapshot: Snapshot,
     pub(crate) from: Option<ForkedFrom>,
+    pub(crate) recent: RecentMessages,
 }
 
 /// Reads what stands before the `before`-th message of the user.
@@ -126,7 +130,8 @@ pub(crate) async fn fork(
     };
     let ordinal = replay.next_ordinal.saturating_sub(1);
     let from = replay.meta.as_ref().map(|meta| ForkedFrom { id: meta.id.clone(), path, ordinal });
-    Ok(Forked { snapshot: snapshot(replay, settings), from })
+    let recent = std::mem::take(&mut replay.recent);
+    Ok(Forked { snapshot: snapshot(replay, settings), from, recent })
 }
 
 fn refused(error: &longhaul_rollout::StoreError) -> BuildError {

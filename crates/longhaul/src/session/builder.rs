@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use longhaul_history::{EditError, History};
-use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
+use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, RecentMessages, Store};
 use longhaul_state::protocol::SettingsUpdate;
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{ContextMessages, SessionServices, SessionState, Snapshot, TurnQueue};
@@ -164,7 +164,7 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn } = self.open().await?;
+        let Opening { id, state, writer, mut resumed, open_turn, recent } = self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
         let tools = self.begin.check(&*self.model)?;
@@ -212,6 +212,7 @@ impl SessionBuilder {
             keeper,
             resumed,
             open_turn: Mutex::new(open_turn),
+            recent: Mutex::new(recent),
             wake: Arc::default(),
             answered: Notify::new(),
             tool_holds: Arc::new(watch::Sender::new(0)),
@@ -228,20 +229,22 @@ impl SessionBuilder {
 
     /// What the session begins with, and who writes its log.
     async fn open(&mut self) -> Result<Opening, BuildError> {
+        let mut recent = None;
         match self.origin.take() {
             Some(Origin::Resumed { which, on_damage }) => {
                 let settings = &self.begin.settings;
                 let opened = log::open(self.store()?, &which, on_damage, settings).await?;
-                let log::Reopened { id, snapshot, writer, resumed, open_turn } = opened;
+                let log::Reopened { id, snapshot, writer, resumed, open_turn, recent } = opened;
                 let state = self.restore(snapshot);
                 let (writer, resumed) = (Some(writer), Some(resumed));
-                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn });
+                return Ok(Opening { id: id.into(), state, writer, resumed, open_turn, recent });
             }
             Some(Origin::Forked { which, before }) => {
                 let settings = &self.begin.settings;
                 let forked = log::fork(self.store()?, &which, before, settings).await?;
                 self.forked_from = forked.from;
                 self.state = Some(self.restore(forked.snapshot));
+                recent = Some(forked.recent);
             }
             None => {}
         }
@@ -258,7 +261,8 @@ impl SessionBuilder {
             }
             None => None,
         };
-        Ok(Opening { id, state, writer, resumed: None, open_turn: None })
+        let recent = recent.unwrap_or_else(|| RecentMessages::of(state.history().iter()));
+        Ok(Opening { id, state, writer, resumed: None, open_turn: None, recent })
     }
 
     fn store(&self) -> Result<&dyn Store, BuildError> {
@@ -293,6 +297,7 @@ struct Opening {
     writer: Option<Box<dyn LogWriter>>,
     resumed: Option<Resumed>,
     open_turn: Option<OpenTurn>,
+    recent: RecentMessages,
 }
 
 impl std::fmt::Debug for SessionBuilder {

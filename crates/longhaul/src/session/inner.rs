@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use longhaul_history::{Prompt, Repair};
-use longhaul_rollout::ForkedFrom;
+use longhaul_rollout::{ForkedFrom, RecentMessages};
 use longhaul_state::protocol::{Event, TurnEnd, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{SessionServices, SessionState, TurnContext, TurnQueue};
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) resumed: Option<Resumed>,
     /// The turn that was cut off before that, until it goes on or another begins.
     pub(crate) open_turn: Mutex<Option<OpenTurn>>,
+    /// What was said before, until somebody takes it.
+    pub(super) recent: Mutex<RecentMessages>,
     /// There may be something to do.
     pub(crate) wake: Arc<Notify>,
     /// The running turn may have answers to its approval requests.
@@ -148,6 +150,10 @@ impl Inner {
         let (prompt, _) = self.prompt_of(&state, &context);
         let request = context.request(prompt, &self.services);
         Ok(self.services.model.encode(&request)?)
+    }
+
+    pub(super) fn take_recent(&self) -> RecentMessages {
+        std::mem::take(&mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn take_open_turn(&self) -> Option<OpenTurn> {

@@ -23,6 +23,7 @@ impl Reading<'_> {
         }
         let conversation = std::mem::take(&mut self.fold.conversation);
         let mut replay = self.read_conversation(conversation)?;
+        replay.recent = self.fold.recent.read(self.fold.log)?;
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
         let inputs = std::mem::take(&mut self.fold.inputs);

@@ -10,4 +10,5 @@ mod damage;
 mod foreign;
 mod log;
 mod model;
+mod recent;
 mod records;
