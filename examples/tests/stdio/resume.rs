@@ -123,3 +123,28 @@ async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
     assert_eq!(output.unwrap()["output"], "aborted: had started, effect unknown");
     assert_eq!(server.problems(), [""; 0]);
 }
+
+#[tokio::test]
+async fn t083_t084_the_first_messages_of_a_resumed_session() {
+    let thought = ResponseBuilder::new().reasoning("hm", Some("gAAAA")).text("two");
+    let server = Server::start([Reply::text("one"), thought.into()]).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let mut program = Program::start(&config, &folder).await;
+    let log = log_of(&program);
+    for (id, said) in [("1", "first"), ("2", "second")] {
+        program.say(id, said).await;
+        program.until("task_complete").await;
+    }
+    program.shut_down().await;
+    let program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+    let expected = json!([
+        {"type": "user_message", "message": "first"},
+        {"type": "agent_message", "message": "one"},
+        {"type": "user_message", "message": "second"},
+        {"type": "agent_reasoning", "text": "hm"},
+        {"type": "agent_message", "message": "two"},
+    ]);
+    assert_eq!(program.configured["msg"]["initial_messages"], expected);
+    program.shut_down().await;
+}
