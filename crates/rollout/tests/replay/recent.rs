@@ -61,9 +61,7 @@ fn what_was_said_is_shown_unless_it_was_taken_back() {
     ];
     for (records, expected) in table {
         let mut log = Log::new();
-        ["a", "b", "c", "d"].iter().for_each(|text| {
-            log.user(text);
-        });
+        log.user("a").user("b").user("c").user("d");
         for (kind, payload) in &records {
             log.add(kind, payload.clone());
         }
