@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use longhaul::Session;
 use longhaul::compaction::Report;
 use longhaul::events::SessionEvent;
-use longhaul::history::History;
 use longhaul::history::turn_item::{AgentPart, TurnItem, TurnItemKind};
+use longhaul::rollout::{RECENT_BYTES, RECENT_MESSAGES, RecentMessages};
 use longhaul::state::protocol::{Event, TurnError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt, Stdout};
@@ -31,11 +31,6 @@ impl Output {
     }
 }
 
-/// So many messages of a session that is opened again are shown.
-const MAX_INITIAL_MESSAGES: usize = 1_000;
-/// So many bytes of them.
-const MAX_INITIAL_BYTES: usize = 1024 * 1024;
-
 /// The first event.
 pub(crate) fn configured(session: &Session, is_new: bool) -> Value {
     let mut event = json!({"type": "session_configured", "session_id": session.id(),
@@ -44,7 +39,7 @@ pub(crate) fn configured(session: &Session, is_new: bool) -> Value {
         event["rollout_path"] = json!(path.to_string_lossy());
     }
     if !is_new {
-        let (messages, is_truncated) = initial_messages(&session.history());
+        let (messages, is_truncated) = initial_messages(&session.take_recent_messages());
         event["initial_messages"] = messages.into();
         if is_truncated {
             event["initial_messages_truncated"] = true.into();
@@ -53,19 +48,18 @@ pub(crate) fn configured(session: &Session, is_new: bool) -> Value {
     event
 }
 
-/// The newest messages of a conversation, in order, and whether there are more.
-fn initial_messages(history: &History) -> (Vec<Value>, bool) {
+/// The newest of these messages, in order, and whether there are more. As events they take more bytes,
+/// and an item may be several.
+fn initial_messages(recent: &RecentMessages) -> (Vec<Value>, bool) {
     let (mut newest, mut bytes) = (VecDeque::new(), 0);
-    for item in history.iter().rev().filter_map(TurnItem::of) {
-        for message in texts(&item).into_iter().rev() {
-            bytes += message.to_string().len();
-            if newest.len() == MAX_INITIAL_MESSAGES || bytes > MAX_INITIAL_BYTES {
-                return (newest.into(), true);
-            }
-            newest.push_front(message);
+    for message in recent.items.iter().flat_map(texts).rev() {
+        bytes += message.to_string().len();
+        if newest.len() == RECENT_MESSAGES || bytes > RECENT_BYTES {
+            return (newest.into(), true);
         }
+        newest.push_front(message);
     }
-    (newest.into(), false)
+    (newest.into(), recent.is_truncated)
 }
 
 /// An error as an event.

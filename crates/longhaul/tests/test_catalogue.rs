@@ -8,8 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the note of a row without a test begins with.
-const REASONS: [&str; 3] =
-    ["Comes with state and tasks.", "Comes with the session log.", "Does not apply: "];
+const REASONS: [&str; 2] = ["Comes with state and tasks.", "Does not apply: "];
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -69,6 +69,9 @@ pub use memory::MemoryStore;
 pub use meta::{FORMAT_VERSION, ForkedFrom, ImportedFrom, SessionMeta};
 pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
-pub use replay::{Exchanged, MAX_LINE_BYTES, OpenTurn, Replay, ReplayConfig, ReplayItem, replay};
+pub use replay::{
+    Exchanged, MAX_LINE_BYTES, OpenTurn, RECENT_BYTES, RECENT_MESSAGES, RecentMessages, Replay,
+    ReplayConfig, ReplayItem, replay,
+};
 pub use source::Source;
 pub use store::{Holder, LogRef, LogWriter, Opened, Store, StoreError};

@@ -65,6 +65,40 @@ async fn a_session_is_opened_again_and_forked() {
     assert_eq!(third.as_array().unwrap()[..4], second.as_array().unwrap()[..4]);
 }
 
+fn said(program: &Program) -> Vec<String> {
+    let messages = program.configured["msg"]["initial_messages"].as_array().unwrap();
+    messages.iter().map(|it| text(&it["message"]).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_was_compacted_is_shown_again_and_a_fork_shows_it_up_to_its_cut() {
+    let replies = ["one", "two", "SUMMARY", "three"].map(Reply::text);
+    let server = Server::start(replies).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let mut program = Program::start(&config, &folder).await;
+    let log = log_of(&program);
+    for (id, said) in [("1", "first"), ("2", "second")] {
+        program.say(id, said).await;
+        program.until("task_complete").await;
+    }
+    program.send("3", json!({"type": "compact"})).await;
+    program.until("task_complete").await;
+    program.say("4", "third").await;
+    program.until("task_complete").await;
+    program.shut_down().await;
+
+    let program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+    assert_eq!(said(&program), ["first", "one", "second", "two", "third", "three"]);
+    assert_eq!(program.configured["msg"].get("initial_messages_truncated"), None);
+    program.shut_down().await;
+    // Of the conversation nothing else stands before it, but for the summary.
+    let fork = ["--fork", &log, "--before", "0"];
+    let program = Program::start_with(&config, &folder, &fork).await;
+    assert_eq!(said(&program), ["first", "one", "second", "two"]);
+    program.shut_down().await;
+}
+
 #[tokio::test]
 async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
     let call = ResponseBuilder::new().text("let me see").call("c1", "hang", "{}");
@@ -163,4 +197,29 @@ async fn what_differs_from_how_a_session_was_left_is_told() {
         let said = said.iter().filter(|it| it["msg"]["type"] == "background_event");
         assert_eq!(said.map(|it| text(&it["msg"]["message"])).collect::<Vec<_>>(), told);
     }
+}
+
+#[tokio::test]
+async fn t083_t084_the_first_messages_of_a_resumed_session() {
+    let thought = ResponseBuilder::new().reasoning("hm", Some("gAAAA")).text("two");
+    let server = Server::start([Reply::text("one"), thought.into()]).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let mut program = Program::start(&config, &folder).await;
+    let log = log_of(&program);
+    for (id, said) in [("1", "first"), ("2", "second")] {
+        program.say(id, said).await;
+        program.until("task_complete").await;
+    }
+    program.shut_down().await;
+    let program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+    let expected = json!([
+        {"type": "user_message", "message": "first"},
+        {"type": "agent_message", "message": "one"},
+        {"type": "user_message", "message": "second"},
+        {"type": "agent_reasoning", "text": "hm"},
+        {"type": "agent_message", "message": "two"},
+    ]);
+    assert_eq!(program.configured["msg"]["initial_messages"], expected);
+    program.shut_down().await;
 }

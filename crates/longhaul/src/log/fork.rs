@@ -1,6 +1,6 @@
 //! Sessions out of the logs of others of ours.
 
-use longhaul_rollout::{ForkedFrom, LogRef, OnDamage, Replay, ReplayConfig, Store};
+use longhaul_rollout::{ForkedFrom, LogRef, OnDamage, RecentMessages, Replay, ReplayConfig, Store};
 use longhaul_state::Snapshot;
 use longhaul_state::protocol::Settings;
 
@@ -41,6 +41,7 @@ pub(crate) struct Forked {
     pub(crate) from: Option<ForkedFrom>,
     /// What became of the log, if another program wrote it.
     pub(crate) imported: Option<Imported>,
+    pub(crate) recent: RecentMessages,
 }
 
 /// Reads what stands in a log before that place. `settings` are those of one whose log knows none.
@@ -62,18 +63,20 @@ pub(crate) async fn fork(
     });
     if replay.is_foreign {
         cut(&mut replay, at)?;
+        let recent = std::mem::take(&mut replay.recent);
         let (mut snapshot, imported) = foreign(replay, which, settings);
         (snapshot.known.usage, snapshot.known.cost) = (None, 0.0);
-        return Ok(Forked { snapshot, from, imported: Some(imported) });
+        return Ok(Forked { snapshot, from, imported: Some(imported), recent });
     }
     // What is known of models is known to a fork, too; what was used is not its own.
     let mut learned = replay.token_count.as_ref().map(|json| known(json.get())).unwrap_or_default();
     (learned.usage, learned.cost) = (None, 0.0);
     cut(&mut replay, at)?;
     replay.disown();
+    let recent = std::mem::take(&mut replay.recent);
     let mut snapshot = snapshot(replay, settings);
     snapshot.known = learned;
-    Ok(Forked { snapshot, from, imported: None })
+    Ok(Forked { snapshot, from, imported: None, recent })
 }
 
 fn cut(replay: &mut Replay, at: ForkPoint) -> Result<(), BuildError> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use longhaul_rollout::{
-    Damage, FileStore, ImportedFrom, LogRef, OnDamage, Query, Replay, ReplayConfig, Store,
-    StoreError,
+    Damage, FileStore, ImportedFrom, LogRef, OnDamage, Query, RecentMessages, Replay, ReplayConfig,
+    Store, StoreError,
 };
 use longhaul_state::protocol::{ApprovalPolicy, Settings};
 use longhaul_state::{Known, Snapshot};
@@ -40,6 +40,7 @@ pub(crate) struct Import {
     pub(crate) id: Option<String>,
     pub(crate) snapshot: Snapshot,
     pub(crate) imported: Imported,
+    pub(crate) recent: RecentMessages,
 }
 
 /// Reads the log of another program. `settings` are for what it does not say.
@@ -49,18 +50,19 @@ pub(crate) async fn import(
     on_damage: OnDamage,
     settings: &Settings,
 ) -> Result<Import, BuildError> {
-    let (replay, which) = read(store, which, on_damage).await?;
+    let (mut replay, which) = read(store, which, on_damage).await?;
     if !replay.is_foreign {
         let name = replay.meta.map(|meta| meta.id).unwrap_or_default();
         return Err(BuildError::NotForeign { path: path_of(&which).unwrap_or(name) });
     }
+    let recent = std::mem::take(&mut replay.recent);
     let (snapshot, mut imported) = foreign(replay, &which, settings);
     let id = Some(imported.from.id.clone()).filter(|id| is_uuid(id));
     match &id {
         Some(id) => check_is_new(store, id).await?,
         None => imported.left_out.push("its id is no UUID: the session has a new one".into()),
     }
-    Ok(Import { id, snapshot, imported })
+    Ok(Import { id, snapshot, imported, recent })
 }
 
 /// A path that the store does not know is one of the file system.

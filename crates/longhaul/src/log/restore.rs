@@ -7,7 +7,9 @@ use std::sync::Arc;
 use longhaul_compaction::Report;
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
-use longhaul_rollout::{Damage, LogRef, LogWriter, OnDamage, ReadError, Replay, Store, StoreError};
+use longhaul_rollout::{
+    Damage, LogRef, LogWriter, OnDamage, ReadError, RecentMessages, Replay, Store, StoreError,
+};
 use longhaul_state::protocol::Settings;
 use longhaul_state::turn::{TurnLimits, TurnRecord};
 use longhaul_state::{AcceptedInput, Known, PastCompaction, Snapshot};
@@ -51,6 +53,7 @@ pub(crate) struct Reopened {
     pub(crate) open_turn: Option<OpenTurn>,
     /// What no turn had taken.
     pub(crate) inputs: Vec<AcceptedInput>,
+    pub(crate) recent: RecentMessages,
 }
 
 /// A turn that was cut off.
@@ -110,7 +113,8 @@ pub(crate) async fn open(
     settings: &Settings,
 ) -> Result<Reopened, BuildError> {
     let opened = store.open(which, on_damage).await.map_err(refused)?;
-    let replay = opened.replay;
+    let mut replay = opened.replay;
+    let recent = std::mem::take(&mut replay.recent);
     let open_turn = cut_off(&replay);
     let (inputs, unreadable) = waiting(&replay);
     let resumed = Resumed {
@@ -125,7 +129,8 @@ pub(crate) async fn open(
     let left = Left::of(&replay);
     let mut snapshot = snapshot(replay, settings);
     snapshot.surface.clone_from(&left.surface);
-    Ok(Reopened { id, snapshot, left, writer: opened.writer, resumed, open_turn, inputs })
+    let writer = opened.writer;
+    Ok(Reopened { id, snapshot, left, writer, resumed, open_turn, inputs, recent })
 }
 
 /// The inputs that no turn had taken, and a sentence for each that cannot be read.

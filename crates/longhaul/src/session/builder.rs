@@ -192,7 +192,7 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn, inputs, left, imported } =
+        let Opening { id, state, writer, mut resumed, open_turn, inputs, left, imported, recent } =
             self.open().await?;
         self.begin.settings = state.settings();
         self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
@@ -247,6 +247,7 @@ impl SessionBuilder {
             imported,
             opened_at: jiff::Timestamp::now(),
             open_turn: Mutex::new(open_turn),
+            recent: Mutex::new(recent),
             wake: Arc::default(),
             answered: Notify::new(),
             tool_holds: Arc::new(watch::Sender::new(0)),

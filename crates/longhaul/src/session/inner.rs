@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use longhaul_history::{Prompt, Repair};
-use longhaul_rollout::ForkedFrom;
+use longhaul_rollout::{ForkedFrom, RecentMessages};
 use longhaul_state::protocol::{Event, TurnEnd, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{Place, SessionServices, SessionState, TurnContext, TurnQueue};
@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) opened_at: jiff::Timestamp,
     /// The turn that was cut off before that, until it goes on or another begins.
     pub(crate) open_turn: Mutex<Option<OpenTurn>>,
+    /// What was said before, until somebody takes it.
+    pub(super) recent: Mutex<RecentMessages>,
     /// There may be something to do.
     pub(crate) wake: Arc<Notify>,
     /// The running turn may have answers to its approval requests.
@@ -185,6 +187,10 @@ impl Inner {
             self.kept().await?;
         }
         Ok(is_undone)
+    }
+
+    pub(super) fn take_recent(&self) -> RecentMessages {
+        std::mem::take(&mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn take_open_turn(&self) -> Option<OpenTurn> {

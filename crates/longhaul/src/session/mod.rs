@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{History, Item};
+use longhaul_rollout::RecentMessages;
 use longhaul_state::protocol::{
     ApprovalDecision, CallDigest, PendingApproval, Settings, SettingsUpdate, TurnError,
 };
@@ -268,6 +269,14 @@ impl Session {
     /// What became of the log that the session was taken over from, if another program wrote it.
     pub fn imported(&self) -> Option<&Imported> {
         self.inner.imported.as_ref()
+    }
+
+    /// What was said before the session was opened, for a user interface that shows it again: the
+    /// newest messages of the whole log, also those that a compaction took out of the conversation,
+    /// and of a fork those before its place. What an edit took back is not among them. They are
+    /// given once; a new session has none.
+    pub fn take_recent_messages(&self) -> RecentMessages {
+        self.inner.take_recent()
     }
 
     /// Goes on with the turn that was cut off before the session was opened again, under its id: what

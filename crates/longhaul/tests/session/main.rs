@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(feature = "coding")]
+mod again;
 mod any;
 mod approvals;
 mod budget;

@@ -2,7 +2,7 @@
 
 use longhaul_history::{EditError, ItemKind, Role, turn_item};
 
-use super::{Replay, ReplayItem};
+use super::{RecentMessages, Replay, ReplayItem};
 
 impl Replay {
     /// How many messages of the user the conversation has. Contexts, bridges and notes are none.
@@ -23,7 +23,11 @@ impl Replay {
             let available = self.user_message_count();
             return Err(EditError::OutOfRange { what: "user message", asked: n, available });
         };
+        let later = self.user_message_count() - n;
         self.items.truncate(len);
+        if !self.recent.cut(later) {
+            self.recent = RecentMessages::of(self.items.iter().map(|it| &it.item));
+        }
         self.told.retain(|(index, _)| *index < len);
         self.turn = None;
         self.disown();

@@ -30,6 +30,7 @@ impl Reading<'_> {
         if let Some(exchanged) = exchanged.filter(|_| self.config.exchanged) {
             replay.exchanged = Some(self.read_exchanged(exchanged)?);
         }
+        replay.recent = self.fold.recent.read(self.fold.log)?;
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.surface = self.read_newest(|fold| fold.surface.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;

@@ -6,6 +6,7 @@ use super::conversation::Conversation;
 use super::payload::{
     Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, read,
 };
+use super::recent::{Recent, has_shown_type, may_be_shown};
 use super::text::{Entry, Log, Text};
 use super::{Trouble, foreign};
 use crate::scan::{Line, Scan};
@@ -18,6 +19,7 @@ pub(super) struct Fold<'a> {
     pub(super) conversation: Conversation<Entry, Settings>,
     /// The report of the last compaction.
     pub(super) report: Option<Text>,
+    pub(super) recent: Recent,
     pub(super) settings: Option<Text>,
     pub(super) surface: Option<Text>,
     pub(super) token_count: Option<Text>,
@@ -51,6 +53,7 @@ impl<'a> Fold<'a> {
             meta: None,
             conversation: Conversation::default(),
             report: None,
+            recent: Recent::default(),
             settings: None,
             surface: None,
             token_count: None,
@@ -65,10 +68,14 @@ impl<'a> Fold<'a> {
     pub(super) fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<(), Trouble> {
         let text = Text::payload(line);
         if line.head.kind == Some(RecordKind::ResponseItem) {
-            return Ok(match &line.head.input {
-                Some(id) => self.take_input(id)?,
-                None => self.add_item(line.head.at, Entry::Stored(text))?,
-            });
+            if let Some(id) = &line.head.input {
+                return Ok(self.take_input(id)?);
+            }
+            self.add_item(line.head.at, Entry::Stored(text.clone()))?;
+            if may_be_shown(line, scan)? {
+                self.remember(text, line.head.at);
+            }
+            return Ok(());
         }
         let payload = scan.bytes(line.payload())?;
         if scan.is_foreign() {
@@ -118,6 +125,15 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
+    /// An item that may be shown was recorded.
+    fn remember(&mut self, text: Text, at: Option<usize>) {
+        let place = at.map(|at| {
+            let elements: Vec<&Entry> = self.conversation.iter().collect();
+            self.recent.place_behind(&elements[..at], &elements[at..])
+        });
+        self.recent.record(text, place);
+    }
+
     /// The first names the session.
     fn add_meta(&mut self, payload: &[u8]) -> Result<(), Trouble> {
         let meta: SessionMeta = read(payload)?;
@@ -158,7 +174,12 @@ impl<'a> Fold<'a> {
 
     fn edit(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
         let edit: Replacement<'_> = read(payload)?;
-        self.conversation.edit(edit.replaced, edit.pieces(text, payload))?;
+        let pieces = edit.pieces(text, payload);
+        let shown = edit.pieces_of(&pieces, has_shown_type);
+        let before: Vec<Entry> = self.conversation.iter().take(edit.replaced).cloned().collect();
+        self.conversation.edit(edit.replaced, pieces)?;
+        let before: Vec<&Entry> = before.iter().collect();
+        self.recent.edit(&before, edit.replaced, &shown);
         if edit.reason.as_deref() == Some("removed") {
             edit.removed().into_iter().for_each(|index| self.conversation.told.remove(index));
         }
@@ -205,6 +226,9 @@ impl<'a> Fold<'a> {
         let item = waiting.and_then(|it| it.item);
         let missing = || Flaw::Payload(format!("no input `{taken}` waits"));
         let found = item.as_ref().map(|_| ()).ok_or_else(missing);
+        if let Some(item) = &item {
+            self.remember(item.clone(), None);
+        }
         self.add_item(None, item.map_or(Entry::Lost, Entry::Stored))?;
         found
     }

@@ -110,6 +110,8 @@ fn roll_back(fold: &mut Fold<'_>, count: usize) -> Result<(), Trouble> {
     }
     let first = starts.len().saturating_sub(count);
     let len = starts.get(first).copied().unwrap_or(fold.conversation.len());
+    let gone: Vec<&Entry> = fold.conversation.iter().skip(len).collect();
+    fold.recent.roll_back(&gone);
     let kept: Vec<Entry> = fold.conversation.iter().take(len).cloned().collect();
     fold.conversation.reset(kept);
     Ok(())

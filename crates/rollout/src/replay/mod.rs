@@ -9,6 +9,7 @@ mod foreign;
 mod lost;
 mod payload;
 mod reading;
+mod recent;
 mod text;
 mod told;
 
@@ -23,6 +24,7 @@ use crate::{Blobs, Damage, Flaw, OnDamage, ReadError, SessionMeta, Source, Torn}
 pub use exchanged::Exchanged;
 use fold::Fold;
 use reading::{Place, Reading};
+pub use recent::{RECENT_BYTES, RECENT_MESSAGES, RecentMessages};
 use text::Log;
 
 pub(crate) use lost::without_lost;
@@ -71,6 +73,8 @@ pub struct Replay {
     pub meta: Option<SessionMeta>,
     /// The conversation.
     pub items: Vec<ReplayItem>,
+    /// What was said last, also what the conversation no longer has, since it was compacted.
+    pub recent: RecentMessages,
     /// The item that is appended next starts a turn.
     pub next_starts_turn: bool,
     /// The newest settings: the payload of a `turn_context` or `settings`.
@@ -133,7 +137,7 @@ pub struct OpenTurn {
 /// Reads a log and says what it comes to.
 ///
 /// The log is scanned once, in pieces; what it comes to is read and parsed, and nothing else is: a
-/// log of any length takes the memory of the conversation at its end. Reading goes up to the length
+/// log of any length takes the memory of the conversation at its end, and of the newest messages. Reading goes up to the length
 /// that the source has when it begins; a writer may append meanwhile.
 ///
 /// # Errors

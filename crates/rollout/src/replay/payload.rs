@@ -126,6 +126,20 @@ impl<'a> Replacement<'a> {
         pieces.collect()
     }
 
+    /// The `pieces`, of new items only those whose JSON `is_meant`.
+    pub(super) fn pieces_of(
+        &self,
+        pieces: &[Piece<Entry>],
+        is_meant: impl Fn(&[u8]) -> bool,
+    ) -> Vec<Piece<Entry>> {
+        let both = pieces.iter().zip(&self.parts);
+        let meant = both.filter(|(_, part)| match part {
+            Part::Keep(..) => true,
+            Part::New(item) => is_meant(item.get().as_bytes()),
+        });
+        meant.map(|(piece, _)| piece.clone()).collect()
+    }
+
     /// The elements that go, last first.
     pub(super) fn removed(&self) -> Vec<usize> {
         let is_kept = |index: &usize| {

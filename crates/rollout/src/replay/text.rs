@@ -44,6 +44,11 @@ impl Entry {
         }
     }
 
+    /// What tells it from all others, if it is stored.
+    pub(super) fn place(&self) -> Option<u64> {
+        self.text().map(Text::place)
+    }
+
     /// Where it is stored, if it is.
     pub(super) fn text(&self) -> Option<&Text> {
         match self {
@@ -96,6 +101,11 @@ impl Text {
         }
     }
 
+    /// Where it starts: no other starts there.
+    pub(super) fn place(&self) -> u64 {
+        self.start
+    }
+
     /// The damage of its line.
     pub(super) fn damage(&self, flaw: Flaw) -> Damage {
         Damage { line: self.line, offset: self.offset, flaw }
@@ -103,14 +113,23 @@ impl Text {
 
     /// The text, what blobs hold put back.
     pub(super) fn read(&self, log: Log<'_>) -> Result<String, Trouble> {
-        let len = usize::try_from(self.bytes).map_err(std::io::Error::other)?;
-        let mut bytes = vec![0; len];
-        read_exact(log.source, self.start, &mut bytes)?;
-        let text = String::from_utf8(bytes).map_err(|it| Flaw::Payload(it.to_string()))?;
+        let text = self.read_stored(log)?;
         match &self.blobs {
             Some(places) => put_back(&text, places, log.blobs),
             None => Ok(text),
         }
+    }
+
+    /// The text as the log has it, with what stands in for blobs; `None` if nothing does.
+    pub(super) fn read_without_blobs(&self, log: Log<'_>) -> Result<Option<String>, Trouble> {
+        self.blobs.as_ref().map(|_| self.read_stored(log)).transpose()
+    }
+
+    fn read_stored(&self, log: Log<'_>) -> Result<String, Trouble> {
+        let len = usize::try_from(self.bytes).map_err(std::io::Error::other)?;
+        let mut bytes = vec![0; len];
+        read_exact(log.source, self.start, &mut bytes)?;
+        Ok(String::from_utf8(bytes).map_err(|it| Flaw::Payload(it.to_string()))?)
     }
 }
 

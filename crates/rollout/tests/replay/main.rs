@@ -12,4 +12,5 @@ mod foreign;
 mod log;
 mod memory;
 mod model;
+mod recent;
 mod records;

@@ -153,7 +153,7 @@ async fn f091_a_log_of_a_later_version_is_refused_and_left_alone() {
     let before = folder.files();
     for on_damage in [OnDamage::Refuse, OnDamage::Salvage] {
         for which in [first(), LogRef::Path(path.clone())] {
-            let read = folder.store().read(&which, on_damage).await.unwrap_err();
+            let read = folder.store().read(&which, on_damage.into()).await.unwrap_err();
             let open = folder.store().open(&which, on_damage).await.unwrap_err();
             for error in [read, open] {
                 let StoreError::Unreadable { source, .. } = error else { panic!("{error}") };

@@ -126,7 +126,7 @@ async fn f112_logs_that_others_rename_remove_or_add_are_listed_as_they_are() {
     };
     let title = async |n: usize| {
         let which = longhaul_rollout::LogRef::Id(session_id(n));
-        let read = folder.store().read(&which, OnDamage::Refuse).await;
+        let read = folder.store().read(&which, OnDamage::Refuse.into()).await;
         read.map(|it| text(it.items[0].item.json()).unwrap()).ok()
     };
     // A page that is read before does not bind: what it names may be gone.

@@ -81,7 +81,7 @@ fn is_left_of(part: &[String], whole: &[String]) -> bool {
 async fn look(home: &Path, acknowledged: &Acknowledged, items: &[String]) -> bool {
     let store = FileStore::new(home);
     let kept = &items[..acknowledged.items];
-    let read = store.read(&first(), OnDamage::Refuse).await;
+    let read = store.read(&first(), OnDamage::Refuse.into()).await;
     let is_sound = match read {
         Ok(replay) => {
             assert!(json(&replay).starts_with(kept));
@@ -94,7 +94,7 @@ async fn look(home: &Path, acknowledged: &Acknowledged, items: &[String]) -> boo
         }
         Err(error) => panic!("{error}"),
     };
-    let salvaged = store.read(&first(), OnDamage::Salvage).await.unwrap();
+    let salvaged = store.read(&first(), OnDamage::Salvage.into()).await.unwrap();
     assert!(json(&salvaged).starts_with(kept) && is_left_of(&json(&salvaged), items));
     is_sound
 }
@@ -106,7 +106,7 @@ async fn go_on(store: &FileStore) -> Vec<String> {
     opened.writer.append(vec![item("new")]).await.unwrap();
     opened.writer.close().await.unwrap();
     expected.push(item("new").payload.get().to_owned());
-    let again = store.read(&first(), OnDamage::Refuse).await.unwrap();
+    let again = store.read(&first(), OnDamage::Refuse.into()).await.unwrap();
     assert_eq!(json(&again), expected);
     assert_eq!(store.list(&Query::default()).await.unwrap().sessions.len(), 1);
     expected
@@ -141,7 +141,7 @@ async fn f095_what_was_acknowledged_survives_a_loss_of_power_at_any_step() {
             script.disk.lose_power(step, chance(seed), left.path()).unwrap();
             let Some(acknowledged) = script.acknowledged.iter().rfind(|it| it.steps <= step) else {
                 // It is there as a whole, or it can be started.
-                match left.store().read(&first(), OnDamage::Refuse).await {
+                match left.store().read(&first(), OnDamage::Refuse.into()).await {
                     Ok(replay) => assert_eq!(json(&replay), script.items[..1]),
                     Err(StoreError::NotFound { .. }) => {
                         left.store().create(vec![session(0)]).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longhaul_history::History;
-use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, Store};
+use longhaul_rollout::{ForkedFrom, LogRef, LogWriter, OnDamage, RecentMessages, Store};
 use longhaul_state::protocol::TurnError;
 use longhaul_state::{AcceptedInput, Place, SessionState, Snapshot};
 
@@ -36,6 +36,8 @@ pub(super) struct Opening {
     /// What it had when it was left.
     pub(super) left: Option<Left>,
     pub(super) imported: Option<Imported>,
+    /// What was said before.
+    pub(super) recent: RecentMessages,
 }
 
 /// Where a new session comes from.
@@ -44,6 +46,7 @@ struct Descent {
     id: Option<String>,
     forked_from: Option<ForkedFrom>,
     imported: Option<Imported>,
+    recent: Option<RecentMessages>,
 }
 
 impl SessionBuilder {
@@ -62,7 +65,7 @@ impl SessionBuilder {
             SessionState::new(self.empty_history(), self.begin.settings.clone())
                 .with_breaker(self.begin.compaction.config.breaker)
         });
-        let Descent { id, forked_from, imported } = descent;
+        let Descent { id, forked_from, imported, recent } = descent;
         let id: Arc<str> = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()).into();
         let mut writer = None;
         if let Some(store) = self.begin.store.as_deref() {
@@ -75,14 +78,17 @@ impl SessionBuilder {
             writer = Some(log::begin(store, &meta, &state).await?);
         }
         let (resumed, open_turn, inputs, left) = (None, None, Vec::new(), None);
-        Ok(Opening { id, state, writer, resumed, open_turn, inputs, left, imported })
+        let recent = recent.unwrap_or_else(|| RecentMessages::of(state.history().iter()));
+        Ok(Opening { id, state, writer, resumed, open_turn, inputs, left, imported, recent })
     }
 
     fn opening(&self, opened: log::Reopened) -> Opening {
-        let log::Reopened { id, snapshot, left, writer, resumed, open_turn, inputs } = opened;
+        let log::Reopened { id, snapshot, left, writer, resumed, open_turn, inputs, recent } =
+            opened;
         let (state, imported) = (self.restore(snapshot), None);
         let (writer, resumed, left) = (Some(writer), Some(resumed), Some(left));
-        Opening { id: id.into(), state, writer, resumed, open_turn, inputs, left, imported }
+        let id = id.into();
+        Opening { id, state, writer, resumed, open_turn, inputs, left, imported, recent }
     }
 
     /// Takes over what a new session has of another.
@@ -92,8 +98,9 @@ impl SessionBuilder {
             Origin::Imported { which, on_damage } => {
                 let import = log::import(self.store()?, &which, on_damage, settings).await?;
                 self.state = Some(self.restore(import.snapshot));
-                let (id, imported) = (import.id, Some(import.imported));
-                return Ok(Descent { id, imported, ..Descent::default() });
+                let (id, imported, recent) =
+                    (import.id, Some(import.imported), Some(import.recent));
+                return Ok(Descent { id, imported, recent, ..Descent::default() });
             }
             Origin::Forked { which, at } => log::fork(self.store()?, &which, at, settings).await?,
             Origin::Behind { parent, ordinal } => {
@@ -110,7 +117,8 @@ impl SessionBuilder {
             Origin::Resumed { .. } => return Ok(Descent::default()),
         };
         self.state = Some(self.restore(forked.snapshot));
-        Ok(Descent { forked_from: forked.from, imported: forked.imported, id: None })
+        let (forked_from, recent) = (forked.from, Some(forked.recent));
+        Ok(Descent { forked_from, imported: forked.imported, recent, id: None })
     }
 
     fn store(&self) -> Result<&dyn Store, BuildError> {

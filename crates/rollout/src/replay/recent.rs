@@ -1,0 +1,224 @@
+//! The newest messages of a session, also those that its conversation no longer has.
+//!
+//! While a log is read, references to messages are kept, a bounded number of them; at the end the
+//! newest are read. A compaction takes none away: they were said. An edit does: what it removes was
+//! taken back.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+
+use longhaul_history::Item;
+use longhaul_history::turn_item::{AgentPart, TurnItem, TurnItemKind, UserPart};
+
+use super::conversation::Piece;
+use super::payload::event_type;
+use super::text::{Entry, Log, Text};
+use super::{ReadError, Trouble};
+use crate::scan::{Line, Scan};
+
+/// So many messages are given at most.
+pub const RECENT_MESSAGES: usize = 1_000;
+
+/// And so many bytes of their texts: 1 MiB.
+pub const RECENT_BYTES: usize = 1024 * 1024;
+
+/// References to so many are kept, since not all of them are shown: contexts are messages too.
+const MAX_REFERENCES: usize = 4 * RECENT_MESSAGES;
+
+/// The type of an item stands so near to its beginning, where it comes first.
+const HEAD_BYTES: u64 = 32;
+
+/// The type of a longer item is not looked for before the end.
+const LONG_BYTES: u64 = 64 * 1024;
+
+/// What was said in a session last, for a user interface that shows it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecentMessages {
+    /// Messages of the user and of the model, and reasoning, oldest first: at most
+    /// [`RECENT_MESSAGES`] with [`RECENT_BYTES`] of text. Of images, those at a web address.
+    pub items: Vec<TurnItem>,
+    /// There were more, or some could not be read.
+    pub is_truncated: bool,
+}
+
+impl RecentMessages {
+    /// The newest messages among these items, which are in order.
+    pub fn of<'a>(items: impl DoubleEndedIterator<Item = &'a Item>) -> Self {
+        let mut newest = Newest::default();
+        for item in items.rev() {
+            newest.is_truncated |= item.is_bridge();
+            if shown(item).is_some_and(|item| newest.add(item).is_err()) {
+                break;
+            }
+        }
+        newest.finish()
+    }
+
+    /// Keeps what stands before the `n`-th message of the user from the end, counted from 1; says
+    /// whether there is such a message.
+    pub(super) fn cut(&mut self, n: usize) -> bool {
+        let is_users = |it: &TurnItem| matches!(it.kind, TurnItemKind::UserMessage { .. });
+        let mut users = { self.items.iter().enumerate() }.rev().filter(|(_, it)| is_users(it));
+        let Some((len, _)) = n.checked_sub(1).and_then(|n| users.nth(n)) else { return false };
+        self.items.truncate(len);
+        true
+    }
+}
+
+/// The newest first, until there are enough.
+#[derive(Default)]
+struct Newest {
+    items: VecDeque<TurnItem>,
+    bytes: usize,
+    is_truncated: bool,
+}
+
+impl Newest {
+    /// Adds one that is older; fails if that is one too many.
+    fn add(&mut self, item: TurnItem) -> Result<(), ()> {
+        self.bytes += texts(&item.kind).map(str::len).sum::<usize>();
+        if self.items.len() == RECENT_MESSAGES || self.bytes > RECENT_BYTES {
+            self.is_truncated = true;
+            return Err(());
+        }
+        self.items.push_front(item);
+        Ok(())
+    }
+
+    fn finish(self) -> RecentMessages {
+        RecentMessages { items: self.items.into(), is_truncated: self.is_truncated }
+    }
+}
+
+/// References to messages, oldest first.
+#[derive(Default)]
+pub(super) struct Recent {
+    texts: VecDeque<Text>,
+    is_cut: bool,
+}
+
+impl Recent {
+    /// An item was recorded; in this place, if it was not appended.
+    pub(super) fn record(&mut self, text: Text, place: Option<usize>) {
+        self.texts.insert(place.unwrap_or(self.texts.len()), text);
+        if self.texts.len() > MAX_REFERENCES {
+            self.texts.pop_front();
+            self.is_cut = true;
+        }
+    }
+
+    /// `pieces` take the place of the first `count` elements.
+    pub(super) fn edit(&mut self, elements: &[&Entry], count: usize, pieces: &[Piece<Entry>]) {
+        let (mut gone, mut new, mut at) = (BTreeSet::new(), Vec::new(), 0);
+        for piece in pieces {
+            match piece {
+                Piece::Keep(range) => {
+                    gone.extend(elements[at..range.start].iter().filter_map(|it| it.place()));
+                    at = range.end;
+                }
+                Piece::New(Entry::Stored(text)) => new.push((at, text)),
+                Piece::New(_) => {}
+            }
+        }
+        gone.extend(elements[at..count].iter().filter_map(|it| it.place()));
+        let place = |at: usize| self.place_behind(&elements[..at], &elements[at..]);
+        let new: Vec<_> = new.into_iter().map(|(at, text)| (place(at), text)).collect();
+        // From the last on, so that places stay where they are.
+        for (place, text) in new.into_iter().rev() {
+            self.texts.insert(place, text.clone());
+        }
+        self.texts.retain(|text| !gone.contains(&text.place()));
+    }
+
+    /// These elements at the end of the conversation were taken back.
+    pub(super) fn roll_back(&mut self, elements: &[&Entry]) {
+        let gone: BTreeSet<u64> = elements.iter().filter_map(|it| it.place()).collect();
+        self.texts.retain(|text| !gone.contains(&text.place()));
+    }
+
+    /// Where one stands that comes behind the elements `before`, and before those `behind`.
+    pub(super) fn place_behind(&self, before: &[&Entry], behind: &[&Entry]) -> usize {
+        let find = |entry: &&Entry| {
+            let place = entry.place()?;
+            self.texts.iter().rposition(|text| text.place() == place)
+        };
+        let place = before.iter().rev().find_map(find).map(|place| place + 1);
+        place.or_else(|| behind.iter().find_map(find)).unwrap_or(self.texts.len())
+    }
+
+    /// Reads the newest. What cannot be read is left out: the conversation does without it.
+    pub(super) fn read(&self, log: Log<'_>) -> Result<RecentMessages, ReadError> {
+        let mut newest = Newest { is_truncated: self.is_cut, ..Newest::default() };
+        for text in self.texts.iter().rev() {
+            match read(text, log) {
+                Ok(None) => {}
+                Ok(Some(item)) => {
+                    if newest.add(item).is_err() {
+                        break;
+                    }
+                }
+                Err(Trouble::Flaw(_)) => newest.is_truncated = true,
+                Err(Trouble::Read(error)) => return Err(error),
+            }
+        }
+        Ok(newest.finish())
+    }
+}
+
+/// Whether the item of a line may be shown. Nearly all tell it at their beginning.
+pub(super) fn may_be_shown(line: &Line, scan: &Scan<'_>) -> io::Result<bool> {
+    let payload = line.payload();
+    let head = scan.bytes(payload.start..payload.end.min(payload.start + HEAD_BYTES))?;
+    if let Some(kind) = head.strip_prefix(b"{\"type\":\"") {
+        return Ok(kind.starts_with(b"message\"") || kind.starts_with(b"reasoning\""));
+    }
+    Ok(payload.end - payload.start > LONG_BYTES || has_shown_type(&scan.bytes(payload)?))
+}
+
+/// The same of an item that is there as a whole.
+pub(super) fn has_shown_type(item: &[u8]) -> bool {
+    event_type(item).is_ok_and(|kind| matches!(&*kind, "message" | "reasoning"))
+}
+
+/// What is shown of an item. Texts come out of their blobs, images stay there.
+fn read(text: &Text, log: Log<'_>) -> Result<Option<TurnItem>, Trouble> {
+    let item = text.read_without_blobs(log)?.and_then(|json| Item::from_json(&json).ok());
+    let stands_in = |item: &TurnItem| texts(&item.kind).any(|text| text.starts_with("blob:"));
+    match item.map(|item| shown(&item)) {
+        Some(shown) if !shown.as_ref().is_some_and(stands_in) => Ok(shown),
+        _ => Ok(Entry::Stored(text.clone()).read(log)?.as_ref().and_then(shown)),
+    }
+}
+
+/// A message or reasoning that has something to show, without the images that it holds itself.
+fn shown(item: &Item) -> Option<TurnItem> {
+    let mut item = TurnItem::of(item)?;
+    let is_message = match &mut item.kind {
+        TurnItemKind::UserMessage { content } => {
+            let is_held = |url: &str| url.starts_with("data:") || url.starts_with("blob:");
+            let held =
+                |it: &UserPart| matches!(it, UserPart::Image { image_url } if is_held(image_url));
+            content.retain(|part| !held(part));
+            true
+        }
+        _ => texts(&item.kind).next().is_some(),
+    };
+    is_message.then_some(item)
+}
+
+/// The texts of a message or of reasoning.
+fn texts(kind: &TurnItemKind) -> Box<dyn Iterator<Item = &str> + '_> {
+    match kind {
+        TurnItemKind::UserMessage { content } => {
+            Box::new(content.iter().filter_map(UserPart::text))
+        }
+        TurnItemKind::AgentMessage { content } => {
+            Box::new(content.iter().filter_map(AgentPart::text))
+        }
+        TurnItemKind::Reasoning { summary_text, raw_content } => {
+            Box::new(summary_text.iter().chain(raw_content).map(String::as_str))
+        }
+        _ => Box::new(std::iter::empty()),
+    }
+}
