@@ -26,7 +26,8 @@ fn main() -> Result<(), Failure> {
         for (name, compacts) in [("compacted", true), ("all_active", false)] {
             let home = folder.path().join(format!("{name}-{megabytes}"));
             let (path, written) = log::write(&home, megabytes * 1_000_000, compacts)?;
-            let read = fs::File::open(&path).map(|file| replay(&file, &(), ReplayConfig::default()));
+            let read =
+                fs::File::open(&path).map(|file| replay(&file, &(), ReplayConfig::default()));
             assert_eq!(read??.items.len(), written.active_items);
             measure(&mut criterion, &format!("resume/{name}/{megabytes}_mb"), &home, &path)?;
             fs::remove_dir_all(home)?;

@@ -139,7 +139,9 @@ impl<W: Write> Log<W> {
         (self.written.active_bytes, self.written.active_items) = (0, 0);
         self.written.compactions += 1;
         self.count(bridge.to_string().len());
-        kept.into_iter().for_each(|bytes| self.count(bytes));
+        for bytes in kept {
+            self.count(bytes);
+        }
         Ok(())
     }
 
