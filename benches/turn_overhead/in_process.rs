@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
+use longhaul::AgentBuilder;
 use longhaul::prelude::*;
 use longhaul_benches::answer::{self, DELTAS, Failure, MESSAGE};
 use longhaul_benches::naive::{self, Naive};
@@ -20,6 +21,13 @@ use super::{Group, run};
 
 pub(super) const LENGTHS: [usize; 3] = [0, 100, 10_000];
 
+const PARTS: [(&str, Part); 3] =
+    [("submit", Part::Submit), ("end", Part::End), ("tool", Part::Tool)];
+
+/// Items of a session that is kept in a log, and turns until it is replaced: to open one takes the disk
+/// longer than a turn.
+const LOGGED: (usize, u64) = (100, 25);
+
 /// A part of a turn.
 #[derive(Clone, Copy)]
 enum Part {
@@ -33,10 +41,29 @@ enum Part {
 
 pub(super) fn measure(group: &mut Group<'_>, runtime: &Runtime, len: usize) -> Result<(), Failure> {
     let items: Arc<[Item]> = session::items(0, len)?.into();
-    let parts = [("submit", Part::Submit), ("end", Part::End), ("tool", Part::Tool)];
-    for (name, part) in parts {
-        let case = Case::new(&items, part)?;
+    // A session is replaced before its own turns make it a tenth longer.
+    let turns = items.len().div_euclid(20 * 5).max(1) as u64;
+    for (name, part) in PARTS {
+        let case = Case::new(&items, part, turns, |agent| agent)?;
         group.bench_function(BenchmarkId::new(name, len), |b| {
+            b.iter_custom(|n| run(runtime, case.clone().sum(n)));
+        });
+    }
+    Ok(())
+}
+
+/// The same of sessions that are kept in the log `name`.
+pub(super) fn measure_logged(
+    group: &mut Group<'_>,
+    runtime: &Runtime,
+    name: &str,
+    with: impl Fn(AgentBuilder) -> AgentBuilder,
+) -> Result<(), Failure> {
+    let (len, turns) = LOGGED;
+    let items: Arc<[Item]> = session::items(0, len)?.into();
+    for (part_name, part) in PARTS {
+        let case = Case::new(&items, part, turns, &with)?;
+        group.bench_function(BenchmarkId::new(part_name, name), |b| {
             b.iter_custom(|n| run(runtime, case.clone().sum(n)));
         });
     }
@@ -49,25 +76,32 @@ struct Case {
     watch: Arc<Stopwatch>,
     items: Arc<[Item]>,
     part: Part,
+    /// So many turns a session.
+    turns: u64,
 }
 
 impl Case {
-    fn new(items: &Arc<[Item]>, part: Part) -> Result<Self, Failure> {
+    fn new(
+        items: &Arc<[Item]>,
+        part: Part,
+        turns: u64,
+        with: impl Fn(AgentBuilder) -> AgentBuilder,
+    ) -> Result<Self, Failure> {
         let responses = match part {
             Part::Submit | Part::End => vec![answer::message()],
             Part::Tool => vec![answer::call(), answer::message()],
         };
         let watch = Arc::new(Stopwatch::new(&responses)?);
-        let agent = turns::agent(Arc::clone(&watch)).tool(turns::weather()).build()?;
-        Ok(Self { agent, watch, items: Arc::clone(items), part })
+        let agent = turns::agent(Arc::clone(&watch)).tool(turns::weather());
+        let agent = with(agent).build()?;
+        Ok(Self { agent, watch, items: Arc::clone(items), part, turns })
     }
 
     async fn sum(self, times: u64) -> Result<Duration, Failure> {
-        let of_a_session = self.items.len().div_euclid(20 * 5).max(1) as u64;
         let (mut sum, mut left) = (Duration::ZERO, times);
         while left > 0 {
             let session = turns::session_with(&self.agent, &self.items).await?;
-            let turns = left.min(of_a_session);
+            let turns = left.min(self.turns);
             for _ in 0..turns {
                 sum += self.turn(&session).await?;
             }

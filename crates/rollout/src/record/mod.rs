@@ -5,6 +5,7 @@ mod kind;
 mod seal;
 
 use jiff::Timestamp;
+use memchr::memchr2;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -173,9 +174,12 @@ fn push(log: &mut Vec<u8>, text: &str) {
 /// Appends valid JSON without its line breaks, which are white space: inside a string they would
 /// be escaped.
 fn push_one_line(log: &mut Vec<u8>, json: &RawValue) {
-    for piece in json.get().as_bytes().split(|b| matches!(b, b'\n' | b'\r')) {
-        log.extend_from_slice(piece);
+    let mut rest = json.get().as_bytes();
+    while let Some(at) = memchr2(b'\n', b'\r', rest) {
+        log.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
     }
+    log.extend_from_slice(rest);
 }
 
 fn json_string(text: &str) -> String {

@@ -96,13 +96,28 @@ pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
 pub(crate) fn unsealed(line: &[u8]) -> Option<(&[u8], u32)> {
     let (covered, seal) = line.split_at_checked(line.len().checked_sub(SEAL_BYTES)?)?;
     let digits = seal.strip_prefix(CRC)?.strip_suffix(END)?;
-    let stated = digits.iter().try_fold(0, |number, digit| match digit {
-        b'0'..=b'9' => Some(number << 4 | u32::from(digit - b'0')),
-        b'a'..=b'f' => Some(number << 4 | u32::from(digit - b'a' + 10)),
-        _ => None,
-    });
-    Some((covered, stated?))
+    Some((covered, hexadecimal(digits)?))
 }
+
+/// The number that eight digits say. Each digit is looked up and none is judged on its own: which kind
+/// it is cannot be foreseen, and to guess wrong takes longer than to sum up the line.
+fn hexadecimal(digits: &[u8]) -> Option<u32> {
+    let values = digits.iter().map(|digit| VALUES[usize::from(*digit)]);
+    let (number, seen) = values
+        .fold((0, 0), |(number, seen), value| (number << 4 | u32::from(value & 15), seen | value));
+    (seen < 16).then_some(number)
+}
+
+/// What each byte is worth as a digit in lower case; 16 if it is none.
+const VALUES: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 /// CRC-32 (IEEE).
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
