@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use longhaul_benches::log::ID;
 use longhaul_rollout::{
-    LogRef, LogWriter, OnDamage, Opened, Page, Query, Record, Replay, Store, StoreError, replay,
+    LogRef, LogWriter, OnDamage, Opened, Page, Query, Record, Replay, ReplayConfig, Store,
+    StoreError, replay,
 };
 
 /// The store; what is written to it is gone.
@@ -21,11 +22,11 @@ impl Store for InPlace {
     }
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
-        Ok(Opened::new(self.read(which, on_damage).await?, Box::new(Nowhere)))
+        Ok(Opened::new(self.read(which, on_damage.into()).await?, Box::new(Nowhere)))
     }
 
-    async fn read(&self, which: &LogRef, on_damage: OnDamage) -> Result<Replay, StoreError> {
-        let read = File::open(&self.0).map(|file| replay(&file, &(), on_damage));
+    async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {
+        let read = File::open(&self.0).map(|file| replay(&file, &(), config));
         read.ok()
             .and_then(Result::ok)
             .ok_or_else(|| StoreError::NotFound { which: format!("{which:?}") })
@@ -55,6 +56,10 @@ impl LogWriter for Nowhere {
 
     fn epoch(&self) -> u64 {
         1
+    }
+
+    fn next_ordinal(&self) -> u64 {
+        0
     }
 
     async fn close(self: Box<Self>) -> Result<(), StoreError> {

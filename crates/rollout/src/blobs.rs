@@ -21,6 +21,15 @@ pub trait Blobs {
     ///
     /// What the system says.
     fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// How many bytes that are, `None` if they are not there. By default they are read for it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn byte_count(&self, sha256_hex: &str) -> io::Result<Option<u64>> {
+        Ok(self.get(sha256_hex)?.map(|bytes| bytes.len() as u64))
+    }
 }
 
 /// The name of the blob with these bytes: their SHA-256, in lower-case hexadecimal digits.
@@ -44,10 +53,18 @@ impl Blobs for BTreeMap<String, Vec<u8>> {
     fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(BTreeMap::get(self, sha256_hex).cloned())
     }
+
+    fn byte_count(&self, sha256_hex: &str) -> io::Result<Option<u64>> {
+        Ok(BTreeMap::get(self, sha256_hex).map(|bytes| bytes.len() as u64))
+    }
 }
 
 impl<B: Blobs + ?Sized> Blobs for &B {
     fn get(&self, sha256_hex: &str) -> io::Result<Option<Vec<u8>>> {
         (**self).get(sha256_hex)
+    }
+
+    fn byte_count(&self, sha256_hex: &str) -> io::Result<Option<u64>> {
+        (**self).byte_count(sha256_hex)
     }
 }

@@ -22,6 +22,14 @@ impl Blobs for BlobFolder<'_> {
             Err(error) => Err(error),
         }
     }
+
+    fn byte_count(&self, sha256_hex: &str) -> io::Result<Option<u64>> {
+        match fs::metadata(blob_path(self.0, sha256_hex)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Where the blob of this name is. A name that is none has no place in the folder.

@@ -14,6 +14,7 @@ use super::conversation::Piece;
 use super::payload::event_type;
 use super::text::{Entry, Log, Text};
 use super::{ReadError, Trouble};
+use crate::Flaw;
 use crate::scan::{Line, Scan};
 
 /// So many messages are given at most.
@@ -28,6 +29,8 @@ const MAX_REFERENCES: usize = 4 * RECENT_MESSAGES;
 /// The type of an item stands so near to its beginning, where it comes first.
 const HEAD_BYTES: u64 = 32;
 
+/// A longer item is not read: its text is hardly shown whole, and would be held twice.
+const MAX_ITEM_BYTES: u64 = 4 * RECENT_BYTES as u64;
 /// The type of a longer item is not looked for before the end.
 const LONG_BYTES: u64 = 64 * 1024;
 
@@ -147,7 +150,8 @@ impl Recent {
         place.or_else(|| behind.iter().find_map(find)).unwrap_or(self.texts.len())
     }
 
-    /// Reads the newest. What cannot be read is left out: the conversation does without it.
+    /// Reads the newest. What cannot be read, or is too long to be shown, is left out: the conversation
+    /// does without it.
     pub(super) fn read(&self, log: Log<'_>) -> Result<RecentMessages, ReadError> {
         let mut newest = Newest { is_truncated: self.is_cut, ..Newest::default() };
         for text in self.texts.iter().rev() {
@@ -187,7 +191,13 @@ fn read(text: &Text, log: Log<'_>) -> Result<Option<TurnItem>, Trouble> {
     let stands_in = |item: &TurnItem| texts(&item.kind).any(|text| text.starts_with("blob:"));
     match item.map(|item| shown(&item)) {
         Some(shown) if !shown.as_ref().is_some_and(stands_in) => Ok(shown),
-        _ => Ok(Entry::Stored(text.clone()).read(log)?.as_ref().and_then(shown)),
+        _ => {
+            let (bytes, max) = (text.whole_bytes(log)?, MAX_ITEM_BYTES);
+            if bytes > max {
+                return Err(Flaw::TooLong { bytes, max }.into());
+            }
+            Ok(Entry::Stored(text.clone()).read(log)?.as_ref().and_then(shown))
+        }
     }
 }
 

@@ -86,6 +86,17 @@ impl Text {
         }
     }
 
+    /// How long it is, with what is in blobs.
+    pub(super) fn whole_bytes(&self, log: Log<'_>) -> Result<u64, Trouble> {
+        let Some(places) = &self.blobs else { return Ok(self.bytes) };
+        let text = self.read_stored(log)?;
+        let mut bytes = self.bytes;
+        for digest in places.iter().filter_map(|place| stand_in(&text, *place)) {
+            bytes += log.blobs.byte_count(digest)?.unwrap_or_default();
+        }
+        Ok(bytes)
+    }
+
     /// A part of it. `whole` is what was read of it, without its blobs.
     pub(super) fn part(&self, whole: &[u8], part: &str) -> Self {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();

@@ -102,6 +102,10 @@ impl longhaul_rollout::Blobs for Once {
     fn get(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(Some(self.0.clone()))
     }
+
+    fn byte_count(&self, _: &str) -> io::Result<Option<u64>> {
+        Ok(Some(self.0.len() as u64))
+    }
 }
 
 /// Zeros without end, as in a file with a hole.
