@@ -86,7 +86,7 @@ impl Keeper {
             _ended: ended.clone().drop_guard(),
         };
         tokio::spawn(keeping.run());
-        Self { state, progress, store, which, ended }
+        Self { state, store, progress, which, ended }
     }
 
     /// Completes when all changes so far are kept.
