@@ -6,8 +6,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use longhaul_rollout::{Record, RecordKind, SessionMeta, log_path};
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
 use crate::answer::Failure;
 use crate::session::{self, TURN_ITEMS};
@@ -107,9 +107,11 @@ impl<W: Write> Log<W> {
 
     fn turn(&mut self) -> Result<(), Failure> {
         let turn_id = format!("turn_{}", self.item / TURN_ITEMS);
-        let context = json!({"turn_id": turn_id, "model": "gpt-5", "approval_policy": "on-request",
-            "cwd": "/home/user/project", "told": true});
-        self.append_value(RecordKind::TurnContext, &context)?;
+        // Fields in the order in which a session writes them.
+        let context = format!(
+            r#"{{"turn_id":"{turn_id}","model":"gpt-5","approval_policy":"on_request","cwd":"/home/user/project","told":true}}"#
+        );
+        self.append(RecordKind::TurnContext, RawValue::from_string(context)?)?;
         for text in session::texts(self.item, TURN_ITEMS) {
             self.count(text.len());
             self.append(RecordKind::ResponseItem, RawValue::from_string(text)?)?;
@@ -118,11 +120,12 @@ impl<W: Write> Log<W> {
         let usage = json!({"total_tokens": 1_000 * self.item, "input_tokens": 900 * self.item,
             "output_tokens": 100 * self.item});
         let info = json!({"total_token_usage": usage, "last_token_usage": usage});
-        let count = json!({"type": "token_count", "info": info, "rate_limits": null,
-            "cost": null, "models": []});
-        self.append_value(RecordKind::EventMsg, &count)?;
-        let end = json!({"type": "task_complete", "turn_id": turn_id, "last_agent_message": null});
-        self.append_value(RecordKind::EventMsg, &end)
+        let count = format!(
+            r#"{{"type":"token_count","info":{info},"rate_limits":null,"cost":0.0,"models":{{}}}}"#
+        );
+        self.append(RecordKind::EventMsg, RawValue::from_string(count)?)?;
+        let end = format!(r#"{{"type":"task_complete","turn_id":"{turn_id}"}}"#);
+        self.append(RecordKind::EventMsg, RawValue::from_string(end)?)
     }
 
     /// All but the newest items become one.
@@ -131,9 +134,10 @@ impl<W: Write> Log<W> {
         let bridge = json!({"type": "message", "role": "user",
             "content": [{"type": "input_text", "text": text}]});
         let replaced = self.written.active_items;
-        let compaction = json!({"message": "", "replaced": replaced, "report": {}, "told": null,
-            "parts": [{"new": bridge}, {"keep": [replaced - KEPT_ITEMS, replaced]}]});
-        self.append_value(RecordKind::Compacted, &compaction)?;
+        let parts = json!([{"new": bridge}, {"keep": [replaced - KEPT_ITEMS, replaced]}]);
+        let compaction =
+            format!(r#"{{"replaced":{replaced},"parts":{parts},"report":{{}},"told":null}}"#);
+        self.append(RecordKind::Compacted, RawValue::from_string(compaction)?)?;
         let kept = self.newest.split_off(self.newest.len() - KEPT_ITEMS);
         self.newest.clear();
         (self.written.active_bytes, self.written.active_items) = (0, 0);
@@ -149,10 +153,6 @@ impl<W: Write> Log<W> {
         self.written.active_bytes += bytes;
         self.written.active_items += 1;
         self.newest.push(bytes);
-    }
-
-    fn append_value(&mut self, kind: RecordKind, payload: &Value) -> Result<(), Failure> {
-        self.append(kind, to_raw_value(payload)?)
     }
 
     fn append(&mut self, kind: RecordKind, payload: Box<RawValue>) -> Result<(), Failure> {

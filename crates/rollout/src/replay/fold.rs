@@ -191,7 +191,7 @@ impl<'a> Fold<'a> {
         let context: TurnContext = read(payload)?;
         let mut told_at = None;
         if context.told {
-            let settings = Settings::read(text.clone(), payload)?;
+            let settings = Settings::of_object(text.clone(), payload);
             let len = self.conversation.len();
             told_at = self.conversation.told.note(len, settings).then_some(len);
         }

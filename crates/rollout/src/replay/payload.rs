@@ -155,19 +155,39 @@ impl<'a> Replacement<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) text: Text,
-    value: Map<String, Value>,
+    /// An object.
+    json: Box<[u8]>,
 }
 
 impl Settings {
     pub(super) fn read(text: Text, json: &[u8]) -> Result<Self, Flaw> {
-        let mut value: Map<String, Value> = read(json)?;
+        read::<Map<String, Value>>(json).map(|_| Self::of_object(text, json))
+    }
+
+    pub(super) fn of_object(text: Text, json: &[u8]) -> Self {
+        Self { text, json: json.into() }
+    }
+
+    fn value(&self) -> Option<Map<String, Value>> {
+        let mut value: Map<String, Value> = read(&self.json).ok()?;
         value.retain(|field, _| field != "turn_id" && field != "told");
-        Ok(Self { text, value })
+        Some(value)
     }
 }
 
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
+        // They are asked at each turn, and nearly always are the same bytes.
+        said(&self.json) == said(&other.json) || self.value() == other.value()
     }
+}
+
+/// The fields of the settings, where the turn's id comes before them and that they are told behind them, as
+/// we write it; of others, all that there is.
+fn said(json: &[u8]) -> &[u8] {
+    let id = json.strip_prefix(b"{\"turn_id\":\"").unwrap_or_default();
+    let end = id.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    let rest = end.and_then(|end| id[end..].strip_prefix(b"\","));
+    let rest = rest.or_else(|| json.strip_prefix(b"{")).unwrap_or(json);
+    rest.strip_suffix(b",\"told\":true}").or_else(|| rest.strip_suffix(b"}")).unwrap_or(rest)
 }

@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::sync::LazyLock;
 
 use longhaul_history::Item;
 use longhaul_history::turn_item::{AgentPart, TurnItem, TurnItemKind, UserPart};
+use memchr::memmem::Finder;
 
 use super::conversation::Piece;
 use super::payload::event_type;
@@ -31,6 +33,7 @@ const HEAD_BYTES: u64 = 32;
 
 /// A longer item is not read: its text is hardly shown whole, and would be held twice.
 const MAX_ITEM_BYTES: u64 = 4 * RECENT_BYTES as u64;
+
 /// The type of a longer item is not looked for before the end.
 const LONG_BYTES: u64 = 64 * 1024;
 
@@ -177,7 +180,15 @@ pub(super) fn may_be_shown(line: &Line, scan: &Scan<'_>) -> io::Result<bool> {
     if let Some(kind) = head.strip_prefix(b"{\"type\":\"") {
         return Ok(kind.starts_with(b"message\"") || kind.starts_with(b"reasoning\""));
     }
-    Ok(payload.end - payload.start > LONG_BYTES || has_shown_type(&scan.bytes(payload)?))
+    Ok(payload.end - payload.start > LONG_BYTES || names_shown_type(&scan.bytes(payload)?))
+}
+
+/// Whether a string of the item is the name of a type that is shown. Within a longer string its quotes would
+/// be escaped. Where it is no type after all, that is seen at the end.
+fn names_shown_type(item: &[u8]) -> bool {
+    static NAMES: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| ["\"message\"", "\"reasoning\""].map(Finder::new));
+    NAMES.iter().any(|name| name.find(item).is_some())
 }
 
 /// The same of an item that is there as a whole.
