@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longhaul::coding::CodingContext;
 use longhaul::compaction::{Bridge, SUMMARIZATION_PROMPT};
@@ -14,25 +13,7 @@ use longhaul_testkit::check;
 use longhaul_testkit::server::{RecordedRequest, Reply, Server};
 use serde_json::{Value, json};
 
-use super::support::{conversation, over_http};
-
-/// A store in a folder that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("longhaul-again-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use super::support::{Folder, conversation, over_http};
 
 /// An agent with the coding preset.
 fn agent(server: &Server, folder: &Folder) -> Agent {

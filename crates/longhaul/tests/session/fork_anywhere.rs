@@ -1,8 +1,7 @@
 //! Forks at any record of a log, and of sessions that are open.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longhaul::coding::CodingContext;
 use longhaul::history::History;
@@ -13,30 +12,10 @@ use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::disk::{Fault, FaultyDisk};
 use serde_json::Value;
 
-use super::support::{Probe, conversation, items, lines, scripted, until};
+use super::support::{Folder, Probe, conversation, items, lines, scripted, until};
 
-/// A folder that is deleted with everything in it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("fork-{}-{count}", std::process::id());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn store(&self) -> FileStore {
-        FileStore::new(&self.0).fsync(Fsync::Off)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn store(folder: &Folder) -> FileStore {
+    FileStore::new(&folder.0).fsync(Fsync::Off)
 }
 
 /// What a list of records comes to, by the letter of the format.
@@ -164,7 +143,7 @@ fn script() -> ScriptedModel {
 #[tokio::test]
 async fn at_every_record_a_fork_has_what_the_session_had_there() {
     let folder = Folder::new();
-    let (model, store) = (script(), folder.store());
+    let (model, store) = (script(), store(&folder));
     let agent = agent(&model, &store);
     let session = agent.session().start().await.unwrap();
     let path = session.log_path().unwrap().to_owned();
@@ -226,7 +205,7 @@ async fn at_every_record_a_fork_has_what_the_session_had_there() {
 #[tokio::test]
 async fn a_fork_of_a_fork_has_its_edits_and_each_goes_its_way() {
     let folder = Folder::new();
-    let (model, store) = (script(), folder.store());
+    let (model, store) = (script(), store(&folder));
     let agent = agent(&model, &store);
     let parent = agent.session().start().await.unwrap();
     drop(live(&agent, &parent).await);
@@ -265,7 +244,7 @@ async fn a_fork_of_a_fork_has_its_edits_and_each_goes_its_way() {
 async fn a_fork_in_the_middle_of_a_turn_has_all_until_there() {
     let folder = Folder::new();
     let model = ScriptedModel::new().calls([("c1", "look", "{}"), ("c2", "hang", "{}")]).text("ok");
-    let store = folder.store();
+    let store = store(&folder);
     let agent = agent(&model, &store);
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
@@ -296,7 +275,7 @@ async fn a_fork_in_the_middle_of_a_turn_has_all_until_there() {
 #[tokio::test]
 async fn where_there_is_no_such_place_that_is_said() {
     let folder = Folder::new();
-    let (model, store) = (ScriptedModel::new().text("one").repeat_last(), folder.store());
+    let (model, store) = (ScriptedModel::new().text("one").repeat_last(), store(&folder));
     let kept = agent(&model, &store);
     let session = kept.session().start().await.unwrap();
     session.prompt("a").await.unwrap().await.unwrap();
@@ -373,7 +352,7 @@ fn fork_elsewhere(home: &Path, parent: &str, step: usize, end: usize) -> bool {
 async fn f117_an_end_in_the_middle_of_a_fork_leaves_it_whole_or_not_at_all() {
     let folder = Folder::new();
     let model = ScriptedModel::new().text("one").repeat_last();
-    let store = folder.store();
+    let store = store(&folder);
     let agent = agent(&model, &store);
     let parent = agent.session().start().await.unwrap();
     parent.prompt("a").await.unwrap().await.unwrap();

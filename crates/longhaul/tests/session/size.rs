@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longhaul::compaction::{Config, Tail};
 use longhaul::prelude::*;
@@ -17,29 +15,26 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::support::{Probe, Yielding, in_virtual_time};
+use super::support::{Folder, Probe, Yielding, in_virtual_time};
 
 /// What a record may take beside what it says.
 const RECORD_BYTES: usize = 512;
 
-/// The folder of a store, deleted with everything in it.
-struct Home(PathBuf);
+/// The folder of a store.
+struct Home(Folder);
 
 impl Home {
     fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("size-{}-{count}", std::process::id());
-        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+        Self(Folder::new())
     }
 
     fn store(&self) -> FileStore {
-        FileStore::new(&self.0).fsync(Fsync::Off)
+        FileStore::new(&self.0.0).fsync(Fsync::Off)
     }
 
     /// The files below a folder of it, with their bytes.
     fn files(&self, below: &str) -> Vec<Vec<u8>> {
-        let (mut files, mut open) = (Vec::new(), vec![self.0.join(below)]);
+        let (mut files, mut open) = (Vec::new(), vec![self.0.0.join(below)]);
         while let Some(folder) = open.pop() {
             for entry in fs::read_dir(folder).into_iter().flatten() {
                 let path = entry.unwrap().path();
@@ -51,12 +46,6 @@ impl Home {
             }
         }
         files
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
