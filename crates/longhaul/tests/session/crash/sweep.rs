@@ -1,7 +1,6 @@
 //! The driver is ended at every step of its disk, and by `strace` at calls to the kernel.
 //!
-//! The sweep over the steps is whole. Of the kernel's calls every seventh ends the driver; all of them where the
-//! environment has `LONGHAUL_CRASH_ALL`. They are counted in the one thread in which the store works: what the driver
+//! Both sweeps are whole. Calls are counted in the one thread in which the store works: what the driver
 //! notes for itself is written by another call (`writev`) and counts for nothing.
 
 use std::fs;
@@ -160,12 +159,12 @@ fn can_strace() -> bool {
     can
 }
 
-/// Kills the driver at every `stride`-th of these calls; gives at how many.
-fn kill_at(calls: &str, stride: usize, count: &Mutex<Count>) -> usize {
+/// Kills the driver at each of these calls; gives at how many.
+fn kill_at(calls: &str, count: &Mutex<Count>) -> usize {
     // The store's thread has written so often before the script.
     let first = 1 + if calls.starts_with("write") { WARM } else { 0 };
     let mut deaths = 0;
-    for nth in (first..).step_by(stride) {
+    for nth in first.. {
         let folder = Folder::new();
         let mut driver = driver(Some(strace(calls, nth)), folder.path(), (NEVER, 0));
         if driver.status().unwrap().success() {
@@ -185,15 +184,14 @@ fn f114_a_session_goes_on_behind_a_kill_at_calls_to_the_kernel() {
         say("SKIPPED: strace cannot run here; the sweep over the steps of the disk is whole");
         return;
     }
-    let stride = if std::env::var_os("LONGHAUL_CRASH_ALL").is_some() { 1 } else { 7 };
     let (count, deaths) = (Mutex::new(Count::default()), Mutex::new(Vec::new()));
     in_two_threads(CALLS, |calls| {
-        let killed = kill_at(calls, stride, &count);
+        let killed = kill_at(calls, &count);
         assert!(killed > 0, "no {calls} was met");
         deaths.lock().unwrap().push((calls, killed));
     });
     say(&format!(
-        "a session was killed at every {stride}. call: {:?}, {:?}",
+        "a session was killed at every call: {:?}, {:?}",
         deaths.into_inner().unwrap(),
         count.into_inner().unwrap()
     ));
