@@ -238,14 +238,17 @@ impl Keeping {
         let first = self.writer.next_ordinal();
         let mut records: Vec<Record> = Vec::with_capacity(self.pending.len());
         let mut places = Vec::new();
+        // What is refused is made again, from where this began.
+        let mut writer = self.records.clone();
         for change in &self.pending {
             if let Change::Place(place) = change {
                 places.push((place, first + records.len() as u64));
             }
-            let made = self.records.records(change, now);
+            let made = writer.records(change, now);
             records.extend(made.map_err(|error| error.to_string())?);
         }
         self.writer.append(records).await.map_err(|error| error.to_string())?;
+        self.records = writer;
         // Each says what the next record's would be.
         for (place, next) in places {
             place.found(next.saturating_sub(1));

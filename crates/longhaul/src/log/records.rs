@@ -18,7 +18,7 @@ use super::payload::{
 
 /// Makes records of changes. What was said stands in a log once, so that a record refers to what
 /// earlier ones hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Writer {
     now: Timestamp,
     /// What the calls of the newest response gave to their tools.
