@@ -134,7 +134,11 @@ impl EventLog {
 
     /// No event comes any more.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        // Nobody keeps anything any more.
+        let told = state.hold.fail();
+        state.closed = true;
+        self.tell_all(state, told);
         self.changed.notify_waiters();
     }
 

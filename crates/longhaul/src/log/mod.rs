@@ -95,7 +95,11 @@ impl Keeper {
     ///
     /// [`TurnError::Storage`] if they could not be.
     pub(crate) async fn kept(&self) -> Result<(), TurnError> {
-        self.kept_to(self.state.change_count()).await
+        // What could not be kept may be kept by now: that is tried once more for whoever asks.
+        let retried =
+            if self.progress.borrow().is_behind() { self.state.note_place() } else { None };
+        let count = retried.map_or_else(|| self.state.change_count(), |place| place.number());
+        self.kept_to(count).await
     }
 
     /// The ordinal of the newest record at a place, once all changes up to there are kept. `None` is
@@ -173,6 +177,11 @@ impl Keeper {
 }
 
 impl Progress {
+    /// The last attempt failed.
+    fn is_behind(&self) -> bool {
+        self.failed.as_ref().is_some_and(|(failed, _)| *failed > self.kept)
+    }
+
     /// What became of so many changes.
     fn of(&self, count: u64) -> Result<(), TurnError> {
         if self.kept >= count {

@@ -35,10 +35,11 @@ impl Claim {
         Self { state, id, is_settled: false, is_restored: true }
     }
 
-    /// The session ends, and nobody has taken the input. Whoever has its handle is told; where nobody
-    /// has, it waits on.
-    pub(super) fn end(&mut self) {
+    /// The session ends, and nobody has taken the input. Whoever has its handle is to be told; where
+    /// nobody has, it waits on, which this says.
+    pub(super) fn waits_on(&mut self) -> bool {
         self.is_settled |= self.is_restored;
+        self.is_restored
     }
 
     /// A turn takes the input: the conversation has it.

@@ -96,7 +96,7 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it is ready accepts nothing.
+    /// As [`prompt`](Self::prompt).
     pub async fn steer(&self, input: impl Into<Input>) -> Result<TurnHandle, TurnError> {
         self.inner.steer(input.into()).await
     }

@@ -124,10 +124,13 @@ impl Submission {
         }
     }
 
-    /// The session ends, and no turn will take the input: all who wait for it are told.
+    /// The session ends, and no turn will take the input: all who wait for it are told. One that had
+    /// waited before it was opened waits for the next opening.
     pub(crate) fn refuse(mut self) {
-        if let Work::Input { claim: Some(claim), .. } = &mut self.work {
-            claim.end();
+        if let Work::Input { claim: Some(claim), .. } = &mut self.work
+            && claim.waits_on()
+        {
+            return;
         }
         self.reply.emitter.emit_last(Event::Error(TurnError::Closed));
         self.reply.settle(Err(TurnError::Closed));

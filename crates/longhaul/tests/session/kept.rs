@@ -248,6 +248,40 @@ async fn a_fork_begins_when_its_parent_is_kept_until_there() {
 }
 
 #[tokio::test]
+async fn a_compaction_asks_when_what_it_says_is_kept() {
+    let model = ScriptedModel::new().text("one").text("SUMMARY");
+    let store = Full::default();
+    let agent = scripted(&model).store(store.clone()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    session.prompt("a".repeat(1_000)).await.unwrap().await.unwrap();
+    store.no_space.store(true, Ordering::Relaxed);
+    session.pin(&longhaul::history::Item::user("pinned")).unwrap();
+    let error = session.compact().unwrap().await.unwrap_err();
+    assert_eq!((error.code(), model.requests().len()), ("storage", 1));
+    store.no_space.store(false, Ordering::Relaxed);
+    session.compact().unwrap().await.unwrap();
+    assert_eq!(model.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_stays_kept_whatever_is_tried_then() {
+    let model = ScriptedModel::new().text("one");
+    let agent = scripted(&model).store(MemoryStore::new()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let mut events = session.events();
+    session.prompt("a").await.unwrap().await.unwrap();
+    session.shutdown().await.unwrap();
+    assert_eq!(session.prompt("late").await.err().unwrap().code(), "closed");
+    assert_eq!(session.steer("late").await.err().unwrap().code(), "closed");
+    session.shutdown().await.unwrap();
+    let mut last = None;
+    while let Some(event) = events.next().await {
+        last = Some(super::support::line(&event.event));
+    }
+    assert_eq!(last.as_deref(), Some("ended"));
+}
+
+#[tokio::test]
 async fn a_tool_starts_when_that_it_starts_is_kept() {
     let model = ScriptedModel::new().call("c1", "look", "{}").text("done");
     let store = Full::default();

@@ -1,11 +1,12 @@
 //! A damaged log goes on in a new file, which has its sound lines with new ordinals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use memchr::memchr;
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::aside::fill;
@@ -91,7 +92,7 @@ fn copy_sound(
         damaged.damage.iter().map(|damage| (damage.offset, &damage.flaw)).collect();
     let mut scan = Scan::new(file, MAX_LINE_BYTES)?;
     let mut copy = Copy::new(medium);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut lost_inputs) = (Vec::new(), BTreeSet::new());
     while let Some(found) = scan.next()? {
         let line = match found {
             Found::Line(line) => line,
@@ -103,10 +104,18 @@ fn copy_sound(
         };
         let flaw = at_fault.get(&line.offset).filter(|it| !matches!(it, Flaw::Ordinal { .. }));
         match (flaw, line.head.kind) {
+            // Its item went with the input.
+            (None, _) if line.head.input.as_ref().is_some_and(|id| lost_inputs.contains(id)) => {
+                copy.lose(None)?;
+            }
             (None, _) => {
                 read_line(file, line.offset, &mut bytes)?;
                 let sealed = Record::open(&bytes).map_err(io::Error::other)?;
                 copy.add(path, &sealed.record, sealed.epoch)?;
+            }
+            (Some(_), Some(RecordKind::Input)) => {
+                read_line(file, line.offset, &mut bytes)?;
+                lost_inputs.extend(input_id(&bytes));
             }
             // The item had its place before it was found that it cannot be read.
             (Some(Flaw::Blob { .. } | Flaw::Payload(_)), Some(RecordKind::ResponseItem)) => {
@@ -128,6 +137,16 @@ fn copy_sound(
         }
     }
     copy.finish()
+}
+
+/// The input that a line is about.
+fn input_id(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Input {
+        id: String,
+    }
+    let sealed = Record::open(line).ok()?;
+    serde_json::from_str::<Input>(sealed.record.payload.get()).ok().map(|input| input.id)
 }
 
 /// The lines of the new file, on their way to it.

@@ -167,6 +167,26 @@ async fn a_blob_that_is_missing_or_other_is_damage_of_its_record() {
     }
 }
 
+#[tokio::test]
+async fn an_input_whose_blob_is_lost_goes_with_its_item() {
+    let folder = Folder::new();
+    log(&folder, &["0"]).await;
+    let raw = |json: String| serde_json::value::RawValue::from_string(json).unwrap();
+    let now = session(0).timestamp;
+    let long = item(&"x".repeat(70_000));
+    let accepted = format!(r#"{{"id":"in","state":"accepted","item":{}}}"#, long.payload.get());
+    let accepted = Record::new(now, RecordKind::Input, raw(accepted));
+    let taken = Record::new(now, RecordKind::ResponseItem, raw("{}".into())).with_input("in");
+    let mut opened = open(&folder, OnDamage::Refuse).await.unwrap();
+    opened.writer.append(vec![accepted, item("1"), taken, item("2")]).await.unwrap();
+    opened.writer.close().await.unwrap();
+    fs::remove_file(folder.path().join(&folder.names()[0])).unwrap();
+    for on_damage in [OnDamage::Salvage, OnDamage::Refuse] {
+        let opened = open(&folder, on_damage).await.unwrap();
+        assert_eq!(messages(&opened), ["0", "1", "2"], "{on_damage:?}");
+    }
+}
+
 /// `replaced` items go, and the item `n` of them stays.
 fn compacted(replaced: usize, n: usize) -> Record {
     let json = format!(

@@ -71,6 +71,14 @@ impl SessionState {
     }
 }
 
+impl SessionState {
+    /// Notes a place, at which whoever keeps the changes tries again to keep all up to there. `None` if
+    /// changes are not noted.
+    pub fn note_place(&self) -> Option<Place> {
+        self.change(Inner::note_place)
+    }
+}
+
 impl Inner {
     /// Has whoever keeps the changes say where in the log this is.
     fn note_place(&mut self) -> Option<Place> {

@@ -227,7 +227,7 @@ impl SessionState {
         self.lock().journal.0.as_ref().map_or(0, |pending| pending.count)
     }
 
-    /// No change comes any more.
+    /// No change comes any more: what is changed from now on is not noted.
     pub fn close_journal(&self) {
         let waker = {
             let mut inner = self.lock();
@@ -289,7 +289,7 @@ fn is_replaced(last: &Change, by: &Change) -> bool {
 impl Inner {
     /// Notes a change, if changes are noted.
     pub(super) fn note(&mut self, change: impl FnOnce(&Self) -> Change) {
-        if self.journal.0.is_none() {
+        if self.journal.0.as_ref().is_none_or(|pending| pending.is_closed) {
             return;
         }
         let change = change(self);

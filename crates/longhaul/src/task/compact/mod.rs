@@ -81,6 +81,11 @@ async fn on_demand(scope: &TaskScope, mut spent: Spent) -> CompactionEnd {
             continue;
         };
         tell(&scope, &outcome);
+        // Whoever hears of it relies on it.
+        let outcome = match outcome {
+            Ok(()) => scope.kept().await,
+            failed => failed,
+        };
         for Submission { reply, .. } in scope.take_compactions() {
             reply.settle(outcome.clone().map(|()| compaction_result(end)));
         }
@@ -212,6 +217,11 @@ impl<'a> Compacting<'a> {
         let Some(request) = self.scope.compaction_request(ladder.view().history(), ask) else {
             return Answer::Failed;
         };
+        // No request leaves before what it says is kept.
+        if let Err(error) = self.scope.kept().await {
+            self.refusal = Some(error);
+            return Answer::Failed;
+        }
         let asking = Asking::start(self.scope, request, self.deadline);
         self.end.attempts += 1;
         let asked = asking.finish(self.scope).await;
