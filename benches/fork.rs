@@ -99,7 +99,7 @@ fn lists(criterion: &mut Criterion, runtime: &Runtime, home: &Path) -> Result<()
     let store = FileStore::new(home);
     let first = Query::default().limit(50);
     let all = |query: Query| runtime.block_on(all_pages(&store, query));
-    let filtered = first.clone().cwd("/work/other");
+    let filtered = first.clone().cwd("/home/user/other");
     assert_eq!(all(first.clone())?, SESSIONS);
     assert_eq!(all(filtered.clone())?, SESSIONS / 10);
     assert_eq!(by_hand(home)?, SESSIONS);

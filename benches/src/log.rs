@@ -82,7 +82,9 @@ pub fn write_short(home: &Path, minute: usize) -> Result<(), Failure> {
     }
     let mut log = Log::new(File::create(path)?);
     let mut meta = SessionMeta::new(id, time.parse()?);
-    meta.cwd = Some(if minute.is_multiple_of(10) { "/work/other" } else { "/work/project" }.into());
+    meta.cwd = Some(
+        if minute.is_multiple_of(10) { "/home/user/other" } else { "/home/user/project" }.into(),
+    );
     log.append(RecordKind::SessionMeta, to_raw_value(&meta)?)?;
     log.turn()
 }
