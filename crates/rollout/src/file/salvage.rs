@@ -19,7 +19,7 @@ use super::reading::{LogFile, Waiter};
 use crate::replay::without_lost;
 use crate::scan::{Found, Scan};
 use crate::store::{StoreError, beside, shown};
-use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, SessionMeta};
+use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, Sealed, SessionMeta};
 
 /// Lines are gathered to this length before they are written.
 const GATHERED_BYTES: usize = 256 * 1024;
@@ -109,8 +109,7 @@ fn copy_sound(
                 copy.lose(None)?;
             }
             (None, _) => {
-                read_line(file, line.offset, &mut bytes)?;
-                let sealed = Record::open(&bytes).map_err(io::Error::other)?;
+                let sealed = read_record(file, line.offset, &mut bytes)?;
                 copy.add(path, &sealed.record, sealed.epoch)?;
             }
             (Some(_), Some(RecordKind::Input)) => {
@@ -126,8 +125,7 @@ fn copy_sound(
                 Some(Flaw::Blob { .. } | Flaw::Payload(_)),
                 Some(RecordKind::Compacted | RecordKind::Edited),
             ) => {
-                read_line(file, line.offset, &mut bytes)?;
-                let sealed = Record::open(&bytes).map_err(io::Error::other)?;
+                let sealed = read_record(file, line.offset, &mut bytes)?;
                 if let Some(record) = without_lost(&sealed.record, &BlobFolder(&home.path)) {
                     copy.has_lost = true;
                     copy.add(path, &record, sealed.epoch)?;
@@ -137,6 +135,12 @@ fn copy_sound(
         }
     }
     copy.finish()
+}
+
+/// Reads the record in the line that starts at `offset`.
+fn read_record(file: &LogFile, offset: u64, line: &mut Vec<u8>) -> io::Result<Sealed> {
+    read_line(file, offset, line)?;
+    Record::open(line).map_err(io::Error::other)
 }
 
 /// The input that a line is about.
