@@ -1,6 +1,7 @@
 //! Changes of a session as records of its log.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use longhaul_history::{Item, ItemView};
@@ -22,7 +23,7 @@ use super::payload::{
 pub(super) struct Writer {
     now: Timestamp,
     /// What the calls of the newest response gave to their tools.
-    arguments: Vec<String>,
+    arguments: Arc<[String]>,
 }
 
 impl Writer {

@@ -16,7 +16,7 @@ use longhaul_transport::request::Instructions;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::origin::{Opening, Origin};
+use self::origin::{Opening, Origin, Source};
 use super::{Inner, Session, Submission, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
@@ -86,14 +86,14 @@ impl SessionBuilder {
             ForkPoint::BeforeUserMessage(n) => state.fork_before(n)?,
             ForkPoint::Behind(_) if inner.keeper.is_none() => return Err(BuildError::NoLog),
             ForkPoint::Behind(ordinal) => {
-                self.origin = Some(Origin::Behind { parent: inner, ordinal });
+                self.origin = Some(Origin::Taken(Source::Behind { parent: inner, ordinal }));
                 return Ok(self);
             }
             ForkPoint::End => state.fork_whole(),
         };
         self.begin.settings = state.settings();
         self.state = Some(state);
-        self.origin = Some(Origin::Parent { parent: inner, place });
+        self.origin = Some(Origin::Taken(Source::Parent { parent: inner, place }));
         Ok(self)
     }
 
@@ -114,7 +114,7 @@ impl SessionBuilder {
     /// and may be in use, or another program's ([`Session::imported`] says then what became of it); one
     /// that is damaged before that place is refused.
     pub fn fork_log(mut self, which: impl Into<LogRef>, at: impl Into<ForkPoint>) -> Self {
-        self.origin = Some(Origin::Forked { which: which.into(), at: at.into() });
+        self.origin = Some(Origin::Taken(Source::Forked { which: which.into(), at: at.into() }));
         self
     }
 
@@ -129,7 +129,7 @@ impl SessionBuilder {
     /// [`start`](Self::start) fails with [`BuildError::AlreadyImported`] if the store has a log of the
     /// session, and with [`BuildError::NotForeign`] if the log is this program's.
     pub fn import(mut self, which: impl Into<LogRef>, on_damage: OnDamage) -> Self {
-        self.origin = Some(Origin::Imported { which: which.into(), on_damage });
+        self.origin = Some(Origin::Taken(Source::Imported { which: which.into(), on_damage }));
         self
     }
 

@@ -12,7 +12,6 @@ use longhaul::rollout::{
     LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, ReplayConfig,
     Store, StoreError,
 };
-use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -22,7 +21,8 @@ use proptest::prelude::*;
 use tokio::sync::watch;
 
 use super::support::{
-    Probe, Yielding, conversation, in_virtual_time, lines, scripted, until, yield_twice,
+    Probe, Yielding, conversation, in_virtual_time, lines, move_to, scripted, until, yield_times,
+    yield_twice,
 };
 
 /// A session like the one with this id, out of its log.
@@ -520,16 +520,8 @@ async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
         Step::Compact => drop(session.compact()),
         Step::UndoCompaction => drop(session.undo_compaction().await.unwrap()),
         Step::UndoTwice => *session = undo_live_and_from_log(kept, session).await,
-        Step::Move(n) => {
-            let mut change = SettingsUpdate::default();
-            change.cwd = Some(format!("/{n}").into());
-            session.configure(change).unwrap();
-        }
-        Step::Wait(polls) => {
-            for _ in 0..polls {
-                tokio::task::yield_now().await;
-            }
-        }
+        Step::Move(n) => move_to(session, n),
+        Step::Wait(polls) => yield_times(polls).await,
         Step::Reopen => *session = reopen(agent, session).await,
         Step::Fork(n) => {
             let messages = session.history().user_message_count();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use longhaul::compaction::{Config, Tail};
 use longhaul::prelude::*;
 use longhaul::rollout::{FileStore, Fsync, LogRef, OnDamage, Record, RecordKind};
-use longhaul::state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -15,7 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::support::{Folder, Probe, Yielding, in_virtual_time};
+use super::support::{Folder, Probe, Yielding, in_virtual_time, move_to, yield_times};
 
 /// What a record may take beside what it says.
 const RECORD_BYTES: usize = 512;
@@ -189,16 +188,8 @@ async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
         Step::Interrupt => drop(session.interrupt()),
         Step::Compact => drop(session.compact()),
         Step::UndoCompaction => drop(session.undo_compaction().await),
-        Step::Move(n) => {
-            let mut change = SettingsUpdate::default();
-            change.cwd = Some(format!("/{n}").into());
-            session.configure(change).unwrap();
-        }
-        Step::Wait(polls) => {
-            for _ in 0..polls {
-                tokio::task::yield_now().await;
-            }
-        }
+        Step::Move(n) => move_to(session, n),
+        Step::Wait(polls) => yield_times(polls).await,
         Step::Reopen => *session = reopen(agent, session).await,
         Step::Fork(n) => {
             let messages = session.history().user_message_count();

@@ -12,8 +12,8 @@ use longhaul::history::turn_item::TurnItemKind;
 use longhaul::history::{History, ReasoningFilter};
 use longhaul::tool::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
 use longhaul::transport::{Model, Provider, Request, ResponseStream};
-use longhaul::{Agent, AgentBuilder, TurnHandle};
-use longhaul_state::protocol::{AbortReason, Event};
+use longhaul::{Agent, AgentBuilder, Session, TurnHandle};
+use longhaul_state::protocol::{AbortReason, Event, SettingsUpdate};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Server;
 use longhaul_transport::ModelError;
@@ -298,9 +298,21 @@ pub(crate) fn in_virtual_time(case: impl Future<Output = ()>) {
 
 /// The test runs, and whatever the test woke.
 pub(crate) async fn yield_twice() {
-    for _ in 0..3 {
+    yield_times(3).await;
+}
+
+/// Lets others run so often.
+pub(crate) async fn yield_times(times: u8) {
+    for _ in 0..times {
         tokio::task::yield_now().await;
     }
+}
+
+/// Later turns work in the folder `/n`.
+pub(crate) fn move_to(session: &Session, n: u8) {
+    let mut change = SettingsUpdate::default();
+    change.cwd = Some(format!("/{n}").into());
+    session.configure(change).unwrap();
 }
 
 /// A folder that is removed in the end.

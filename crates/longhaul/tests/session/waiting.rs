@@ -133,15 +133,21 @@ async fn an_input_that_begins_its_turn_at_once_shares_its_sync() {
     assert_eq!(appends, expected);
 }
 
-#[tokio::test]
-async fn what_cannot_be_kept_is_not_accepted() {
+/// A session in the middle of a turn whose tool never ends.
+async fn hanging(store: &Full) -> (Agent, Session, longhaul::TurnHandle) {
     let model = ScriptedModel::new().call("c1", "hang", "{}").text("well");
-    let store = Full::default();
     let agent = scripted(&model).store(store.clone()).tool(Probe::endless("hang"));
     let agent = agent.build().unwrap();
     let session = agent.session().start().await.unwrap();
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("begin c1")).await;
+    (agent, session, turn)
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_accepted() {
+    let store = Full::default();
+    let (agent, session, mut turn) = hanging(&store).await;
     store.no_space.store(true, Ordering::Relaxed);
     assert_eq!(session.steer("lost").await.err().unwrap().code(), "storage");
     assert_eq!(session.prompt("lost, too").await.err().unwrap().code(), "storage");
@@ -161,13 +167,8 @@ async fn what_cannot_be_kept_is_not_accepted() {
 
 #[tokio::test]
 async fn who_no_longer_waits_to_be_acknowledged_takes_the_input_back() {
-    let model = ScriptedModel::new().call("c1", "hang", "{}").text("well");
     let store = Full::default();
-    let agent = scripted(&model).store(store.clone()).tool(Probe::endless("hang"));
-    let agent = agent.build().unwrap();
-    let session = agent.session().start().await.unwrap();
-    let mut turn = session.prompt("go").await.unwrap();
-    until(&mut turn, |line| line.starts_with("begin c1")).await;
+    let (_agent, session, mut turn) = hanging(&store).await;
     store.is_slow.send_replace(true);
     let mut accepting = Box::pin(session.steer("late"));
     for _ in 0..5 {

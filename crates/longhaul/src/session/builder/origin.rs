@@ -15,6 +15,12 @@ use crate::log::{self, ForkPoint, Imported, Keeper, Left, OpenTurn, Resumed};
 pub(super) enum Origin {
     /// It goes on with it.
     Resumed { which: LogRef, on_damage: OnDamage },
+    /// It is a new one, and takes over what this has.
+    Taken(Source),
+}
+
+/// What a new session takes over.
+pub(super) enum Source {
     /// It takes over what another program has logged.
     Imported { which: LogRef, on_damage: OnDamage },
     /// It takes over what stands before a place.
@@ -58,7 +64,7 @@ impl SessionBuilder {
                 let opened = log::open(self.store()?, &which, on_damage, settings).await?;
                 return Ok(self.opening(opened));
             }
-            Some(origin) => self.descend(origin).await?,
+            Some(Origin::Taken(source)) => self.descend(source).await?,
             None => Descent::default(),
         };
         let state = self.state.take().unwrap_or_else(|| {
@@ -92,29 +98,28 @@ impl SessionBuilder {
     }
 
     /// Takes over what a new session has of another.
-    async fn descend(&mut self, origin: Origin) -> Result<Descent, BuildError> {
+    async fn descend(&mut self, source: Source) -> Result<Descent, BuildError> {
         let settings = &self.begin.settings;
-        let forked = match origin {
-            Origin::Imported { which, on_damage } => {
+        let forked = match source {
+            Source::Imported { which, on_damage } => {
                 let import = log::import(self.store()?, &which, on_damage, settings).await?;
                 self.state = Some(self.restore(import.snapshot));
                 let (id, imported, recent) =
                     (import.id, Some(import.imported), Some(import.recent));
                 return Ok(Descent { id, imported, recent, ..Descent::default() });
             }
-            Origin::Forked { which, at } => log::fork(self.store()?, &which, at, settings).await?,
-            Origin::Behind { parent, ordinal } => {
+            Source::Forked { which, at } => log::fork(self.store()?, &which, at, settings).await?,
+            Source::Behind { parent, ordinal } => {
                 parent.kept().await.map_err(|error| not_kept(&error))?;
                 let (store, which) =
                     parent.keeper.as_ref().map(Keeper::log).ok_or(BuildError::NoLog)?;
                 log::fork(&**store, which, ForkPoint::Behind(ordinal), settings).await?
             }
-            Origin::Parent { parent, place } => {
+            Source::Parent { parent, place } => {
                 let from =
                     parent.as_parent(place.as_ref()).await.map_err(|error| not_kept(&error))?;
                 return Ok(Descent { forked_from: Some(from), ..Descent::default() });
             }
-            Origin::Resumed { .. } => return Ok(Descent::default()),
         };
         self.state = Some(self.restore(forked.snapshot));
         let (forked_from, recent) = (forked.from, Some(forked.recent));
