@@ -1,7 +1,6 @@
 //! A turn that was cut off, out of the log.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use longhaul_history::turn_item::is_context;
@@ -27,6 +26,8 @@ struct OpenCall {
     item: Item,
     kind: CallKind,
     had_started: bool,
+    /// What the model is told instead, where it may not run.
+    denial: Option<String>,
 }
 
 impl OpenTurn {
@@ -55,7 +56,9 @@ impl OpenTurn {
 
 impl OpenCall {
     fn output(&self) -> Item {
-        let text = longhaul_state::turn::aborted(self.had_started);
+        let aborted = longhaul_state::turn::aborted(self.had_started);
+        let denial = self.denial.as_deref().filter(|_| !self.had_started);
+        let text = denial.unwrap_or(aborted);
         let call_id = self.item.call_id().unwrap_or_default();
         Item::output(self.kind, call_id, CallOutput::text(text)).failed()
     }
@@ -70,43 +73,48 @@ pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
         .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known))
         .collect();
     let partial = torn_calls(&replay.items, &known);
-    let (mut calls, mut records, mut started) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut calls, mut records) = (Vec::new(), Vec::new());
     for known in known {
-        match known {
-            KnownCall::Response { calls: count, usage } => {
-                calls = newest_calls(&replay.items, count, partial);
-                started.clear();
-                let items = calls.iter().map(|(item, _)| item.clone()).collect();
-                records = vec![TurnRecord::Response { items, usage }];
-            }
-            KnownCall::Started { position } => {
-                started.insert(position);
-                records.push(TurnRecord::Started { position });
-            }
-            KnownCall::Asked { position, arguments } => {
-                let given = || calls.get(position).map(|(item, _)| call_arguments(item));
-                let arguments = arguments.map(Cow::into_owned).or_else(given).unwrap_or_default();
-                records.push(TurnRecord::Asked { position, arguments });
-            }
-            _ => {}
+        if let KnownCall::Response { calls: count, usage } = known {
+            calls = newest_calls(&replay.items, count, partial);
+            let items = calls.iter().map(|call| call.item.clone()).collect();
+            records = vec![TurnRecord::Response { items, usage }];
+        } else {
+            records.extend(record(known, &calls));
         }
     }
     // That a call is answered is what its output says: a torn end may have that alone.
-    let answered = calls.iter().enumerate().filter(|(_, it)| is_answered(&replay.items, &it.0));
-    records.extend(answered.map(|(position, _)| TurnRecord::Answered { position }));
-    let open = calls.into_iter().enumerate().filter(|(_, it)| !is_answered(&replay.items, &it.0));
-    let open = open.map(|(position, (item, kind))| {
-        let had_started = started.contains(&position);
-        OpenCall { item, kind, had_started }
-    });
-    let partial = newest_calls(&replay.items, partial, 0).into_iter();
-    let partial = partial.map(|(item, kind)| OpenCall { item, kind, had_started: false });
+    let (answered, open): (Vec<_>, Vec<_>) =
+        calls.into_iter().enumerate().partition(|(_, call)| call.is_answered(&replay.items));
+    let open = open.into_iter().map(|(position, call)| call.open(position, &records)).collect();
+    let answered = answered.into_iter().map(|(position, _)| TurnRecord::Answered { position });
+    records.extend(answered);
+    let in_part = newest_calls(&replay.items, partial, 0).into_iter();
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
         records,
-        calls: open.collect(),
-        torn: partial.collect(),
+        calls: open,
+        torn: in_part.map(|call| call.open(0, &[])).collect(),
     })
+}
+
+/// What is known of one of these calls, but for its output.
+fn record(known: KnownCall<'_>, calls: &[PlacedCall]) -> Option<TurnRecord> {
+    match known {
+        KnownCall::Asked { position, arguments } => {
+            let given = || calls.get(position).map(|call| call_arguments(&call.item));
+            let arguments = arguments.map(Cow::into_owned).or_else(given).unwrap_or_default();
+            Some(TurnRecord::Asked { position, arguments })
+        }
+        KnownCall::Allowed { position, arguments } => {
+            Some(TurnRecord::Allowed { position, arguments: arguments.map(Cow::into_owned) })
+        }
+        KnownCall::Denied { position, reason } => {
+            Some(TurnRecord::Denied { position, reason: reason.into_owned() })
+        }
+        KnownCall::Started { position } => Some(TurnRecord::Started { position }),
+        KnownCall::Response { .. } | KnownCall::Answered { .. } | KnownCall::Unknown => None,
+    }
 }
 
 /// Whether the newest turn has something to ask. Where the end of a log was torn, its beginning may be
@@ -133,21 +141,48 @@ fn torn_calls(items: &[ReplayItem], known: &[KnownCall<'_>]) -> usize {
     if answered < count {
         return 0;
     }
-    let calls = items.iter().rev().filter(|it| it.item.kind().call().is_some());
-    calls.take_while(|it| !is_answered(items, &it.item)).count()
+    newest_first(items).take_while(|call| !call.is_answered(items)).count()
+}
+
+/// A call, and where it stands: two of a response may be alike.
+struct PlacedCall {
+    index: usize,
+    item: Item,
+    kind: CallKind,
+}
+
+impl PlacedCall {
+    /// Outputs stand right behind their calls.
+    fn is_answered(&self, items: &[ReplayItem]) -> bool {
+        let next = items.get(self.index + 1).map(|next| &next.item);
+        next.is_some_and(|it| it.kind().is_output() && it.call_id() == self.item.call_id())
+    }
+
+    /// The same as one that has no output, with what is known of the call at this position.
+    fn open(self, position: usize, records: &[TurnRecord]) -> OpenCall {
+        let (mut had_started, mut denial) = (false, None);
+        for record in records {
+            match record {
+                TurnRecord::Started { position: at } if *at == position => had_started = true,
+                TurnRecord::Denied { position: at, reason } if *at == position => {
+                    denial = Some(reason.clone());
+                }
+                _ => {}
+            }
+        }
+        OpenCall { item: self.item, kind: self.kind, had_started, denial }
+    }
 }
 
 /// The last so many calls but for `skipped` at the end, in order.
-fn newest_calls(items: &[ReplayItem], count: usize, skipped: usize) -> Vec<(Item, CallKind)> {
-    let calls = items.iter().rev().filter_map(|it| Some((it.item.clone(), it.item.kind().call()?)));
-    let mut calls: Vec<_> = calls.skip(skipped).take(count).collect();
+fn newest_calls(items: &[ReplayItem], count: usize, skipped: usize) -> Vec<PlacedCall> {
+    let mut calls: Vec<_> = newest_first(items).skip(skipped).take(count).collect();
     calls.reverse();
     calls
 }
 
-/// Outputs stand right behind their calls.
-fn is_answered(items: &[ReplayItem], call: &Item) -> bool {
-    let place = items.iter().rposition(|it| it.item == *call);
-    let next = place.and_then(|place| items.get(place + 1));
-    next.is_some_and(|it| it.item.kind().is_output() && it.item.call_id() == call.call_id())
+fn newest_first(items: &[ReplayItem]) -> impl Iterator<Item = PlacedCall> {
+    items.iter().enumerate().rev().filter_map(|(index, it)| {
+        Some(PlacedCall { index, item: it.item.clone(), kind: it.item.kind().call()? })
+    })
 }
