@@ -78,6 +78,8 @@ fn acknowledges(event: &Event) -> bool {
     matches!(
         event,
         Event::ItemCompleted(_)
+            | Event::ApprovalAnswered { .. }
+            | Event::ToolCallDenied { .. }
             | Event::ToolCallEnd { .. }
             | Event::ContextCompacted(_)
             | Event::UndoCompleted { success: true, .. }

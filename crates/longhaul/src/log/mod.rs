@@ -10,6 +10,7 @@ mod differences;
 mod export;
 mod fork;
 mod import;
+mod open_turn;
 mod payload;
 mod records;
 mod restore;
@@ -37,8 +38,9 @@ pub use self::fork::ForkPoint;
 pub(crate) use self::fork::fork;
 pub use self::import::Imported;
 pub(crate) use self::import::import;
+pub(crate) use self::open_turn::OpenTurn;
 pub use self::restore::Resumed;
-pub(crate) use self::restore::{OpenTurn, Reopened, open};
+pub(crate) use self::restore::{Reopened, open};
 pub(crate) use self::surface::surface;
 
 /// Keeps the changes of a session.

@@ -143,11 +143,7 @@ impl Calls {
                 &Fact::ApprovalAnswered { position, verdict },
             ));
         };
-        call.state = match verdict {
-            Verdict::Approved => CallState::Ready,
-            Verdict::Denied { reason } => CallState::Denied(wording::rejected(reason.as_deref())),
-            Verdict::Unanswered { seconds } => CallState::Denied(wording::unanswered(seconds)),
-        };
+        call.state = verdict.denial().map_or(CallState::Ready, CallState::Denied);
         Ok(self.proceed())
     }
 
@@ -216,11 +212,16 @@ impl Calls {
         let Some(call) = self.calls.get_mut(position) else {
             return;
         };
-        // What has happened to a call is not undone, and outputs are recorded in the order of the calls.
+        // What has happened to a call is not undone, a no is not taken back, and outputs are recorded in
+        // the order of the calls.
         let is_next = position == self.answered;
         let fits = match (&call.state, &known) {
             (CallState::Answered, _)
-            | (CallState::Running, Known::Ready { .. } | Known::Asked { .. }) => false,
+            | (CallState::Denied(_), Known::Ready { .. } | Known::Asked { .. })
+            | (
+                CallState::Running,
+                Known::Ready { .. } | Known::Asked { .. } | Known::Denied { .. },
+            ) => false,
             (_, Known::Answered) => is_next,
             _ => true,
         };

@@ -4,7 +4,7 @@ use longhaul_history::Item;
 use longhaul_history::usage::TokenUsage;
 
 use super::calls::Known;
-use super::{Action, Phase, Turn, TurnLimits};
+use super::{Action, Phase, Ruling, Turn, TurnLimits, Verdict, wording};
 
 /// What a log knows of a turn, in the order in which it was written.
 #[derive(Debug, Clone)]
@@ -24,14 +24,14 @@ pub enum TurnRecord {
         /// What its tool would get.
         arguments: String,
     },
-    /// A call may run.
+    /// A call may run: somebody said yes, or the host's policy put other arguments in its place.
     Allowed {
         /// The call's place among those of the response.
         position: usize,
         /// What its tool gets in place of what was there before.
         arguments: Option<String>,
     },
-    /// A call may not run.
+    /// A call may not run: somebody said no, or nobody anything in time, or the host's policy denied it.
     Denied {
         /// The call's place among those of the response.
         position: usize,
@@ -50,10 +50,46 @@ pub enum TurnRecord {
     },
 }
 
+impl Ruling {
+    /// What a log keeps of it for the call at `position`. Nothing, if it allows the call as it is, which
+    /// may be ruled on again; and nothing, if somebody is asked, which is a record of its own.
+    pub fn record(&self, position: usize) -> Option<TurnRecord> {
+        match self {
+            Self::Allow { arguments: None } | Self::Ask { .. } => None,
+            Self::Allow { arguments } => {
+                Some(TurnRecord::Allowed { position, arguments: arguments.clone() })
+            }
+            Self::Deny { reason } => {
+                Some(TurnRecord::Denied { position, reason: wording::denied(reason) })
+            }
+        }
+    }
+}
+
+impl Verdict {
+    /// What a log keeps of it for the call at `position`.
+    pub fn record(&self, position: usize) -> TurnRecord {
+        match self.denial() {
+            None => TurnRecord::Allowed { position, arguments: None },
+            Some(reason) => TurnRecord::Denied { position, reason },
+        }
+    }
+
+    /// What the model is told if it is a no.
+    pub(super) fn denial(&self) -> Option<String> {
+        match self {
+            Self::Approved => None,
+            Self::Denied { reason } => Some(wording::rejected(reason.as_deref())),
+            Self::Unanswered { seconds } => Some(wording::unanswered(*seconds)),
+        }
+    }
+}
+
 impl Turn {
     /// The turn that a log speaks of, after a crash, and what is to be done so that it goes on.
     ///
-    /// What waited for approval waits again. A call that had started and left no output is run again
+    /// What waited for approval waits again. What was allowed runs, and what was denied is answered so,
+    /// without anybody being asked again. A call that had started and left no output is run again
     /// if its tool allows that; else the model is told that its effect is unknown. Nothing else runs
     /// twice. Records that do not fit the turn are passed over: a log is outside input.
     pub fn resume(

@@ -59,21 +59,24 @@ impl Gate {
         }
     }
 
-    /// Asks somebody about a call.
+    /// Asks somebody about a call, unless that was answered for the whole session since it was ruled on:
+    /// by the answer for another call, or before the session was opened again.
     pub(super) fn ask(&mut self, scope: &TaskScope, call: PlannedCall) {
         let PlannedCall { position, call_id, name, arguments, .. } = call;
         let turn_id = scope.context().turn_id.to_string();
         let mut approval = PendingApproval::new(turn_id, call_id, name, arguments);
         approval.scope = scope.context().grants;
+        scope.note(TurnRecord::Asked { position, arguments: approval.arguments.clone() });
+        if scope.is_granted(approval.digest) {
+            return self.settle(scope, position, Verdict::Approved);
+        }
         // First, so that whoever hears the event can answer.
         if !scope.queue().ask(position, approval.clone()) {
             let verdict = Verdict::Denied { reason: Some(UNATTENDED.into()) };
-            self.facts.push_back(Fact::ApprovalAnswered { position, verdict });
-            return;
+            return self.settle(scope, position, verdict);
         }
         let PendingApproval { call_id, name, arguments, digest, .. } = approval;
         self.asked.insert(position, Asked { call_id: call_id.clone(), digest });
-        scope.note(TurnRecord::Asked { position, arguments: arguments.clone() });
         scope.emit(Event::ApprovalRequest { call_id, name, arguments, digest });
         let timeout = scope.gatekeeping().approvals.timeout;
         if let Some(expiry) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
@@ -121,10 +124,11 @@ impl Gate {
         }
     }
 
-    /// A call waits no more: that is told before anything follows from it.
+    /// A call waits no more: that is kept, and then told, before anything follows from it.
     fn settle(&mut self, scope: &TaskScope, position: usize, verdict: Verdict) {
         // The next response has calls at the same places.
         self.expiries.retain(|(_, waiting)| *waiting != position);
+        scope.note(verdict.record(position));
         if let Some(Asked { call_id, digest }) = self.asked.remove(&position) {
             let approved = verdict == Verdict::Approved;
             scope.emit(Event::ApprovalAnswered { call_id, digest, approved });
@@ -162,6 +166,7 @@ impl Gate {
             }
             ruling => ruling,
         };
+        ruling.record(call.position).into_iter().for_each(|record| scope.note(record));
         self.facts.push_back(Fact::CallJudged { position: call.position, ruling });
     }
 

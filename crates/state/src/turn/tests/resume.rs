@@ -93,3 +93,55 @@ fn records_that_go_back_or_skip_a_call_are_passed_over() {
     let (_, actions) = resumed([response(&["w1"]), started(0), allowed(0)]);
     assert_eq!(actions, ["answer w1 failed: aborted: had started, effect unknown", "prepare"]);
 }
+
+/// What comes of a verdict or ruling is the same whether the process lives on or dies right behind it.
+#[test]
+fn what_was_said_of_a_call_is_not_asked_for_again() {
+    let said = |ruling: Ruling| {
+        let record = ruling.record(0);
+        (vec![judged(0, ruling)], record)
+    };
+    let answered = |said: Verdict| {
+        let record = Some(said.record(0));
+        (vec![judged(0, ask()), verdict(0, said)], record)
+    };
+    let changed = || Some("{\"x\":2}".to_owned());
+    let no = |reason: Option<&str>| Verdict::Denied { reason: reason.map(str::to_owned) };
+    let cases = [
+        answered(Verdict::Approved),
+        answered(no(None)),
+        answered(no(Some("not there"))),
+        answered(Verdict::Unanswered { seconds: 60 }),
+        said(Ruling::Allow { arguments: changed() }),
+        said(Ruling::Deny { reason: String::new() }),
+        said(Ruling::Deny { reason: "stay".into() }),
+    ];
+    for (facts, record) in cases {
+        let mut live = turn();
+        live.apply(Fact::Started).unwrap();
+        live.apply(Fact::Ready).unwrap();
+        live.apply(calls(&["w0"])).unwrap();
+        let follows = facts.into_iter().map(|fact| live.apply(fact).unwrap()).last().unwrap();
+        let records = [response(&["w0"]), record.unwrap()];
+        let (_, resumed) = Turn::resume(limits(), records);
+        // With what the tool gets.
+        assert_eq!(format!("{resumed:?}"), format!("{follows:?}"));
+    }
+    assert!(allow().record(0).is_none() && ask().record(0).is_none(), "judged again, and asked");
+}
+
+#[test]
+fn a_no_stays_whatever_a_log_says_behind_it() {
+    let no = || TurnRecord::Denied { position: 0, reason: "denied: not run: no".into() };
+    let allowed = TurnRecord::Allowed { position: 0, arguments: None };
+    let asked = TurnRecord::Asked { position: 0, arguments: "{}".into() };
+    for late in [allowed.clone(), asked] {
+        let (_, actions) = resumed([response(&["w0"]), no(), late]);
+        assert_eq!(actions, ["answer w0 denied: denied: not run: no", "prepare"]);
+    }
+    let (_, actions) = resumed([response(&["w0"]), allowed, no()]);
+    assert_eq!(actions, ["answer w0 denied: denied: not run: no", "prepare"]);
+    // What began is not said not to have run.
+    let (_, actions) = resumed([response(&["w0"]), TurnRecord::Started { position: 0 }, no()]);
+    assert_eq!(actions, ["answer w0 failed: aborted: had started, effect unknown", "prepare"]);
+}
