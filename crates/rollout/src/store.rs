@@ -131,7 +131,8 @@ pub trait LogWriter: fmt::Debug + Send {
 pub enum LogRef {
     /// The newest log of the session with this id.
     Id(String),
-    /// The log in this file. A relative path is in the folder of the store.
+    /// The log in this file; of one that was salvaged, the newest that goes on for it, by whichever of
+    /// its paths. A relative path is in the folder of the store.
     Path(PathBuf),
 }
 
@@ -159,7 +160,8 @@ pub struct Opened {
     /// Where a torn end of the log was set aside. It was never acknowledged.
     pub set_aside: Option<PathBuf>,
     /// The damaged log that the caller asked to salvage, and that stays as it is. The writer's
-    /// path is that of the log that continues it.
+    /// path is that of the log that continues it, and which this path names from now on for the store;
+    /// [`replay`](crate::replay()) reads the damaged one itself.
     pub salvaged_from: Option<PathBuf>,
 }
 

@@ -128,10 +128,16 @@ pub(super) fn replay_file(
     replay(file, &BlobFolder(&home.path), config).map_err(|e| StoreError::read(path, e))
 }
 
-/// The file that is meant, which is there.
+/// The file that is meant, which is there: whoever names one of a family means the newest.
 fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, StoreError> {
     let found = match which {
-        LogRef::Path(path) => Some(home.path.join(path)).filter(|path| path.exists()),
+        LogRef::Path(path) => {
+            let named = Some(home.path.join(path)).filter(|path| path.exists());
+            let newest = named.map(|path| {
+                newest_of_family(&path).map_err(|e| StoreError::io("listing", &path, e))
+            });
+            newest.transpose()?
+        }
         LogRef::Id(id) => {
             let found = find(&home.path, id, |path| id_in(path, waiter));
             found.map_err(|e| StoreError::io("listing", &home.path, e))?

@@ -134,10 +134,13 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
         assert_eq!(opened.writer.path(), Some(&*next));
         assert_eq!((opened.salvaged_from, opened.replay.damage), (None, vec![]));
     }
-    // To read, the one that is named is read.
-    let read =
-        folder.store().read(&LogRef::Path(path.clone()), OnDamage::Salvage.into()).await.unwrap();
-    assert_eq!(read.items.len(), 3);
+    // The same log is read by each of them; the damaged one only from its bytes.
+    for which in [first(), LogRef::Path(path.clone()), LogRef::Path(next.clone())] {
+        let read = folder.store().read(&which, OnDamage::Refuse.into()).await.unwrap();
+        assert_eq!((read.next_ordinal, read.damage), (7, vec![]));
+    }
+    let damaged = longhaul_rollout::replay(&before, &(), OnDamage::Refuse);
+    assert!(matches!(damaged, Err(longhaul_rollout::ReadError::Damaged(_))));
 
     // Damaged once more, it goes on in a third.
     damage(&next, "3");
