@@ -38,7 +38,7 @@ pub(crate) use self::fork::fork;
 pub use self::import::Imported;
 pub(crate) use self::import::import;
 pub use self::restore::Resumed;
-pub(crate) use self::restore::{OpenTurn, Reopened, open};
+pub(crate) use self::restore::{Check, OpenTurn, Reopened, open};
 pub(crate) use self::surface::surface;
 
 /// Keeps the changes of a session.
