@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use longhaul_compaction::Report;
@@ -25,10 +26,16 @@ use crate::BuildError;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Resumed {
-    /// Bytes at the end of the log that were never acknowledged, and were set aside.
+    /// Bytes at the end of the log that were never acknowledged, and are in it no more.
     pub torn_bytes: u64,
+    /// The file that has them now; `None` if there are none, if the log is in no file, or if it was
+    /// salvaged: then the damaged log still has them.
+    pub set_aside: Option<PathBuf>,
     /// Lines that were left out; empty unless the log was salvaged.
     pub damage: Vec<Damage>,
+    /// The damaged log, which stays as it is; `None` if the log was sound, or is in no file. The log that
+    /// goes on for it is [`Session::log_path`](crate::Session::log_path).
+    pub salvaged_from: Option<PathBuf>,
     /// The turn that was cut off, if one was: see
     /// [`Session::continue_turn`](crate::Session::continue_turn).
     pub open_turn: Option<String>,
@@ -125,7 +132,9 @@ pub(crate) async fn open(
     let (inputs, unreadable) = waiting(&replay);
     let resumed = Resumed {
         torn_bytes: replay.torn.as_ref().map_or(0, |torn| torn.len),
+        set_aside: opened.set_aside,
         damage: replay.damage.clone(),
+        salvaged_from: opened.salvaged_from,
         open_turn: open_turn.as_ref().map(|turn| turn.turn_id.to_string()),
         unknown_calls: Vec::new(),
         inputs: inputs.iter().map(|input| input.submission_id.to_string()).collect(),

@@ -11,7 +11,7 @@ use longhaul::rollout::{FileStore, LogRef, OnDamage, Query, Store};
 use longhaul::state::protocol::{ApprovalPolicy, SettingsUpdate};
 use longhaul::tool::{ToolCall, ToolContext, ToolForm, ToolOutput, ToolSpec};
 use longhaul::transport::Provider;
-use longhaul::{BuildError, ForkPoint, SessionBuilder};
+use longhaul::{BuildError, ForkPoint, Resumed, SessionBuilder};
 use longhaul_testkit::ScriptedModel;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -32,6 +32,13 @@ enum Way {
     ForkedBehind,
     ForkedOpen,
     Imported,
+}
+
+impl Way {
+    /// A log comes of it.
+    fn begins(self) -> bool {
+        !matches!(self, Self::Resumed | Self::Torn | Self::Salvaged)
+    }
 }
 
 const WAYS: [Way; 8] = [
@@ -115,6 +122,17 @@ impl Home {
                 &["user a", "assistant one", "user b", "assistant two"]
             }
         }
+    }
+
+    /// What a session is told that goes on with its log, and that nothing of it is gone.
+    fn check_found(&self, resumed: &Resumed) {
+        let torn = if self.way == Way::Torn { TORN } else { b"" };
+        assert_eq!(resumed.torn_bytes, torn.len() as u64, "{:?}", self.way);
+        let set_aside = resumed.set_aside.as_ref().map(|path| fs::read(path).unwrap());
+        assert_eq!(set_aside.as_deref().unwrap_or_default(), torn, "{:?}", self.way);
+        let from = (self.way == Way::Salvaged).then_some(&self.log);
+        let found = (resumed.salvaged_from.as_ref(), resumed.damage.len());
+        assert_eq!(found, (from, from.into_iter().count()), "{:?}", self.way);
     }
 
     fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
@@ -232,14 +250,32 @@ async fn a_start_that_fails_leaves_the_store_as_it_was_and_the_next_one_succeeds
         }
         let session = home.start().settings(good()).start().await.unwrap();
         assert_eq!(conversation(&session.history()), home.conversation(), "{way:?}");
+        assert_eq!(session.resumed().is_some(), !way.begins(), "{way:?}");
         if let Some(resumed) = session.resumed() {
-            let found = (resumed.torn_bytes, resumed.damage.len());
-            let torn = TORN.len() as u64 * u64::from(way == Way::Torn);
-            assert_eq!(found, (torn, usize::from(way == Way::Salvaged)), "{way:?}");
+            home.check_found(resumed);
         }
         session.shutdown().await.unwrap();
-        let begins = !matches!(way, Way::Resumed | Way::Torn | Way::Salvaged);
-        assert_eq!(home.logs().await.len(), logs.len() + usize::from(begins), "{way:?}");
+        assert_eq!(home.logs().await.len(), logs.len() + usize::from(way.begins()), "{way:?}");
+    }
+}
+
+/// The path that it had before names it as well.
+#[tokio::test]
+async fn a_salvaged_log_is_forked_and_opened_by_the_path_that_it_had() {
+    let home = Home::new(Way::Salvaged).await;
+    let session = home.start().settings(good()).start().await.unwrap();
+    let next = session.log_path().unwrap().to_owned();
+    session.shutdown().await.unwrap();
+    for path in [&home.log, &next] {
+        let fork = home.agent().session().fork_log(&**path, ForkPoint::End).settings(good());
+        let fork = fork.start().await.unwrap();
+        assert_eq!(conversation(&fork.history()), home.conversation());
+        fork.shutdown().await.unwrap();
+        let session = home.agent().session().resume(LogRef::from(&**path), OnDamage::Refuse);
+        let session = session.settings(good()).start().await.unwrap();
+        assert_eq!(session.log_path(), Some(&*next));
+        assert_eq!(conversation(&session.history()), home.conversation());
+        session.shutdown().await.unwrap();
     }
 }
 

@@ -113,7 +113,8 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
     let before = fs::read(&path).unwrap();
 
     let mut opened = open(&folder, OnDamage::Salvage).await.unwrap();
-    assert_eq!(opened.salvaged_from.as_deref(), Some(&*path));
+    assert_eq!((opened.salvaged_from.as_deref(), opened.set_aside.take()), (Some(&*path), None));
+    assert_eq!(opened.replay.torn.map(|torn| torn.len), Some(6), "it stays with the damaged log");
     assert_eq!(messages(&opened), ["0", &"x".repeat(70_000), "2"]);
     let next = opened.writer.path().unwrap().to_owned();
     assert_eq!(name(&next), format!("{STEM}.salvaged-2.jsonl"));
