@@ -91,7 +91,9 @@ fn found(session: &Session) -> Vec<String> {
     };
     let torn = (resumed.torn_bytes > 0).then(|| {
         let bytes = resumed.torn_bytes;
-        format!("{bytes} bytes at the end of the log were not whole and are set aside")
+        let place = resumed.set_aside.as_ref().map(|path| format!(", in {}", path.display()));
+        let place = place.unwrap_or_default();
+        format!("{bytes} bytes at the end of the log were not whole and are set aside{place}")
     });
     let unknown = (!resumed.unknown_calls.is_empty()).then(|| {
         let calls = resumed.unknown_calls.join(", ");

@@ -74,4 +74,4 @@ pub use replay::{
     ReplayConfig, ReplayItem, replay,
 };
 pub use source::Source;
-pub use store::{Holder, LogRef, LogWriter, Opened, Store, StoreError};
+pub use store::{Accept, Holder, LogRef, LogWriter, Opened, Store, StoreError};

@@ -49,6 +49,33 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The work ends without the future, before its next read of the log; the lock is free then.
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError>;
 
+    /// As [`open`](Self::open), if `accept` says yes to what the log says; else `None`, and nothing was
+    /// changed: a torn end is where it was, and a damaged log was not salvaged.
+    ///
+    /// Unless a store does better, the log is read twice, and may change in between.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`open`](Self::open).
+    async fn open_if(
+        &self,
+        which: &LogRef,
+        on_damage: OnDamage,
+        accept: Accept,
+    ) -> Result<Option<Opened>, StoreError> {
+        let replay = self.read(which, on_damage.into()).await?;
+        // What it says of another program's is for `open` to refuse.
+        if !replay.is_foreign && !accept(&replay) {
+            return Ok(None);
+        }
+        drop(replay);
+        self.open(which, on_damage).await.map(Some)
+    }
+
     /// Replays a log without its lock, also while its writer is at work: as far as `config` says, or
     /// else up to the last record that was acknowledged, or later. Nothing is changed.
     ///
@@ -75,6 +102,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Safe: nothing is changed.
     async fn list(&self, query: &Query) -> Result<Page, StoreError>;
 }
+
+/// Whether a log may be opened, by what it says.
+pub type Accept = Box<dyn FnOnce(&Replay) -> bool + Send>;
 
 /// The one writer of a log. It holds the lock of the log until it is closed or dropped.
 #[async_trait]
@@ -131,7 +161,8 @@ pub trait LogWriter: fmt::Debug + Send {
 pub enum LogRef {
     /// The newest log of the session with this id.
     Id(String),
-    /// The log in this file. A relative path is in the folder of the store.
+    /// The log in this file; of one that was salvaged, the newest that goes on for it, by whichever of
+    /// its paths. A relative path is in the folder of the store.
     Path(PathBuf),
 }
 
@@ -159,7 +190,8 @@ pub struct Opened {
     /// Where a torn end of the log was set aside. It was never acknowledged.
     pub set_aside: Option<PathBuf>,
     /// The damaged log that the caller asked to salvage, and that stays as it is. The writer's
-    /// path is that of the log that continues it.
+    /// path is that of the log that continues it, and which this path names from now on for the store;
+    /// [`replay`](crate::replay()) reads the damaged one itself.
     pub salvaged_from: Option<PathBuf>,
 }
 

@@ -100,6 +100,26 @@ async fn what_was_compacted_is_shown_again_and_a_fork_shows_it_up_to_its_cut() {
 }
 
 #[tokio::test]
+async fn where_a_torn_end_is_set_aside_is_told() {
+    let server = Server::start([]).await.unwrap();
+    let folder = Folder::new();
+    let config = kept(&server, &folder);
+    let program = Program::start(&config, &folder).await;
+    let log = log_of(&program);
+    program.shut_down().await;
+    let whole = std::fs::read(&log).unwrap();
+    std::fs::write(&log, [&*whole, b"{\"torn"].concat()).unwrap();
+    let mut program = Program::start_with(&config, &folder, &["--resume", &log]).await;
+    let told = program.until("background_event").await;
+    let aside = format!("{log}.torn-2");
+    let expected =
+        format!("6 bytes at the end of the log were not whole and are set aside, in {aside}");
+    assert_eq!(told.last().unwrap()["msg"]["message"], expected);
+    assert_eq!(std::fs::read(aside).unwrap(), b"{\"torn");
+    program.shut_down().await;
+}
+
+#[tokio::test]
 async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
     let call = ResponseBuilder::new().text("let me see").call("c1", "hang", "{}");
     let replies = [Reply::from(call), Reply::text("well")];

@@ -156,17 +156,15 @@ impl From<Arc<dyn Model>> for ModelSource {
 
 impl Defaults {
     /// Whether sessions with `model` can be opened with these.
-    pub(crate) fn check(&self, model: &dyn Model) -> Result<ToolSet, BuildError> {
-        if self.settings.model.trim().is_empty() {
-            return Err(BuildError::NoModel);
-        }
-        if let Some(cwd) = self.settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            return Err(BuildError::RelativeCwd(cwd.clone()));
-        }
+    pub(crate) fn check(&self, model: &dyn Model) -> Result<(), BuildError> {
+        self.gatekeeping.check_settings(&self.settings, &self.check_tools(model)?)
+    }
+
+    /// The tools of sessions with `model`, if they and all else can be used whatever the settings are.
+    pub(crate) fn check_tools(&self, model: &dyn Model) -> Result<ToolSet, BuildError> {
         self.options.check()?;
         let tools = ToolSet::new(&self.tools)?.with_hosted(&self.hosted_tools)?;
         tools.check_features(model.features())?;
-        self.gatekeeping.check(&tools, self.settings.approval_policy)?;
         Ok(tools)
     }
 }

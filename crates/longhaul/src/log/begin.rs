@@ -39,6 +39,9 @@ fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, se
     first.add_conversation(snapshot)?;
     first.change(&Change::Settings(snapshot.settings.clone()))?;
     first.change(&Change::Used(Box::new(snapshot.known.clone())))?;
+    if let Some(surface) = &snapshot.surface {
+        first.change(&Change::Surface(surface.clone()))?;
+    }
     snapshot.grants.iter().try_for_each(|digest| first.change(&Change::Granted(*digest)))?;
     Ok(first.records)
 }

@@ -6,7 +6,7 @@ use longhaul_rollout::Replay;
 use longhaul_state::Surface;
 use longhaul_state::protocol::Settings;
 
-use super::restore::settings_of;
+use super::restore::own_settings;
 
 /// What a session had when it was left, as far as its log says.
 pub(crate) struct Left {
@@ -19,7 +19,7 @@ pub(crate) struct Left {
 impl Left {
     pub(super) fn of(replay: &Replay) -> Self {
         Self {
-            settings: replay.settings.as_ref().and_then(|json| settings_of(json.get())),
+            settings: own_settings(replay),
             surface: replay.surface.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()),
             provider: replay.meta.as_ref().and_then(|meta| meta.model_provider.clone()),
         }

@@ -40,7 +40,7 @@ pub use self::import::Imported;
 pub(crate) use self::import::import;
 pub(crate) use self::open_turn::OpenTurn;
 pub use self::restore::Resumed;
-pub(crate) use self::restore::{Reopened, open};
+pub(crate) use self::restore::{Check, Reopened, open};
 pub(crate) use self::surface::surface;
 
 /// Keeps the changes of a session.

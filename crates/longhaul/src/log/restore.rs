@@ -1,8 +1,12 @@
 //! Sessions out of their logs.
 
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
 use longhaul_compaction::Report;
 use longhaul_rollout::{
-    Damage, LogRef, LogWriter, OnDamage, ReadError, RecentMessages, Replay, Store, StoreError,
+    Damage, LogRef, LogWriter, OnDamage, Opened, ReadError, RecentMessages, Replay, Store,
+    StoreError,
 };
 use longhaul_state::protocol::Settings;
 use longhaul_state::{AcceptedInput, Known, PastCompaction, Snapshot};
@@ -17,10 +21,16 @@ use crate::BuildError;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Resumed {
-    /// Bytes at the end of the log that were never acknowledged, and were set aside.
+    /// Bytes at the end of the log that were never acknowledged, and are in it no more.
     pub torn_bytes: u64,
+    /// The file that has them now; `None` if there are none, if the log is in no file, or if it was
+    /// salvaged: then the damaged log still has them.
+    pub set_aside: Option<PathBuf>,
     /// Lines that were left out; empty unless the log was salvaged.
     pub damage: Vec<Damage>,
+    /// The damaged log, which stays as it is; `None` if the log was sound, or is in no file. The log that
+    /// goes on for it is [`Session::log_path`](crate::Session::log_path).
+    pub salvaged_from: Option<PathBuf>,
     /// The turn that was cut off, if one was: see
     /// [`Session::continue_turn`](crate::Session::continue_turn).
     pub open_turn: Option<String>,
@@ -49,21 +59,28 @@ pub(crate) struct Reopened {
     pub(crate) recent: RecentMessages,
 }
 
-/// Opens a session again. `settings` are those of one whose log knows none.
+/// Says why a session with these settings cannot go on.
+pub(crate) type Check = Box<dyn FnOnce(Settings) -> Result<(), BuildError> + Send>;
+
+/// Opens a session again, if its settings pass `check`; else nothing was changed. `settings` are those of
+/// one whose log knows none.
 pub(crate) async fn open(
     store: &dyn Store,
     which: &LogRef,
     on_damage: OnDamage,
     settings: &Settings,
+    check: Check,
 ) -> Result<Reopened, BuildError> {
-    let opened = store.open(which, on_damage).await.map_err(refused)?;
+    let opened = open_checked(store, which, on_damage, settings.clone(), check).await?;
     let mut replay = opened.replay;
     let recent = std::mem::take(&mut replay.recent);
     let open_turn = cut_off(&replay);
     let (inputs, unreadable) = waiting(&replay);
     let resumed = Resumed {
         torn_bytes: replay.torn.as_ref().map_or(0, |torn| torn.len),
+        set_aside: opened.set_aside,
         damage: replay.damage.clone(),
+        salvaged_from: opened.salvaged_from,
         open_turn: open_turn.as_ref().map(|turn| turn.turn_id.to_string()),
         unknown_calls: Vec::new(),
         inputs: inputs.iter().map(|input| input.submission_id.to_string()).collect(),
@@ -75,6 +92,24 @@ pub(crate) async fn open(
     snapshot.surface.clone_from(&left.surface);
     let writer = opened.writer;
     Ok(Reopened { id, snapshot, left, writer, resumed, open_turn, inputs, recent })
+}
+
+async fn open_checked(
+    store: &dyn Store,
+    which: &LogRef,
+    on_damage: OnDamage,
+    settings: Settings,
+    check: Check,
+) -> Result<Opened, BuildError> {
+    let refusal = Arc::new(OnceLock::new());
+    let said = Arc::clone(&refusal);
+    let accept = Box::new(move |replay: &Replay| {
+        let checked = check(own_settings(replay).unwrap_or(settings));
+        checked.map_err(|error| said.set(error)).is_ok()
+    });
+    let opened = store.open_if(which, on_damage, accept).await.map_err(refused)?;
+    let unsaid = || BuildError::Store("the store did not open it, and did not say why".into());
+    opened.ok_or_else(|| refusal.get().cloned().unwrap_or_else(unsaid))
 }
 
 /// The inputs that no turn had taken, and a sentence for each that cannot be read.
@@ -100,13 +135,18 @@ pub(super) fn refused(error: StoreError) -> BuildError {
     }
 }
 
-pub(super) fn settings_of(json: &str) -> Option<Settings> {
+fn settings_of(json: &str) -> Option<Settings> {
     Some(serde_json::from_str::<SettingsPayload<'_>>(json).ok()?.into_settings())
+}
+
+/// The settings of a session, as far as its log says.
+pub(super) fn own_settings(replay: &Replay) -> Option<Settings> {
+    settings_of(replay.settings.as_ref()?.get())
 }
 
 /// A session out of its log. `settings` are those of one whose log knows none.
 pub(super) fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
-    let own = replay.settings.as_ref().and_then(|json| settings_of(json.get()));
+    let own = own_settings(&replay);
     let mut snapshot = Snapshot::new(own.unwrap_or_else(|| settings.clone()));
     snapshot.items = replay.items.into_iter().map(|it| (it.item, it.starts_turn)).collect();
     snapshot.next_starts_turn = replay.next_starts_turn;

@@ -186,17 +186,19 @@ impl SessionBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if it cannot work with what it was given.
+    /// [`BuildError`] if it cannot work with what it was given, or with the settings that its log has. The
+    /// store is as it was then: no log was begun, and of one that was to be resumed nothing was set aside or
+    /// salvaged. Only where the disk fails after that, a log that was resumed may have been mended.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future opens nothing.
+    /// Dropping the future opens nothing. A new session has no log then, or a whole one that nobody has
+    /// open and that can be resumed; an import names it ([`BuildError::AlreadyImported`]). A log that was
+    /// to be resumed says what it said. What is under way may end a moment later.
     pub async fn start(mut self) -> Result<Session, BuildError> {
+        let tools = self.begin.check_tools(&*self.model)?;
         let Opening { id, state, writer, mut resumed, open_turn, inputs, left, imported, recent } =
-            self.open().await?;
-        self.begin.settings = state.settings();
-        self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
-        let tools = self.begin.check(&*self.model)?;
+            self.open(&tools).await?;
         let state = Arc::new(state);
         let mut events = EventLog::new(self.begin.event_buffer);
         if writer.is_some() {
@@ -207,8 +209,8 @@ impl SessionBuilder {
         let keeper = self.begin.store.clone().zip(writer).map(|(store, writer)| {
             Keeper::start(Arc::clone(&state), Arc::clone(&events), store, writer)
         });
-        let differences = self.begin_with(&state, &tools, left.as_ref());
         if let Some(resumed) = &mut resumed {
+            let differences = self.begin_with(&state, &tools, left.as_ref());
             for output in open_turn.iter().flat_map(OpenTurn::torn_outputs) {
                 state.record_output(output);
             }

@@ -44,6 +44,7 @@ mod shutdown;
 #[cfg(feature = "coding")]
 mod size;
 mod slow;
+mod start;
 mod steer;
 mod strict;
 mod support;

@@ -34,7 +34,7 @@ use tokio::task::spawn_blocking;
 pub use disk::{Disk, Identity, LocalDisk, Medium};
 
 use crate::list::{Page, Query};
-use crate::store::{LogRef, LogWriter, Opened, Store, StoreError, shown};
+use crate::store::{Accept, LogRef, LogWriter, Opened, Store, StoreError, shown};
 use crate::{BLOB_BYTES, OnDamage, Record, Replay, ReplayConfig};
 use home::Home;
 use reading::Waiter;
@@ -137,8 +137,18 @@ impl Store for FileStore {
     }
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
+        let opened = self.open_if(which, on_damage, Box::new(|_| true)).await?;
+        opened.ok_or_else(|| StoreError::NotFound { which: format!("{which:?}") })
+    }
+
+    async fn open_if(
+        &self,
+        which: &LogRef,
+        on_damage: OnDamage,
+        accept: Accept,
+    ) -> Result<Option<Opened>, StoreError> {
         let which = which.clone();
-        self.run(move |home, waiter| open::open(home, &which, on_damage, waiter)).await
+        self.run(move |home, waiter| open::open(home, &which, on_damage, accept, waiter)).await
     }
 
     async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {

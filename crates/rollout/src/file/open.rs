@@ -16,7 +16,7 @@ use super::sweep::sweep;
 use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
 use super::{Fsync, aside};
-use crate::store::{LogRef, Opened, Start, StoreError, shown};
+use crate::store::{Accept, LogRef, Opened, Start, StoreError, shown};
 use crate::{OnDamage, Record, Replay, ReplayConfig, replay};
 
 /// Starts a log: its file comes with its first records, or not at all.
@@ -55,13 +55,15 @@ pub(super) fn read(
     replay_file(home, &LogFile::open(&path, waiter)?, &path, config)
 }
 
-/// Takes the lock of a log, replays it, and leaves it so that it ends with a whole line.
+/// Takes the lock of a log, replays it, and leaves it so that it ends with a whole line; or as it is, if
+/// it is not accepted.
 pub(super) fn open(
     home: &Arc<Home>,
     which: &LogRef,
     on_damage: OnDamage,
+    accept: Accept,
     waiter: &Waiter,
-) -> Result<Opened, StoreError> {
+) -> Result<Option<Opened>, StoreError> {
     let named = resolve(home, which, waiter)?;
     let first = first_of_family(&named);
     let lock = Lock::take(&home.disk, &first)?;
@@ -72,15 +74,18 @@ pub(super) fn open(
     if replay.is_foreign {
         return Err(StoreError::Foreign { path: shown(&path) });
     }
+    if !accept(&replay) {
+        return Ok(None);
+    }
     if !replay.damage.is_empty() {
-        return go_on(home, salvage(home, &file, &path, replay)?, lock);
+        return go_on(home, salvage(home, &file, &path, replay)?, lock).map(Some);
     }
     let mut medium = home.disk.open(&path).map_err(|e| StoreError::io("opening", &path, e))?;
     let set_aside =
         replay.torn.map(|_| aside::set_aside(home, &file, &path, &replay)).transpose()?;
     tidy(home, &mut *medium, set_aside.is_some().then_some(replay.good_len))
         .map_err(|(operation, e)| StoreError::io(operation, &path, e))?;
-    go_on(home, Fit { replay, path, medium, set_aside, salvaged_from: None }, lock)
+    go_on(home, Fit { replay, path, medium, set_aside, salvaged_from: None }, lock).map(Some)
 }
 
 /// A log that ends with a whole line.
@@ -128,10 +133,16 @@ pub(super) fn replay_file(
     replay(file, &BlobFolder(&home.path), config).map_err(|e| StoreError::read(path, e))
 }
 
-/// The file that is meant, which is there.
+/// The file that is meant, which is there: whoever names one of a family means the newest.
 fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, StoreError> {
     let found = match which {
-        LogRef::Path(path) => Some(home.path.join(path)).filter(|path| path.exists()),
+        LogRef::Path(path) => {
+            let named = Some(home.path.join(path)).filter(|path| path.exists());
+            let newest = named.map(|path| {
+                newest_of_family(&path).map_err(|e| StoreError::io("listing", &path, e))
+            });
+            newest.transpose()?
+        }
         LogRef::Id(id) => {
             let found = find(&home.path, id, |path| id_in(path, waiter));
             found.map_err(|e| StoreError::io("listing", &home.path, e))?

@@ -44,7 +44,7 @@ pub(super) fn salvage(
     let replay = replay.inspect_err(|_| {
         let _ = home.disk.remove(&next);
     })?;
-    let replay = Replay { damage: damaged.damage, epoch, ..replay };
+    let replay = Replay { damage: damaged.damage, torn: damaged.torn, epoch, ..replay };
     let salvaged_from = Some(path.to_owned());
     Ok(Fit { replay, path: next, medium, set_aside: None, salvaged_from })
 }

@@ -113,7 +113,8 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
     let before = fs::read(&path).unwrap();
 
     let mut opened = open(&folder, OnDamage::Salvage).await.unwrap();
-    assert_eq!(opened.salvaged_from.as_deref(), Some(&*path));
+    assert_eq!((opened.salvaged_from.as_deref(), opened.set_aside.take()), (Some(&*path), None));
+    assert_eq!(opened.replay.torn.map(|torn| torn.len), Some(6), "it stays with the damaged log");
     assert_eq!(messages(&opened), ["0", &"x".repeat(70_000), "2"]);
     let next = opened.writer.path().unwrap().to_owned();
     assert_eq!(name(&next), format!("{STEM}.salvaged-2.jsonl"));
@@ -134,10 +135,13 @@ async fn a_salvaged_log_goes_on_in_a_new_file_and_so_for_ever() {
         assert_eq!(opened.writer.path(), Some(&*next));
         assert_eq!((opened.salvaged_from, opened.replay.damage), (None, vec![]));
     }
-    // To read, the one that is named is read.
-    let read =
-        folder.store().read(&LogRef::Path(path.clone()), OnDamage::Salvage.into()).await.unwrap();
-    assert_eq!(read.items.len(), 3);
+    // The same log is read by each of them; the damaged one only from its bytes.
+    for which in [first(), LogRef::Path(path.clone()), LogRef::Path(next.clone())] {
+        let read = folder.store().read(&which, OnDamage::Refuse.into()).await.unwrap();
+        assert_eq!((read.next_ordinal, read.damage), (7, vec![]));
+    }
+    let damaged = longhaul_rollout::replay(&before, &(), OnDamage::Refuse);
+    assert!(matches!(damaged, Err(longhaul_rollout::ReadError::Damaged(_))));
 
     // Damaged once more, it goes on in a third.
     damage(&next, "3");

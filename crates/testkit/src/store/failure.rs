@@ -1,10 +1,16 @@
 //! What is left of a log after a failure, where the subject can bring one about.
 
-use longhaul_rollout::{OnDamage, Query, StoreError};
+use longhaul_rollout::{OnDamage, Query, Replay, StoreError};
 
 use super::Subject;
 use super::content::{first, items, payloads, read, store_all};
 use super::sample::{item, session, session_id};
+
+/// Opens the first log, and says no to so many items.
+async fn is_refused(subject: &impl Subject, on_damage: OnDamage, count: usize) -> bool {
+    let accept = Box::new(move |replay: &Replay| replay.items.len() != count);
+    subject.store().open_if(&first(), on_damage, accept).await.unwrap().is_none()
+}
 
 pub(super) async fn a_torn_end_is_not_acknowledged(subject: &impl Subject) -> bool {
     let records = [item("0"), item("1")];
@@ -15,6 +21,7 @@ pub(super) async fn a_torn_end_is_not_acknowledged(subject: &impl Subject) -> bo
     let replay = read(&*subject.store()).await;
     assert_eq!(items(&replay), payloads(&records));
     assert!(replay.torn.is_some());
+    assert!(is_refused(subject, OnDamage::Refuse, 2).await);
     let mut opened = subject.store().open(&first(), OnDamage::Refuse).await.unwrap();
     assert!(opened.replay.torn.is_some(), "the opener is told");
     assert_eq!(items(&opened.replay), payloads(&records));
@@ -40,6 +47,9 @@ pub(super) async fn damage_is_named(subject: &impl Subject) -> bool {
 
     let salvaged = store.read(&first(), OnDamage::Salvage.into()).await.unwrap();
     assert_eq!(salvaged.items.len(), 3);
+    assert!(is_refused(subject, OnDamage::Salvage, 3).await);
+    let error = store.open(&first(), OnDamage::Refuse).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "it was not salvaged: {error}");
     let mut opened = store.open(&first(), OnDamage::Salvage).await.unwrap();
     assert_eq!(opened.replay.damage, salvaged.damage);
     assert_eq!(items(&opened.replay), items(&salvaged));

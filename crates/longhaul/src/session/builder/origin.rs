@@ -10,6 +10,7 @@ use longhaul_state::{AcceptedInput, Place, SessionState, Snapshot};
 use super::{Inner, SessionBuilder};
 use crate::BuildError;
 use crate::log::{self, ForkPoint, Imported, Keeper, Left, OpenTurn, Resumed};
+use crate::tool::ToolSet;
 
 /// The log that a session comes from.
 pub(super) enum Origin {
@@ -56,13 +57,17 @@ struct Descent {
 }
 
 impl SessionBuilder {
-    /// What the session begins with, and who writes its log.
-    pub(super) async fn open(&mut self) -> Result<Opening, BuildError> {
+    /// What the session begins with, and who writes its log. Its settings are those of the builder from
+    /// now on. Whatever is at fault is found before anything is written, and what is written last is
+    /// there as a whole or not at all.
+    pub(super) async fn open(&mut self, tools: &ToolSet) -> Result<Opening, BuildError> {
         let descent = match self.origin.take() {
             Some(Origin::Resumed { which, on_damage }) => {
-                let settings = &self.begin.settings;
-                let opened = log::open(self.store()?, &which, on_damage, settings).await?;
-                return Ok(self.opening(opened));
+                let (settings, check) = (&self.begin.settings, self.check(tools));
+                let opened = log::open(self.store()?, &which, on_damage, settings, check).await?;
+                let opening = self.opening(opened);
+                self.settle(&opening.state);
+                return Ok(opening);
             }
             Some(Origin::Taken(source)) => self.descend(source).await?,
             None => Descent::default(),
@@ -71,6 +76,9 @@ impl SessionBuilder {
             SessionState::new(self.empty_history(), self.begin.settings.clone())
                 .with_breaker(self.begin.compaction.config.breaker)
         });
+        self.check(tools)(state.settings())?;
+        self.settle(&state);
+        self.begin_with(&state, tools, None);
         let Descent { id, forked_from, imported, recent } = descent;
         let id: Arc<str> = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()).into();
         let mut writer = None;
@@ -86,6 +94,24 @@ impl SessionBuilder {
         let (resumed, open_turn, inputs, left) = (None, None, Vec::new(), None);
         let recent = recent.unwrap_or_else(|| RecentMessages::of(state.history().iter()));
         Ok(Opening { id, state, writer, resumed, open_turn, inputs, left, imported, recent })
+    }
+
+    /// Whether the session can go by settings that it has, changed as they are to be.
+    fn check(&self, tools: &ToolSet) -> log::Check {
+        let (gatekeeping, tools) = (self.begin.gatekeeping.clone(), tools.clone());
+        let changes = self.changes.clone();
+        Box::new(move |mut settings| {
+            for change in changes {
+                settings.update(change);
+            }
+            gatekeeping.check_settings(&settings, &tools)
+        })
+    }
+
+    /// Takes over the settings that the session has, and changes them.
+    fn settle(&mut self, state: &SessionState) {
+        self.begin.settings = state.settings();
+        self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
     }
 
     fn opening(&self, opened: log::Reopened) -> Opening {
