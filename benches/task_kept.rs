@@ -241,7 +241,7 @@ async fn hold(turns: &Arc<Vec<Turn>>, plan: Plan) -> Result<Held> {
     let mut installed = BTreeMap::new();
     for (index, turn) in turns.iter().enumerate() {
         if let Some(pinned) = turn.pinned {
-            session.pin(&Item::user(format!("Always: {pinned}.")))?;
+            session.pin(&Item::user(format!("Always: {pinned}."))).await?;
         }
         model.expect(index, turn);
         finish(session.prompt(turn.message.as_str()).await?, &mut installed).await?;

@@ -105,7 +105,7 @@ impl App {
         match key.code {
             KeyCode::Char('c' | 'd') if is_control => self.is_over = true,
             KeyCode::Char(letter) if !is_control => self.composer.push(letter),
-            KeyCode::F(_) => self.answer(key),
+            KeyCode::F(_) => self.answer(key).await,
             KeyCode::Backspace => drop(self.composer.pop()),
             KeyCode::PageUp => self.scrolled += 10,
             KeyCode::PageDown => self.scrolled = self.scrolled.saturating_sub(10),
@@ -120,12 +120,12 @@ impl App {
     }
 
     /// Answers the question that is shown, if the key is an answer.
-    fn answer(&mut self, key: KeyEvent) {
+    async fn answer(&mut self, key: KeyEvent) {
         let Some(decision) = question::answer(key) else {
             return;
         };
         if let Some(Question { call_id, digest, .. }) = Question::of(&self.transcript) {
-            let answered = self.session.answer(call_id, Some(digest), decision);
+            let answered = self.session.answer(call_id, Some(digest), decision).await;
             self.notice = answered.err().map(|error| error.to_string()).unwrap_or_default();
         }
     }

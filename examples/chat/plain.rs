@@ -60,7 +60,7 @@ async fn follow(
                 let denied = ApprovalDecision::Denied { reason };
                 let decision = if yes { ApprovalDecision::Approved } else { denied };
                 // It is being ended if the answer comes too late.
-                let _ = session.answer(&call_id, Some(digest), decision);
+                let _ = session.answer(&call_id, Some(digest), decision).await;
             }
             Event::StreamError { attempt, max_attempts, error, .. } => {
                 note(&format!("reconnecting {attempt}/{max_attempts}: {error}"))?;

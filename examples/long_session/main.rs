@@ -51,7 +51,7 @@ async fn converse() -> Result<(), Box<dyn Error>> {
         .compaction(Compaction::On { limit: None, keep_tail: Tail::Turns(2) })
         .build()?;
     let session = agent.session().start().await?;
-    session.pin(&Item::user(PINNED))?;
+    session.pin(&Item::user(PINNED)).await?;
 
     let mut plot = Plot::new(session.context_window().auto_compact_tokens);
     for number in 1..=turns {

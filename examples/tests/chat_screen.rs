@@ -157,7 +157,7 @@ async fn the_answer_is_for_the_call_that_is_shown_where_ids_repeat() {
     let (mut app, session) = asking().await;
     let first = waiting(&session)[0].digest;
     // Somebody else answers, and the screen has not heard of it.
-    session.answer("c", Some(first), ApprovalDecision::Denied { reason: None }).unwrap();
+    session.answer("c", Some(first), ApprovalDecision::Denied { reason: None }).await.unwrap();
     press(&mut app, KeyCode::F(2), KeyModifiers::NONE).await;
     let left: Vec<_> = waiting(&session).into_iter().map(|call| call.arguments).collect();
     assert_eq!(left, [r#"{"what":"two"}"#, r#"{"what":"three"}"#]);

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use longhaul_state::protocol::{Event, TurnError, TurnResult};
+use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,8 @@ impl TurnHandle {
     }
 
     /// Ends the turn: the connection is closed and tools are stopped. Input that still waits is
-    /// taken back, and reaches no model. The result says that it was interrupted.
+    /// taken back, and reaches no model. The result says that it was interrupted, or taken back, and comes
+    /// when that is kept.
     pub fn cancel(&self) {
         self.control.cancel();
     }
@@ -62,6 +63,23 @@ impl TurnHandle {
     pub fn cancel_on_drop(mut self) -> Self {
         self.cancel_on_drop = true;
         self
+    }
+
+    /// That no turn takes the input holds once the log knows: else it would wait again after a crash. What
+    /// a turn did is kept before its result is here.
+    async fn once_kept(
+        &self,
+        result: Result<TurnResult, TurnError>,
+    ) -> Result<TurnResult, TurnError> {
+        match result {
+            Ok(TurnResult { end: TurnEnd::Withdrawn, .. }) => {
+                self.control.session.kept().await?;
+            }
+            // The end of the session says what could not be kept.
+            Err(TurnError::Closed) => drop(self.control.session.kept().await),
+            _ => {}
+        }
+        result
     }
 }
 
@@ -79,7 +97,10 @@ impl IntoFuture for TurnHandle {
             let mut handle = self;
             let result = (&mut handle.result).await;
             handle.cancel_on_drop = false;
-            result.unwrap_or(Err(TurnError::Closed))
+            match result {
+                Ok(result) => handle.once_kept(result).await,
+                Err(_) => Err(TurnError::Closed),
+            }
         })
     }
 }

@@ -1,9 +1,8 @@
-//! Accepting what a session is to do, and taking it back.
+//! Accepting what a session is to do.
 
 use std::sync::Arc;
 
-use longhaul_history::Item;
-use longhaul_state::protocol::{ApprovalDecision, CallDigest, SettingsUpdate, TurnError};
+use longhaul_state::protocol::{SettingsUpdate, TurnError};
 use longhaul_state::{MAX_WAITING, QueueError, Steered};
 
 use super::{Inner, Submission, Work};
@@ -64,30 +63,23 @@ impl Inner {
 
     /// Accepts input for the turn that runs.
     pub(crate) async fn steer(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
+        let (handle, noted) = self.steer_in_memory(input).await?;
+        self.acknowledge(noted).await?;
+        Ok(handle)
+    }
+
+    /// The same, but for [keeping](Self::acknowledge) it: that is for whoever asked for it to wait for.
+    pub(super) async fn steer_in_memory(
+        self: &Arc<Self>,
+        input: Input,
+    ) -> Result<(TurnHandle, Option<Arc<str>>), TurnError> {
         let (mut submission, mut handle) = self.accept(input).await?;
         let noted = submission.note_accepted(self);
         match self.queue.steer(submission, turn_of).map_err(refusal)? {
             Steered::Running { turn_id } => handle.steers = Some(turn_id),
             Steered::Queued => self.wake.notify_one(),
         }
-        self.acknowledge(noted).await?;
-        Ok(handle)
-    }
-
-    /// Completes when an input that waits is kept. Its turn begins meanwhile: what that changes shares
-    /// the sync. An input that cannot be kept is taken back, unless a turn has taken it, which will
-    /// tell; so is one that the caller no longer waits for.
-    async fn acknowledge(&self, noted: Option<Arc<str>>) -> Result<(), TurnError> {
-        let (Some(id), Some(keeper)) = (noted, &self.keeper) else {
-            return Ok(());
-        };
-        let mut waiting = Unacknowledged { session: self, id: Some(id) };
-        let kept = keeper.kept().await;
-        if kept.is_err() && waiting.take_back() {
-            return kept;
-        }
-        waiting.id = None;
-        Ok(())
+        Ok((handle, noted))
     }
 
     /// Accepts a compaction.
@@ -151,134 +143,6 @@ impl Inner {
         let id: Arc<str> = id.map_or_else(new_id, str::to_owned).into();
         Submission::new(self, id, work, SettingsUpdate::default(), task)
     }
-
-    /// Takes back an input that waits.
-    pub(super) fn withdraw(&self, input_id: &str) -> Result<(), TurnError> {
-        if self.take_back(|waiting| *waiting.id == *input_id) {
-            return Ok(());
-        }
-        Err(TurnError::UnknownInput { input_id: input_id.to_owned() })
-    }
-
-    /// Takes back the inputs that wait and are meant, and says whether there was one.
-    fn take_back(&self, is_meant: impl Fn(&Submission) -> bool) -> bool {
-        let taken_back = self.queue.withdraw(is_meant);
-        let is_any = !taken_back.is_empty();
-        for submission in taken_back {
-            submission.reply.withdraw();
-        }
-        is_any
-    }
-
-    /// Answers an approval request.
-    pub(super) fn answer(
-        &self,
-        call_id: &str,
-        digest: Option<CallDigest>,
-        decision: ApprovalDecision,
-    ) -> Result<(), TurnError> {
-        let holds = decision == ApprovalDecision::ApprovedForSession;
-        let Some(answered) = self.queue.answer(call_id, digest, decision) else {
-            return Err(TurnError::UnknownApproval { call_id: call_id.to_owned() });
-        };
-        if holds {
-            self.state.grant(answered.digest, answered.scope);
-        }
-        self.answered.notify_one();
-        Ok(())
-    }
-
-    /// Nothing is changed in a session that accepts nothing more.
-    pub(super) fn check_open(&self) -> Result<(), TurnError> {
-        if self.queue.is_closed() { Err(TurnError::Closed) } else { Ok(()) }
-    }
-
-    pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
-        if let Some(cwd) = change.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            let message = format!("`cwd` is relative: `{}`; give an absolute path", cwd.display());
-            return Err(TurnError::InvalidInput(message));
-        }
-        if change.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
-            return Err(TurnError::InvalidInput("`model` is empty: name one".into()));
-        }
-        let Some(policy) = change.approval_policy else {
-            return Ok(());
-        };
-        let checked = self.gatekeeping.check(&self.tools(), policy);
-        checked.map_err(|error| TurnError::InvalidInput(format!("`approval_policy`: {error}")))
-    }
-
-    /// Records an item that every compaction keeps, if there is room for it.
-    pub(super) fn pin(&self, item: &Item) -> Result<(), TurnError> {
-        self.check_open()?;
-        let history = self.state.history();
-        let measured = history.measured(0..history.len());
-        let pinned: u64 =
-            measured.filter(|(item, _)| item.is_pinned()).map(|(_, tokens)| tokens).sum();
-        let tokens = history.config().counter.count_item(item);
-        let most = self.window(&self.state.settings().model).effective_tokens / 4;
-        if pinned.saturating_add(tokens) > most {
-            return Err(TurnError::InvalidInput(format!(
-                "the item takes {tokens} tokens and what is pinned already {pinned}: all together may \
-                 have {most}, a quarter of the context window; pin less"
-            )));
-        }
-        self.state.record([item.pinned()]);
-        Ok(())
-    }
-
-    /// No handle of the session is left: its turns go on without approvals.
-    pub(super) fn leave_unattended(&self) {
-        self.queue.nobody_answers(UNATTENDED);
-        self.answered.notify_one();
-    }
-
-    pub(super) fn close(&self) {
-        self.queue.close();
-        self.wake.notify_one();
-    }
-
-    /// Accepts nothing more, ends the running turn, and tells inputs that no turn will take them.
-    pub(super) fn stop(&self) {
-        refuse(self.queue.stop());
-        self.wake.notify_one();
-    }
-
-    /// Settles the inputs that were cancelled while they waited.
-    pub(super) fn settle_cancelled(&self) {
-        self.take_back(|input| input.reply.cancel.is_cancelled());
-    }
-
-    /// Inputs that no turn will take are told so.
-    pub(super) fn settle_waiting(&self) {
-        refuse(self.queue.drain());
-    }
-}
-
-/// An input whose client waits to hear that it is kept.
-struct Unacknowledged<'a> {
-    session: &'a Inner,
-    id: Option<Arc<str>>,
-}
-
-impl Unacknowledged<'_> {
-    /// Says whether the input still waited.
-    fn take_back(&mut self) -> bool {
-        let Some(id) = self.id.take() else {
-            return false;
-        };
-        self.session.take_back(|waiting| waiting.is_input(&id))
-    }
-}
-
-impl Drop for Unacknowledged<'_> {
-    fn drop(&mut self) {
-        self.take_back();
-    }
-}
-
-fn refuse(submissions: Vec<Submission>) {
-    submissions.into_iter().for_each(Submission::refuse);
 }
 
 fn new_id() -> String {

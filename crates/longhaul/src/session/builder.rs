@@ -250,6 +250,7 @@ impl SessionBuilder {
             opened_at: jiff::Timestamp::now(),
             open_turn: Mutex::new(open_turn),
             recent: Mutex::new(recent),
+            order: tokio::sync::Mutex::default(),
             wake: Arc::default(),
             answered: Notify::new(),
             tool_holds: Arc::new(watch::Sender::new(0)),

@@ -15,14 +15,14 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Submission, Work};
+use crate::Input;
 use crate::agent::{Bounds, WhileRunning};
 use crate::approval::Gatekeeping;
 use crate::events::{Emitter, EventLog};
 use crate::hook::CompactionSetup;
-use crate::log::{self, Imported, Keeper, OpenTurn, Resumed};
+use crate::log::{Imported, Keeper, OpenTurn, Resumed};
 use crate::task::SessionTask;
-use crate::tool::{Tool, ToolSet};
-use crate::{BuildError, Input};
+use crate::tool::ToolSet;
 
 pub(crate) struct Inner {
     pub(crate) id: Arc<str>,
@@ -56,6 +56,9 @@ pub(crate) struct Inner {
     pub(crate) open_turn: Mutex<Option<OpenTurn>>,
     /// What was said before, until somebody takes it.
     pub(super) recent: Mutex<RecentMessages>,
+    /// Held by whoever performs an operation that came as a value, until it has its effect: they have it
+    /// in the order in which they came.
+    pub(super) order: tokio::sync::Mutex<()>,
     /// There may be something to do.
     pub(crate) wake: Arc<Notify>,
     /// The running turn may have answers to its approval requests.
@@ -73,33 +76,6 @@ impl Inner {
     /// The tools of the next turn.
     pub(crate) fn tools(&self) -> ToolSet {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
-        if self.queue.is_closed() {
-            return Err(BuildError::Closed);
-        }
-        let tools = ToolSet::new(tools)?.with_hosted(&self.hosted_tools)?;
-        tools.check_features(self.services.model.features())?;
-        self.gatekeeping.check(&tools, self.state.settings().approval_policy)?;
-        {
-            let mut held = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-            *held = tools;
-            // Under the lock: of two that change the tools at once, the log names those that stay.
-            self.note_surface(&held);
-        }
-        // What was approved was to be done by others.
-        self.state.clear_grants();
-        Ok(())
-    }
-
-    /// The log knows what the session works with.
-    fn note_surface(&self, tools: &ToolSet) {
-        if self.keeper.is_some() {
-            let (provider, instructions) =
-                (self.services.model.server(), self.instructions.as_ref());
-            self.state.set_surface(log::surface(provider, instructions, tools));
-        }
     }
 
     /// What a turn that begins now is run with.
@@ -173,20 +149,6 @@ impl Inner {
     pub(super) fn open_turn_id(&self) -> Option<Arc<str>> {
         let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().map(|turn| Arc::clone(&turn.turn_id))
-    }
-
-    pub(super) async fn undo_compaction(&self) -> Result<bool, TurnError> {
-        self.check_open()?;
-        if let Some(keeper) = &self.keeper
-            && self.state.has_compaction_in_log()
-        {
-            self.state.recall_compaction(keeper.past_compaction().await?);
-        }
-        let is_undone = self.state.undo_compaction();
-        if is_undone {
-            self.kept().await?;
-        }
-        Ok(is_undone)
     }
 
     pub(super) fn take_recent(&self) -> RecentMessages {

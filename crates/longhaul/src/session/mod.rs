@@ -2,31 +2,24 @@
 
 mod accept;
 mod builder;
+mod change;
 mod claim;
 mod inner;
+mod look;
 mod runner;
+mod settle;
 mod submission;
 mod submit;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use longhaul_history::usage::TokenUsageInfo;
-use longhaul_history::{History, Item};
-use longhaul_rollout::RecentMessages;
-use longhaul_state::protocol::{
-    ApprovalDecision, CallDigest, PendingApproval, Settings, SettingsUpdate, TurnError,
-};
-use longhaul_transport::RateLimits;
-use longhaul_transport::models::ContextWindow;
+use longhaul_state::protocol::{ApprovalDecision, CallDigest, PendingApproval, TurnError};
 
 use crate::events::SessionEvents;
-use crate::log::{self, Imported, Keeper, Resumed};
+use crate::log::Keeper;
 use crate::task::SessionTask;
-use crate::tool::Tool;
-use crate::{BuildError, Input, TurnHandle};
+use crate::{Input, TurnHandle};
 
 pub(crate) use accept::UNATTENDED;
 pub use builder::SessionBuilder;
@@ -105,11 +98,22 @@ impl Session {
     /// [`TurnEnd::Withdrawn`](longhaul_state::protocol::TurnEnd::Withdrawn). That is possible until the
     /// conversation has it, which is right before the request that carries it.
     ///
+    /// Where the session is kept in a log, this completes when the log knows, and so does the handle: from
+    /// then on it does not come again.
+    ///
     /// # Errors
     ///
-    /// [`TurnError::UnknownInput`] if no such input waits.
-    pub fn withdraw(&self, input_id: &str) -> Result<(), TurnError> {
-        self.inner.withdraw(input_id)
+    /// [`TurnError::UnknownInput`] if no such input waits. [`TurnError::Storage`], also from the handle, if
+    /// the log cannot be told: the input is taken back, and that is kept with what is kept next; if the
+    /// process ends before, the input waits again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the input is taken back; a future that is dropped later only does not wait until that
+    /// is kept.
+    pub async fn withdraw(&self, input_id: &str) -> Result<(), TurnError> {
+        self.inner.withdraw(input_id)?;
+        self.inner.kept().await
     }
 
     /// Runs a task in the place of the turn that runs, which ends with the reason `replaced`. Inputs
@@ -134,18 +138,6 @@ impl Session {
         self.replace(self.inner.review(prompt.into())?)
     }
 
-    /// Puts the work tree back as it was before the last turn that has a snapshot, in the place of the
-    /// turn that runs. See [`Snapshots`](crate::coding::Snapshots) and [`Undo`](crate::coding::Undo).
-    ///
-    /// # Errors
-    ///
-    /// As [`replace`](Self::replace). What goes wrong later is told by
-    /// [`Event::UndoCompleted`](longhaul_state::protocol::Event::UndoCompleted).
-    #[cfg(feature = "coding")]
-    pub fn undo(&self) -> Result<TurnHandle, TurnError> {
-        self.replace(crate::coding::Undo)
-    }
-
     /// The calls of the running turn that wait for somebody's approval, oldest first. Each is told by
     /// an [`Event::ApprovalRequest`](longhaul_state::protocol::Event::ApprovalRequest) too; this is for
     /// who was not there then.
@@ -156,95 +148,34 @@ impl Session {
     /// Answers an approval request. Each call is answered by itself, and the first answer counts. Where
     /// two calls with one id wait, the older one is meant; with `digest`, the one that it is of.
     ///
+    /// An answer for the length of the session completes when the log, if there is one, has it; what starts
+    /// the call shares the sync. Any other holds for its call alone, and completes at once.
+    ///
     /// # Errors
     ///
     /// [`TurnError::UnknownApproval`] if no such call waits: it was answered, its turn is over or being
     /// ended, or it asks for something else than `digest` says. Nothing has changed then.
-    pub fn answer(
+    /// [`TurnError::Storage`] if an answer for the length of the session cannot be kept: it holds while the
+    /// session is open, and is kept with what is kept next.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the call is answered; a future that is dropped later only does not wait until that is
+    /// kept.
+    pub async fn answer(
         &self,
         call_id: &str,
         digest: Option<CallDigest>,
         decision: ApprovalDecision,
     ) -> Result<(), TurnError> {
-        self.inner.answer(call_id, digest, decision)
-    }
-
-    /// Accepts a compaction of the conversation: at the next step of the running turn, as part of it;
-    /// as a turn of its own if none runs, or if that one ends first. Input that arrives meanwhile is
-    /// answered in the next turn.
-    ///
-    /// The handle's result comes as soon as the compaction is over. What it did is told by
-    /// [`Event::ContextCompacted`](longhaul_state::protocol::Event::ContextCompacted). If it fails the
-    /// conversation is as it was, and a turn that runs goes on.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::Busy`] or [`TurnError::Closed`]; nothing has changed then.
-    pub fn compact(&self) -> Result<TurnHandle, TurnError> {
-        self.inner.compact(None)
-    }
-
-    /// Brings back the conversation as it was before the last compaction, with what was recorded since
-    /// behind it, and says whether there was one. Once for each compaction, and not where what it left was
-    /// edited since. Of a session that was opened again the log is read once more, since the old
-    /// conversation is not in memory.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::Closed`]; [`TurnError::Storage`] if the log cannot be read, or it cannot be kept that the
-    /// old conversation stands again. [`history`](Self::history) says which: in the second case it does.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future either has no effect, or the old conversation stands again and that is kept with
-    /// what is kept next.
-    pub async fn undo_compaction(&self) -> Result<bool, TurnError> {
-        self.inner.undo_compaction().await
-    }
-
-    /// Adds an item to the conversation that every compaction keeps as it is. Of a call and its output
-    /// both are kept if one is pinned. Pins take room for ever, so that all together may have a quarter of
-    /// the effective context window, by the local count.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::InvalidInput`] if there is no room for it; [`TurnError::Closed`]. Nothing is recorded
-    /// then.
-    pub fn pin(&self, item: &Item) -> Result<(), TurnError> {
-        self.inner.pin(item)
+        let is_kept = self.inner.answer(call_id, digest, decision)?;
+        if is_kept { self.inner.kept().await } else { Ok(()) }
     }
 
     /// Ends the running turn, or the one that is about to begin, and says whether there is one.
     /// What its input says stays in the conversation.
     pub fn interrupt(&self) -> bool {
         self.inner.queue.interrupt()
-    }
-
-    /// The settings of the next turn.
-    pub fn settings(&self) -> Settings {
-        self.inner.state.settings()
-    }
-
-    /// Changes the settings of later turns.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::InvalidInput`] if the folder is relative, or if tools would have to ask for
-    /// approval; [`TurnError::Closed`]. Nothing has changed then.
-    pub fn configure(&self, change: SettingsUpdate) -> Result<(), TurnError> {
-        self.inner.check_open()?;
-        self.inner.check_settings(&change)?;
-        self.inner.state.update_settings(change);
-        Ok(())
-    }
-
-    /// Gives later turns other tools; the running turn keeps its own.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError`] if they cannot be used, or the session is shut down; nothing has changed then.
-    pub fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
-        self.inner.set_tools(tools)
     }
 
     /// All events of the session from now on.
@@ -261,24 +192,6 @@ impl Session {
         SessionEvents::from(Arc::clone(&self.inner.events), from)
     }
 
-    /// What was found when the session was opened again; `None` if it is a new one.
-    pub fn resumed(&self) -> Option<&Resumed> {
-        self.inner.resumed.as_ref()
-    }
-
-    /// What became of the log that the session was taken over from, if another program wrote it.
-    pub fn imported(&self) -> Option<&Imported> {
-        self.inner.imported.as_ref()
-    }
-
-    /// What was said before the session was opened, for a user interface that shows it again: the
-    /// newest messages of the whole log, also those that a compaction took out of the conversation,
-    /// and of a fork those before its place. What an edit took back is not among them. They are
-    /// given once; a new session has none.
-    pub fn take_recent_messages(&self) -> RecentMessages {
-        self.inner.take_recent()
-    }
-
     /// Goes on with the turn that was cut off before the session was opened again, under its id: what
     /// waited for approval asks again; a call that had started and left no output runs again if its tool
     /// [may](crate::tool::Tool::may_run_again), and else the model is told that its effect is unknown; what
@@ -291,70 +204,6 @@ impl Session {
     /// [`TurnError::Busy`], [`TurnError::Closed`].
     pub fn continue_turn(&self) -> Result<TurnHandle, TurnError> {
         self.inner.continue_turn()
-    }
-
-    /// The file of the session's log, if it is kept in one.
-    pub fn log_path(&self) -> Option<&Path> {
-        self.inner.keeper.as_ref()?.path()
-    }
-
-    /// The ordinal of the newest record of the session's log that is kept; `None` if it has no log. A
-    /// fork [behind](crate::ForkPoint::Behind) it has the conversation as the log says it there: what
-    /// was changed since, and is still to be kept, is not in it.
-    pub fn log_position(&self) -> Option<u64> {
-        Some(self.inner.keeper.as_ref()?.ordinal())
-    }
-
-    /// The conversation as a log in the plain format of the Codex client's sessions, JSON lines in UTC:
-    /// settings before each turn, items, the messages that follow from them, and what was used.
-    /// [`Replay::export`](crate::rollout::Replay::export) does the same with a log that no session has
-    /// open. The session may run meanwhile, and needs no log.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::Internal`] if something of it cannot be written as JSON; nothing is today.
-    pub fn export(&self) -> Result<Vec<u8>, TurnError> {
-        let inner = &self.inner;
-        let mut meta = log::meta(&inner.id, &inner.state);
-        meta.timestamp = Some(inner.opened_at);
-        meta.model_provider = inner.services.model.server().map(|provider| provider.name.clone());
-        let exported = log::export(meta, inner.state.snapshot());
-        exported.map_err(|error| TurnError::Internal(error.to_string()))
-    }
-
-    /// The conversation so far; a snapshot.
-    pub fn history(&self) -> History {
-        self.inner.state.history()
-    }
-
-    /// What the session has used, and the newest limits that the server stated.
-    pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
-        self.inner.state.token_count()
-    }
-
-    /// What the session has cost by the agent's [prices](crate::AgentBuilder::prices); 0 where those
-    /// know none.
-    pub fn cost(&self) -> f64 {
-        self.inner.state.cost()
-    }
-
-    /// The context window of the model that the next turn uses, and on whose word it is that large.
-    pub fn context_window(&self) -> ContextWindow {
-        self.inner.window(&self.inner.state.settings().model)
-    }
-
-    /// The exact bytes that [`prompt`](Self::prompt) would send first for `input`, if the session
-    /// does nothing else before, a compaction for one. Nothing is recorded.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError::InvalidInput`] if the input could not be sent.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future changes nothing.
-    pub async fn preview_request(&self, input: impl Into<Input>) -> Result<Bytes, TurnError> {
-        self.inner.preview(input.into()).await
     }
 
     /// Ends the session: accepts nothing more, interrupts the running turn, settles inputs that

@@ -124,16 +124,27 @@ impl Submission {
         }
     }
 
+    /// The input was taken back before a turn took it.
+    pub(crate) fn withdraw(self) {
+        let Self { work, reply, .. } = self;
+        // First: who hears that it is taken back waits until all that was noted is kept.
+        drop(work);
+        reply.settle(Ok(TurnResult::empty(TurnEnd::Withdrawn)));
+    }
+
     /// The session ends, and no turn will take the input: all who wait for it are told. One that had
     /// waited before it was opened waits for the next opening.
-    pub(crate) fn refuse(mut self) {
-        if let Work::Input { claim: Some(claim), .. } = &mut self.work
+    pub(crate) fn refuse(self) {
+        let Self { mut work, reply, .. } = self;
+        if let Work::Input { claim: Some(claim), .. } = &mut work
             && claim.waits_on()
         {
             return;
         }
-        self.reply.emitter.emit_last(Event::Error(TurnError::Closed));
-        self.reply.settle(Err(TurnError::Closed));
+        // As where it is taken back.
+        drop(work);
+        reply.emitter.emit_last(Event::Error(TurnError::Closed));
+        reply.settle(Err(TurnError::Closed));
     }
 }
 
@@ -144,11 +155,6 @@ impl Reply {
             // Nobody waits if the handle was dropped.
             let _ = sender.send(result);
         }
-    }
-
-    /// The input was taken back before a turn took it.
-    pub(crate) fn withdraw(self) {
-        self.settle(Ok(TurnResult::empty(TurnEnd::Withdrawn)));
     }
 }
 

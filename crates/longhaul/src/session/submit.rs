@@ -1,6 +1,5 @@
 //! Operations as values, for programs that take them from elsewhere.
 
-#[cfg(feature = "coding")]
 use std::sync::Arc;
 
 use longhaul_state::protocol::{Op, TurnError};
@@ -18,9 +17,25 @@ pub enum Accepted {
     Done,
 }
 
+/// What is to be kept before an operation is answered.
+enum Keep {
+    /// Nothing.
+    Nothing,
+    /// An input that was noted.
+    Input(Option<Arc<str>>),
+    /// All that was changed.
+    All,
+    /// The whole log, whose session ends.
+    End,
+}
+
 impl Session {
     /// Performs an operation under `id`. Operations that this version does not know are
     /// [`TurnError::Unsupported`].
+    ///
+    /// Completes when what it did is kept, as the operation's own method does. Operations have their
+    /// effect in the order in which their futures are polled first, and none waits until another is kept:
+    /// while a log is slow, an interrupt still is one.
     ///
     /// # Errors
     ///
@@ -28,39 +43,63 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// As the operation's own method.
+    /// As the operation's own method. Dropped before its turn has come, it has no effect.
     pub async fn submit(&self, id: &str, op: Op) -> Result<Accepted, TurnError> {
-        match op {
-            Op::UserInput { items } => {
-                let handle = self.steer(Input::from(items).id(id)).await?;
-                Ok(Accepted::Turn(handle))
-            }
-            Op::UserTurn(turn) => {
-                let handle = self.steer(Input::from(turn).id(id)).await?;
-                Ok(Accepted::Turn(handle))
-            }
-            Op::OverrideTurnContext(change) => self.configure(change).map(|()| Accepted::Done),
-            Op::Interrupt => {
-                self.interrupt();
-                Ok(Accepted::Done)
-            }
-            Op::Withdraw { input_id } => self.withdraw(&input_id).map(|()| Accepted::Done),
-            Op::Approval { call_id, decision } => {
-                self.answer(&call_id, None, decision).map(|()| Accepted::Done)
-            }
-            Op::Compact => self.inner.compact(Some(id)).map(Accepted::Turn),
+        let (accepted, keep) = {
+            let _in_order = self.inner.order.lock().await;
+            self.perform(id, op).await?
+        };
+        match keep {
+            Keep::Nothing => {}
+            Keep::Input(noted) => self.inner.acknowledge(noted).await?,
+            Keep::All => self.inner.kept().await?,
+            Keep::End => self.shutdown().await?,
+        }
+        Ok(accepted)
+    }
+
+    /// Performs it in memory.
+    async fn perform(&self, id: &str, op: Op) -> Result<(Accepted, Keep), TurnError> {
+        let inner = &self.inner;
+        let kept = match op {
+            Op::UserInput { items } => return self.input(Input::from(items).id(id)).await,
+            Op::UserTurn(turn) => return self.input(Input::from(turn).id(id)).await,
+            Op::Compact => return inner.compact(Some(id)).map(begun),
             #[cfg(feature = "coding")]
             Op::Review { prompt } => {
-                let review = self.inner.review(prompt)?;
-                self.inner.replace(Some(id), Arc::new(review)).map(Accepted::Turn)
+                let review = Arc::new(inner.review(prompt)?);
+                return inner.replace(Some(id), review).map(begun);
             }
             #[cfg(feature = "coding")]
             Op::Undo => {
-                let undo = Arc::new(crate::coding::Undo);
-                self.inner.replace(Some(id), undo).map(Accepted::Turn)
+                return inner.replace(Some(id), Arc::new(crate::coding::Undo)).map(begun);
             }
-            Op::Shutdown => self.shutdown().await.map(|()| Accepted::Done),
-            op => Err(TurnError::Unsupported(op.name())),
-        }
+            Op::Interrupt => {
+                self.interrupt();
+                Keep::Nothing
+            }
+            Op::OverrideTurnContext(change) => inner.configure(change).map(|()| Keep::All)?,
+            Op::Withdraw { input_id } => inner.withdraw(&input_id).map(|()| Keep::All)?,
+            Op::Approval { call_id, decision } => {
+                let is_kept = inner.answer(&call_id, None, decision)?;
+                if is_kept { Keep::All } else { Keep::Nothing }
+            }
+            Op::Shutdown => {
+                inner.stop();
+                Keep::End
+            }
+            op => return Err(TurnError::Unsupported(op.name())),
+        };
+        Ok((Accepted::Done, kept))
     }
+
+    async fn input(&self, input: Input) -> Result<(Accepted, Keep), TurnError> {
+        let (handle, noted) = self.inner.steer_in_memory(input).await?;
+        Ok((Accepted::Turn(handle), Keep::Input(noted)))
+    }
+}
+
+/// What a turn does it keeps itself.
+fn begun(handle: TurnHandle) -> (Accepted, Keep) {
+    (Accepted::Turn(handle), Keep::Nothing)
 }

@@ -133,7 +133,7 @@ impl Run {
             Step::Withdraw(which) => {
                 // It may be too late.
                 if let Some((id, _)) = self.handles.get(which % self.handles.len().max(1))
-                    && self.session.withdraw(id).is_ok()
+                    && self.session.withdraw(id).await.is_ok()
                 {
                     self.observer.seen().withdrawn(id);
                 }
@@ -143,7 +143,7 @@ impl Run {
                     handle.cancel();
                 }
             }
-            Step::Answer(how) => self.answer(how),
+            Step::Answer(how) => self.answer(how).await,
             Step::Wait(polls) => {
                 for _ in 0..polls {
                     tokio::task::yield_now().await;
@@ -170,7 +170,7 @@ impl Run {
         }
     }
 
-    fn answer(&mut self, how: u8) {
+    async fn answer(&mut self, how: u8) {
         let Some(pending) = self.session.pending_approvals().pop() else {
             return;
         };
@@ -181,7 +181,7 @@ impl Run {
         };
         let is_yes = decision == ApprovalDecision::Approved;
         self.observer.seen().answered(&*pending.call_id, &*pending.arguments, is_yes);
-        self.session.answer(&pending.call_id, None, decision).unwrap();
+        self.session.answer(&pending.call_id, None, decision).await.unwrap();
     }
 
     /// Lets everything come to its end; gives how each input ended.
@@ -195,7 +195,7 @@ impl Run {
                     drained.unwrap().unwrap();
                     break;
                 }
-                () = tokio::time::sleep(Duration::from_millis(50)) => self.answer(0),
+                () = tokio::time::sleep(Duration::from_millis(50)) => self.answer(0).await,
             }
         }
         (&mut self.reading).await.unwrap();

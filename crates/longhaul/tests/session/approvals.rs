@@ -49,14 +49,14 @@ async fn several_that_wait_are_answered_each_by_itself_in_any_order() {
     assert_eq!(pending[1].digest, CallDigest::of("risky", "2"));
     assert_eq!((&*pending[1].turn_id, turn.id()), (turn.id(), turn.id()));
 
-    session.answer("c", None, ApprovalDecision::Approved).unwrap();
+    session.answer("c", None, ApprovalDecision::Approved).await.unwrap();
     let reason = Some("use the other file".to_owned());
-    session.answer("a", None, ApprovalDecision::Denied { reason }).unwrap();
+    session.answer("a", None, ApprovalDecision::Denied { reason }).await.unwrap();
     assert_eq!(waiting(&session), ["b"]);
     let told = until(&mut turn, |line| line.starts_with("denied a")).await;
     let denied = "denied a rejected by the user: not run: use the other file";
     assert_eq!(told, ["answered c yes", "answered a no", denied]);
-    session.answer("b", None, ApprovalDecision::Approved).unwrap();
+    session.answer("b", None, ApprovalDecision::Approved).await.unwrap();
     assert_eq!(waiting(&session), [""; 0]);
     let rest = lines(&mut turn).await;
     assert_eq!(
@@ -81,19 +81,22 @@ async fn several_that_wait_are_answered_each_by_itself_in_any_order() {
 async fn late_repeated_and_unknown_answers_change_nothing() {
     let model = ScriptedModel::new().call("a", "risky", "1").text("done");
     let session = asking(&model).await;
-    assert_eq!(code(session.answer("a", None, ApprovalDecision::Approved)), "unknown_approval");
+    assert_eq!(
+        code(session.answer("a", None, ApprovalDecision::Approved).await),
+        "unknown_approval"
+    );
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask a")).await;
-    let answer = |id: &str, digest| code(session.answer(id, digest, DENIED));
-    assert_eq!(answer("b", None), "unknown_approval");
+    let answer = async |id: &str, digest| code(session.answer(id, digest, DENIED).await);
+    assert_eq!(answer("b", None).await, "unknown_approval");
     let other = CallDigest::of("risky", "1 and more");
-    assert_eq!(answer("a", Some(other)), "unknown_approval", "that is not what is asked");
+    assert_eq!(answer("a", Some(other)).await, "unknown_approval", "that is not what is asked");
     let same = CallDigest::of("risky", "1");
-    assert_eq!(code(session.answer("a", Some(same), ApprovalDecision::Approved)), "ok");
-    assert_eq!(answer("a", None), "unknown_approval", "the first counts");
+    assert_eq!(code(session.answer("a", Some(same), ApprovalDecision::Approved).await), "ok");
+    assert_eq!(answer("a", None).await, "unknown_approval", "the first counts");
     assert_eq!(lines(&mut turn).await[..3], ["answered a yes", "begin a risky 1", "end a ok 1"]);
     turn.await.unwrap();
-    assert_eq!(answer("a", None), "unknown_approval");
+    assert_eq!(answer("a", None).await, "unknown_approval");
     model.assert_complete();
 }
 
@@ -104,8 +107,8 @@ async fn two_calls_with_one_id_are_two_calls() {
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line == "ask a look 2").await;
     let second = CallDigest::of("look", "2");
-    session.answer("a", Some(second), ApprovalDecision::Approved).unwrap();
-    session.answer("a", None, DENIED).unwrap();
+    session.answer("a", Some(second), ApprovalDecision::Approved).await.unwrap();
+    session.answer("a", None, DENIED).await.unwrap();
     let rest = lines(&mut turn).await;
     assert!(rest.contains(&"end a ok 2".to_owned()), "{rest:?}");
     assert!(!rest.contains(&"end a ok 1".to_owned()), "{rest:?}");
@@ -121,12 +124,12 @@ async fn an_approval_for_the_session_is_for_that_tool_with_these_arguments() {
     let session = asking(&model).await;
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask a")).await;
-    session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();
+    session.answer("a", None, ApprovalDecision::ApprovedForSession).await.unwrap();
     let seen = until(&mut turn, |line| line.starts_with("ask d")).await;
     assert!(seen.contains(&"end b ok 1".to_owned()) && !seen.iter().any(|l| l == "ask b risky 1"));
     assert!(seen.contains(&"ask c risky 2".to_owned()), "other arguments");
-    session.answer("c", None, DENIED).unwrap();
-    session.answer("d", None, DENIED).unwrap();
+    session.answer("c", None, DENIED).await.unwrap();
+    session.answer("d", None, DENIED).await.unwrap();
     turn.await.unwrap();
     model.assert_complete();
 }
@@ -140,13 +143,13 @@ async fn an_interrupt_and_an_abort_end_the_wait_and_nothing_runs() {
         let mut turn = session.prompt("go").await.unwrap();
         until(&mut turn, |line| line.starts_with("ask b")).await;
         if abort {
-            session.answer("b", None, ApprovalDecision::Abort).unwrap();
+            session.answer("b", None, ApprovalDecision::Abort).await.unwrap();
         } else {
             session.interrupt();
         }
         assert_eq!(waiting(&session), [""; 0], "at once");
         assert_eq!(
-            code(session.answer("a", None, ApprovalDecision::Approved)),
+            code(session.answer("a", None, ApprovalDecision::Approved).await),
             "unknown_approval",
             "it is being ended"
         );
@@ -174,7 +177,7 @@ async fn what_nobody_answers_in_time_is_denied() {
     let begun = Instant::now();
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask b")).await;
-    session.answer("a", None, ApprovalDecision::Approved).unwrap();
+    session.answer("a", None, ApprovalDecision::Approved).await.unwrap();
     let rest = lines(&mut turn).await;
     assert_eq!(begun.elapsed(), Duration::from_secs(60), "virtual");
     let denied = "denied b denied: not run: nobody approved it within 60 s";
@@ -182,7 +185,7 @@ async fn what_nobody_answers_in_time_is_denied() {
     assert_eq!(told, ["answered b no", denied]);
     assert!(rest.contains(&"end a ok 1".to_owned()), "{rest:?}");
     turn.await.unwrap();
-    assert_eq!(code(session.answer("b", None, DENIED)), "unknown_approval");
+    assert_eq!(code(session.answer("b", None, DENIED).await), "unknown_approval");
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +196,7 @@ async fn each_call_has_the_whole_time_whatever_was_asked_before() {
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask a")).await;
     tokio::time::advance(Duration::from_secs(40)).await;
-    session.answer("a", None, ApprovalDecision::Approved).unwrap();
+    session.answer("a", None, ApprovalDecision::Approved).await.unwrap();
     let rest = lines(&mut turn).await;
     assert!(rest.iter().any(|line| line.starts_with("denied b")), "{rest:?}");
     assert_eq!(begun.elapsed(), Duration::from_secs(100), "virtual");
@@ -210,7 +213,7 @@ async fn the_deadline_of_the_turn_ends_the_wait() {
     let mut turn = session.prompt("go").await.unwrap();
     let rest = lines(&mut turn).await;
     assert_eq!(rest[rest.len() - 2..], ["error timeout", "complete -"]);
-    assert_eq!(code(session.answer("a", None, DENIED)), "unknown_approval");
+    assert_eq!(code(session.answer("a", None, DENIED).await), "unknown_approval");
     session.prompt("next").await.unwrap().await.unwrap();
     assert_eq!(items(&model.requests()[1].input())[2], "output a aborted: not started");
 }
@@ -235,7 +238,7 @@ async fn the_policy_of_the_settings_says_which_calls_ask() {
         while let Some(event) = turn.next().await {
             if let Event::ApprovalRequest { call_id, .. } = event {
                 seen[usize::from(call_id == "b")] = true;
-                session.answer(&call_id, None, ApprovalDecision::Approved).unwrap();
+                session.answer(&call_id, None, ApprovalDecision::Approved).await.unwrap();
             }
         }
         assert_eq!(seen, asks, "{policy:?}");
@@ -285,13 +288,13 @@ async fn an_answer_that_comes_after_the_folder_or_the_tools_changed_holds_for_it
         let mut turn = session.prompt("go").await.unwrap();
         until(&mut turn, |line| line.starts_with("ask a")).await;
         if tools_change {
-            session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).unwrap();
+            session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).await.unwrap();
         } else {
             let mut change = SettingsUpdate::default();
             change.cwd = Some("/elsewhere".into());
-            session.configure(change).unwrap();
+            session.configure(change).await.unwrap();
         }
-        session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();
+        session.answer("a", None, ApprovalDecision::ApprovedForSession).await.unwrap();
         until(&mut turn, |line| line.starts_with("end a ok")).await;
         turn.await.unwrap();
         let mut turn = session.prompt("again").await.unwrap();
@@ -304,9 +307,9 @@ async fn an_approval_for_the_session_ends_with_its_tools() {
     let session = asking(&the_same_call_twice()).await;
     let mut turn = session.prompt("go").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask a")).await;
-    session.answer("a", None, ApprovalDecision::ApprovedForSession).unwrap();
+    session.answer("a", None, ApprovalDecision::ApprovedForSession).await.unwrap();
     turn.await.unwrap();
-    session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).unwrap();
+    session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).await.unwrap();
     let mut turn = session.prompt("again").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask b")).await;
 }

@@ -146,7 +146,7 @@ async fn f133_of_many_calls_each_has_one_output_in_the_order_of_the_model() {
     while let Some(event) = turn.next().await {
         if let Event::ApprovalRequest { call_id, .. } = event {
             let denied = ApprovalDecision::Denied { reason: None };
-            session.answer(&call_id, None, denied).unwrap();
+            session.answer(&call_id, None, denied).await.unwrap();
         }
     }
     assert_eq!(turn.await.unwrap().last_message.as_deref(), Some("done"));

@@ -114,7 +114,7 @@ async fn each_difference_is_told_once_and_quotes_no_text() {
 async fn tools_that_came_later_are_those_that_it_was_left_with() {
     let store = MemoryStore::new();
     let session = agent(&store, &[("a", 1)], &[]).build().unwrap().session().start().await.unwrap();
-    session.set_tools(&[Arc::new(Versioned("b", 1))]).unwrap();
+    session.set_tools(&[Arc::new(Versioned("b", 1))]).await.unwrap();
     session.shutdown().await.unwrap();
     let told = differences(agent(&store, &[("b", 1)], &[]), session.id(), |_| ()).await;
     assert_eq!(told, [""; 0]);

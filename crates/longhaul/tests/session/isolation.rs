@@ -105,7 +105,7 @@ async fn each_session_has_its_own_of_everything() {
     ];
     assert_eq!(seen, expected);
     // What happens in one shows in no other.
-    ada.set_tools(&[]).unwrap();
+    ada.set_tools(&[]).await.unwrap();
     ada.shutdown().await.unwrap();
     plain.prompt("again").await.unwrap().await.unwrap();
     assert_eq!(own(&server.requests()[3])[..3], seen[0][..3]);
@@ -241,5 +241,5 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
     let session = agent.session().start().await.unwrap();
     let mut change = longhaul_state::protocol::SettingsUpdate::default();
     change.approval_policy = Some(ApprovalPolicy::Always);
-    assert_eq!(session.configure(change).unwrap_err().code(), "invalid_submission");
+    assert_eq!(session.configure(change).await.unwrap_err().code(), "invalid_submission");
 }

@@ -255,7 +255,7 @@ async fn a_compaction_asks_when_what_it_says_is_kept() {
     let session = agent.session().start().await.unwrap();
     session.prompt("a".repeat(1_000)).await.unwrap().await.unwrap();
     store.no_space.store(true, Ordering::Relaxed);
-    session.pin(&longhaul::history::Item::user("pinned")).unwrap();
+    session.pin(&longhaul::history::Item::user("pinned")).await.unwrap();
     let error = session.compact().unwrap().await.unwrap_err();
     assert_eq!((error.code(), model.requests().len()), ("storage", 1));
     store.no_space.store(false, Ordering::Relaxed);
@@ -372,7 +372,7 @@ async fn a_turn_that_was_cut_off_goes_on_and_its_approvals_wait_again() {
     assert_eq!(turn.id(), "turn");
     until(&mut turn, |line| line.starts_with("ask c2 risky 2")).await;
     assert_eq!(session.pending_approvals().len(), 1);
-    session.answer("c2", None, ApprovalDecision::Approved).unwrap();
+    session.answer("c2", None, ApprovalDecision::Approved).await.unwrap();
     let seen = lines(&mut turn).await;
     assert_eq!(turn.await.unwrap().last_message.as_deref(), Some("well"), "{seen:?}");
     let history = conversation(&session.history());
@@ -520,7 +520,7 @@ async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
         Step::Compact => drop(session.compact()),
         Step::UndoCompaction => drop(session.undo_compaction().await.unwrap()),
         Step::UndoTwice => *session = undo_live_and_from_log(kept, session).await,
-        Step::Move(n) => move_to(session, n),
+        Step::Move(n) => move_to(session, n).await,
         Step::Wait(polls) => yield_times(polls).await,
         Step::Reopen => *session = reopen(agent, session).await,
         Step::Fork(n) => {

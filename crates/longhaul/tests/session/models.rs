@@ -66,7 +66,7 @@ async fn a_model_switch_resolves_anew_what_is_not_configured() {
     let session = agent.session().start().await.unwrap();
     let mut windows = Vec::new();
     for model in MODELS {
-        session.configure(another(model)).unwrap();
+        session.configure(another(model)).await.unwrap();
         let mut turn = session.prompt("x").await.unwrap();
         let Some(Event::TurnStarted { model_context_window }) = turn.next().await else {
             panic!("every turn begins with its start");
@@ -114,7 +114,7 @@ async fn what_is_configured_wins_for_every_model_that_knows_the_field() {
         .unwrap();
     let session = agent.session().start().await.unwrap();
     for model in MODELS {
-        session.configure(another(model)).unwrap();
+        session.configure(another(model)).await.unwrap();
         assert_eq!(facts(session.context_window()), (9_500, 7, WindowSource::Configured));
         session.prompt("x").await.unwrap().await.unwrap();
     }
@@ -139,7 +139,7 @@ async fn an_assumed_window_is_told_once_per_model() {
     let session = agent.session().start().await.unwrap();
     let mut told = Vec::new();
     for model in ["a", "a", "b", "gpt-5", "a", "b"] {
-        session.configure(another(model)).unwrap();
+        session.configure(another(model)).await.unwrap();
         let events = lines(&mut session.prompt("x").await.unwrap()).await;
         assert_eq!(events[0], "started");
         let warned = events.iter().filter(|event| event.starts_with("background"));
@@ -207,9 +207,9 @@ async fn a_window_is_learned_from_the_error_that_names_it_at_once() {
     let same = [seen("started", Some(3_891)), seen("tokens 240", Some(3_891))];
     assert_eq!(windows(&session).await, same);
     // It belongs to the model.
-    session.configure(another("other")).unwrap();
+    session.configure(another("other")).await.unwrap();
     assert_eq!(session.context_window().source, WindowSource::Assumed);
-    session.configure(another("local")).unwrap();
+    session.configure(another("local")).await.unwrap();
     assert_eq!(session.context_window().source, WindowSource::Learned);
     windows(&session).await;
     model.assert_complete();
@@ -242,7 +242,7 @@ async fn a_hosted_tool_is_sent_as_it_is_behind_the_others() {
         .unwrap();
     let session = agent.session().start().await.unwrap();
     session.prompt("x").await.unwrap().await.unwrap();
-    session.set_tools(&[]).unwrap();
+    session.set_tools(&[]).await.unwrap();
     session.prompt("x").await.unwrap().await.unwrap();
     let tools: Vec<_> = model.requests().iter().map(|r| r.body["tools"].clone()).collect();
     let hosted = [search, json!({"type": "code_interpreter"})];
@@ -265,7 +265,7 @@ async fn a_custom_tool_is_refused_where_the_provider_knows_none() {
     assert_eq!(agent.session().tool(custom()).start().await.err(), Some(error.clone()));
     let session = agent.session().start().await.unwrap();
     let tools: [Arc<dyn longhaul::tool::Tool>; 1] = [Arc::new(custom())];
-    assert_eq!(session.set_tools(&tools), Err(error));
+    assert_eq!(session.set_tools(&tools).await, Err(error));
     session.prompt("x").await.unwrap().await.unwrap();
     server.assert_complete();
 }

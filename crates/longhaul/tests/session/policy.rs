@@ -47,7 +47,7 @@ async fn a_policy_allows_asks_denies_and_rewrites() {
     let mut turn = session.prompt("go").await.unwrap();
     let seen = until(&mut turn, |line| line.starts_with("ask")).await;
     assert_eq!(seen.last().unwrap(), "ask d t 40", "what is approved is what runs");
-    session.answer("d", None, ApprovalDecision::Approved).unwrap();
+    session.answer("d", None, ApprovalDecision::Approved).await.unwrap();
     lines(&mut turn).await;
     assert_eq!(asked.load(Ordering::Relaxed), 4, "once each; `x` is no tool");
     assert_eq!(

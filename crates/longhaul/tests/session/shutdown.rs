@@ -102,9 +102,9 @@ async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
         assert_eq!(refused.err().unwrap().code(), "closed");
     }
     assert!(!session.interrupt());
-    assert_eq!(session.configure(SettingsUpdate::default()).unwrap_err().code(), "closed");
-    assert_eq!(session.pin(&Item::user("a")).unwrap_err().code(), "closed");
-    assert_eq!(session.set_tools(&[]).unwrap_err(), BuildError::Closed);
+    assert_eq!(session.configure(SettingsUpdate::default()).await.unwrap_err().code(), "closed");
+    assert_eq!(session.pin(&Item::user("a")).await.unwrap_err().code(), "closed");
+    assert_eq!(session.set_tools(&[]).await.unwrap_err(), BuildError::Closed);
     assert!(session.events().next().await.is_none(), "no event will ever come");
     assert_eq!(session.history().len(), 2);
     assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 15);

@@ -182,13 +182,13 @@ async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
         Step::Answer => {
             for pending in session.pending_approvals() {
                 let approved = longhaul::approval::ApprovalDecision::Approved;
-                let _ = session.answer(&pending.call_id, None, approved);
+                let _ = session.answer(&pending.call_id, None, approved).await;
             }
         }
         Step::Interrupt => drop(session.interrupt()),
         Step::Compact => drop(session.compact()),
         Step::UndoCompaction => drop(session.undo_compaction().await),
-        Step::Move(n) => move_to(session, n),
+        Step::Move(n) => move_to(session, n).await,
         Step::Wait(polls) => yield_times(polls).await,
         Step::Reopen => *session = reopen(agent, session).await,
         Step::Fork(n) => {

@@ -79,7 +79,7 @@ async fn a_strict_tool_is_told_with_a_strict_schema_and_others_as_they_are() {
     session.prompt("go").await.unwrap().await.unwrap();
     let loose: [Arc<dyn Tool>; 2] =
         [Arc::new(tool("accept", "Accepts.", accept)), Arc::new(given(false))];
-    session.set_tools(&loose).unwrap();
+    session.set_tools(&loose).await.unwrap();
     session.prompt("more").await.unwrap().await.unwrap();
 
     let told = |request: usize| {
@@ -148,7 +148,7 @@ async fn a_tool_that_cannot_be_strict_is_refused_before_a_session_opens() {
     }
     let agent = scripted(&model).tool(accept()).tool(given(false)).build().unwrap();
     let session = agent.session().start().await.unwrap();
-    let error = session.set_tools(&[Arc::new(given(true))]).unwrap_err();
+    let error = session.set_tools(&[Arc::new(given(true))]).await.unwrap_err();
     assert!(matches!(error, BuildError::StrictSchema { tool, .. } if tool == "given"));
 }
 

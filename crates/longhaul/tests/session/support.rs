@@ -309,10 +309,10 @@ pub(crate) async fn yield_times(times: u8) {
 }
 
 /// Later turns work in the folder `/n`.
-pub(crate) fn move_to(session: &Session, n: u8) {
+pub(crate) async fn move_to(session: &Session, n: u8) {
     let mut change = SettingsUpdate::default();
     change.cwd = Some(format!("/{n}").into());
-    session.configure(change).unwrap();
+    session.configure(change).await.unwrap();
 }
 
 /// A folder that is removed in the end.

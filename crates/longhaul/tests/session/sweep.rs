@@ -53,10 +53,10 @@ async fn open_observed() -> (Session, ScriptedModel, Observer) {
 }
 
 /// Approves whatever asks.
-fn approve(session: &Session, event: &Event) {
+async fn approve(session: &Session, event: &Event) {
     if let Event::ApprovalRequest { call_id, .. } = event {
         // Too late where the turn is being ended.
-        let _ = session.answer(call_id, None, ApprovalDecision::Approved);
+        let _ = session.answer(call_id, None, ApprovalDecision::Approved).await;
     }
 }
 
@@ -89,7 +89,7 @@ async fn an_interrupt_at_any_event_ends_the_turn_once_and_the_conversation_goes_
             if let Event::ApprovalRequest { call_id, arguments, .. } = &event {
                 observer.seen().answered(call_id, arguments, true);
             }
-            approve(&session, &event);
+            approve(&session, &event).await;
         }
         let place = format!("at {index} of {seen:?}");
         assert_eq!(ends(&seen), 1, "{place}");
@@ -142,7 +142,7 @@ async fn events_are_lost_by_no_drop_of_the_reader_after_any_poll() {
         let mut seen = Vec::new();
         while let Some(event) = turn.next().await {
             seen.push(line(&event));
-            approve(&session, &event);
+            approve(&session, &event).await;
         }
         for expected in &seen {
             assert_eq!(line(&events.next().await.unwrap().event), *expected);
@@ -157,7 +157,7 @@ async fn events_are_lost_by_no_drop_of_the_reader_after_any_poll() {
         while seen.last() != whole.last() {
             if let Some(Some(event)) = dropped_after(polls, turn.next()).await {
                 seen.push(line(&event));
-                approve(&session, &event);
+                approve(&session, &event).await;
             }
             if let Some(Some(event)) = dropped_after(polls, events.next()).await {
                 all.push(line(&event.event));
@@ -207,7 +207,7 @@ async fn a_caller_that_gives_up_after_any_poll_leaves_a_session_that_goes_on() {
             let mut turn = session.prompt("go").await.unwrap();
             let given = dropped_after(polls, call(&session)).await;
             while let Some(event) = turn.next().await {
-                approve(&session, &event);
+                approve(&session, &event).await;
             }
             turn.await.unwrap();
             let place = format!("{name} after {polls} polls");

@@ -334,11 +334,11 @@ async fn tools_can_change_between_turns_and_never_within_one() {
         scripted(&model).tool(Probe::echo("old")).build().unwrap().session().start().await.unwrap();
     let turn = session.prompt("a").await.unwrap();
     gate.reached().await;
-    session.set_tools(&[Arc::new(Probe::echo("new"))]).unwrap();
+    session.set_tools(&[Arc::new(Probe::echo("new"))]).await.unwrap();
     gate.open();
     turn.await.unwrap();
     session.prompt("b").await.unwrap().await.unwrap();
-    session.set_tools(&[]).unwrap();
+    session.set_tools(&[]).await.unwrap();
     session.prompt("c").await.unwrap().await.unwrap();
 
     let requests = model.requests();
@@ -359,7 +359,7 @@ async fn tools_can_change_between_turns_and_never_within_one() {
     );
     let twice: [Arc<dyn Tool>; 2] = [Arc::new(Probe::echo("x")), Arc::new(Probe::echo("x"))];
     assert_eq!(
-        session.set_tools(&twice).unwrap_err().to_string(),
+        session.set_tools(&twice).await.unwrap_err().to_string(),
         "two tools are called `x`: give each a name of its own"
     );
     model.assert_complete();

@@ -54,7 +54,7 @@ async fn its_messages_of_the_user_are_those_of_the_conversation() {
     gate.reached().await;
     let steered = session.steer("s").await.unwrap();
     let withdrawn = session.prompt(Input::from("w").id("w")).await.unwrap();
-    session.withdraw("w").unwrap();
+    session.withdraw("w").await.unwrap();
     session.interrupt();
     interrupted.await.unwrap();
     withdrawn.await.unwrap();
@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// Approves the call that the transcript asks about.
-    fn approve(&self) {
+    async fn approve(&self) {
         let Activity::Approval { cell } = self.transcript.activity() else {
             panic!("nothing asks")
         };
@@ -131,7 +131,7 @@ impl Reader {
         let CellKind::Tool { call_id, state: ToolState::Waiting { digest }, .. } = kind else {
             panic!("{kind:?}");
         };
-        self.session.answer(call_id, Some(*digest), ApprovalDecision::Approved).unwrap();
+        self.session.answer(call_id, Some(*digest), ApprovalDecision::Approved).await.unwrap();
     }
 }
 
@@ -176,12 +176,12 @@ async fn while_a_call_runs_those_behind_it_are_answered_one_after_the_other() {
     let (mut reader, mut other) = (Reader::of(&session), Reader::of(&session));
     let turn = session.prompt("go").await.unwrap();
     assert_eq!(reader.until("ask c risky 3").await, ["waits", "waits", "waits"]);
-    reader.approve();
+    reader.approve().await;
     assert_eq!(reader.until("answered c yes").await, ["may run", "waits", "waits"]);
     assert_eq!(reader.until("begin c risky 1").await, ["runs", "waits", "waits"]);
-    reader.approve();
+    reader.approve().await;
     assert_eq!(reader.until("answered c yes").await, ["runs", "may run", "waits"]);
-    reader.approve();
+    reader.approve().await;
     assert_eq!(reader.until("answered c yes").await, ["runs", "may run", "may run"]);
     assert_eq!(reader.transcript.activity(), Activity::Tools);
     go_on.notify_one();
@@ -239,18 +239,18 @@ async fn an_answer_is_told_at_once_also_while_tools_are_held() {
     let task = Held(Arc::clone(&hold), Arc::clone(&release));
     let turn = session.prompt(Input::from("go").task(task)).await.unwrap();
     reader.until("ask c risky 3").await;
-    reader.approve();
+    reader.approve().await;
     reader.until("begin c risky 1").await;
     hold.notify_one();
     go_on.notify_one();
     reader.until("end c ok 1").await;
-    reader.approve();
+    reader.approve().await;
     assert_eq!(reader.until("answered c yes").await, ["ok", "may run", "waits"]);
     // Virtual time: nothing else happens.
     assert!(timeout(Duration::from_secs(1), reader.events.next()).await.is_err());
     release.notify_one();
     assert_eq!(reader.until("begin c risky 2").await, ["ok", "runs", "waits"]);
-    reader.approve();
+    reader.approve().await;
     turn.await.unwrap();
     session.shutdown().await.unwrap();
 }

@@ -474,7 +474,7 @@ async fn settings_of_an_input_hold_for_later_turns_and_a_schema_for_its_own() {
     session.prompt("b").await.unwrap().await.unwrap();
     let mut settings = SettingsUpdate::default();
     settings.model = Some("third-model".into());
-    session.configure(settings).unwrap();
+    session.configure(settings).await.unwrap();
     session.prompt("c").await.unwrap().await.unwrap();
     let facts: Vec<_> = model
         .requests()

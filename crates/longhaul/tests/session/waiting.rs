@@ -39,7 +39,7 @@ async fn what_waited_when_the_process_went_is_in_the_next_request_of_its_turn() 
         until(&mut turn, |line| line.starts_with("begin c1")).await;
         let steer = session.steer(input("s1")).await.unwrap();
         let gone = session.prompt(input("p3")).await.unwrap();
-        session.withdraw("p3").unwrap();
+        session.withdraw("p3").await.unwrap();
         let mut settings = SettingsUpdate::default();
         settings.effort = Some(Some("high".into()));
         let own = input("p2").settings(settings).output_schema(json!({"type": "object"}));

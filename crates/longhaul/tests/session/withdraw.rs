@@ -26,11 +26,11 @@ async fn an_input_can_be_taken_back_until_the_conversation_has_it() {
     let waiting = session.prompt(named("c")).await.unwrap();
     let last = session.prompt(named("d")).await.unwrap();
     for id in ["a", "x"] {
-        assert_eq!(session.withdraw(id).unwrap_err().code(), "unknown_input", "{id}");
+        assert_eq!(session.withdraw(id).await.unwrap_err().code(), "unknown_input", "{id}");
     }
-    session.withdraw("b").unwrap();
-    session.withdraw("c").unwrap();
-    assert_eq!(session.withdraw("c").unwrap_err().code(), "unknown_input", "once");
+    session.withdraw("b").await.unwrap();
+    session.withdraw("c").await.unwrap();
+    assert_eq!(session.withdraw("c").await.unwrap_err().code(), "unknown_input", "once");
     assert_eq!(lines(&mut steered).await, [""; 0], "it was never shown");
     for handle in [steered, waiting] {
         assert_eq!(handle.await.unwrap().end, TurnEnd::Withdrawn);
@@ -54,7 +54,7 @@ async fn what_an_interrupt_kept_can_be_taken_back() {
     let steered = session.steer(named("b")).await.unwrap();
     session.interrupt();
     assert!(running.await.unwrap().is_interrupted());
-    session.withdraw("b").unwrap();
+    session.withdraw("b").await.unwrap();
     assert_eq!(steered.await.unwrap().end, TurnEnd::Withdrawn);
     session.prompt("c").await.unwrap().await.unwrap();
     assert_eq!(conversation(&session.history()), ["user a", "user c", "assistant two"]);
@@ -136,7 +136,7 @@ async fn the_settings_of_an_input_that_is_taken_back_never_hold() {
     let mut settings = SettingsUpdate::default();
     settings.model = Some("other-model".into());
     session.steer(named("b").settings(settings)).await.unwrap();
-    session.withdraw("b").unwrap();
+    session.withdraw("b").await.unwrap();
     gate.open();
     running.await.unwrap();
     session.prompt("c").await.unwrap().await.unwrap();

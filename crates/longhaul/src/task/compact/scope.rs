@@ -83,7 +83,7 @@ impl TaskScope {
         let (unwanted, wanted): (VecDeque<_>, VecDeque<_>) =
             self.take_compactions().into_iter().partition(is_unwanted);
         for submission in unwanted {
-            submission.reply.withdraw();
+            submission.withdraw();
         }
         let is_awaited = !wanted.is_empty();
         self.replies.lock().compactions = wanted;

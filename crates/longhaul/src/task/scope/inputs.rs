@@ -85,7 +85,7 @@ impl TaskScope {
     fn take_all(&self, inputs: Vec<Submission>) {
         for input in inputs {
             if input.reply.cancel.is_cancelled() {
-                input.reply.withdraw();
+                input.withdraw();
                 continue;
             }
             // They hold for later turns: this one keeps those that it began with.

@@ -92,9 +92,9 @@ async fn the_context_of_a_compacted_conversation_is_the_present_one() {
         change.cwd = Some(cwd.into());
         change
     };
-    session.configure(cwd("/other")).unwrap();
+    session.configure(cwd("/other")).await.unwrap();
     say(&session, "two").await;
-    session.configure(cwd("/third")).unwrap();
+    session.configure(cwd("/third")).await.unwrap();
     session.compact().unwrap().await.unwrap();
     say(&session, "three").await;
     let input = model.requests().last().unwrap().input();
@@ -103,7 +103,7 @@ async fn the_context_of_a_compacted_conversation_is_the_present_one() {
     // What changes after it is told after it.
     let mut change = SettingsUpdate::default();
     change.approval_policy = Some(ApprovalPolicy::Never);
-    session.configure(change).unwrap();
+    session.configure(change).await.unwrap();
     say(&session, "four").await;
     let input = model.requests().last().unwrap().input();
     let told = input[input.len() - 2]["content"][0]["text"].as_str().unwrap().to_owned();

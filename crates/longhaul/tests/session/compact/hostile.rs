@@ -158,7 +158,7 @@ impl Case {
             .last_rung(last_rung);
         let session = open(agent).await;
         say(&session, &format!("{OLD} {}", words(8_000))).await;
-        session.pin(&Item::user(PINNED)).unwrap();
+        session.pin(&Item::user(PINNED)).await.unwrap();
         let before = session.history();
         Self { when, model, scripted, session, barrier, before }
     }

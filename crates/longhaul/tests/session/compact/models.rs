@@ -29,10 +29,10 @@ fn large_and_small(model: &ScriptedModel) -> AgentBuilder {
     longhaul::Agent::builder("large", Arc::new(model.clone())).models(models)
 }
 
-fn switch(session: &Session, model: &str) {
+async fn switch(session: &Session, model: &str) {
     let mut change = SettingsUpdate::default();
     change.model = Some(model.into());
-    session.configure(change).unwrap();
+    session.configure(change).await.unwrap();
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_smaller_window_is_made_room_for_before_its_first_request() {
         let model = ScriptedModel::new().usage(used, 0).text("one").usage(10, 0).text("x");
         let session = open(large_and_small(&model.clone().repeat_last())).await;
         say(&session, "first").await;
-        switch(&session, "small");
+        switch(&session, "small").await;
         say(&session, "second").await;
         let compaction = is_compacted.then_some("compact");
         let expected: Vec<_> =
@@ -62,7 +62,7 @@ async fn a_conversation_that_does_not_fit_the_new_window_is_made_to() {
     for _ in 0..4 {
         say(&session, &words(4_000)).await;
     }
-    switch(&session, "small");
+    switch(&session, "small").await;
     let events = told(&session, "go on").await;
     assert!(events.iter().any(|event| event.starts_with("compacted auto summarise")), "{events:?}");
     let requests = model.requests();
@@ -90,7 +90,7 @@ async fn another_model_is_tried_anew() {
     }
     let stopped = kinds(&model).len();
     assert_eq!(kinds(&model)[stopped - 2..], ["standard", "standard"]);
-    switch(&session, "another");
+    switch(&session, "another").await;
     say(&session, "5").await;
     assert_eq!(kinds(&model)[stopped..], ["compact", "standard"]);
 }

@@ -12,9 +12,9 @@ async fn pinned_items_stay_through_every_compaction() {
     let model = ScriptedModel::new().text("x").repeat_last();
     let session = open(scripted(&model)).await;
     say(&session, "first").await;
-    session.pin(&Item::user("the rule")).unwrap();
-    session.pin(&Item::function_call("p1", "plan", "{}")).unwrap();
-    session.pin(&Item::function_call_output("p1", CallOutput::text("step by step"))).unwrap();
+    session.pin(&Item::user("the rule")).await.unwrap();
+    session.pin(&Item::function_call("p1", "plan", "{}")).await.unwrap();
+    session.pin(&Item::function_call_output("p1", CallOutput::text("step by step"))).await.unwrap();
     say(&session, "second").await;
     let pinned = ["user the rule", "call p1 plan {}", "output p1 step by step"];
     for round in ["third", "fourth"] {
@@ -37,13 +37,13 @@ async fn a_pin_that_has_no_room_is_refused() {
     let model = ScriptedModel::new();
     let session = open(scripted(&model)).await;
     let words = "word ".repeat(12_000);
-    session.pin(&Item::user(&*words)).unwrap();
+    session.pin(&Item::user(&*words)).await.unwrap();
     let before = session.history();
-    let error = session.pin(&Item::user(&*words)).unwrap_err();
+    let error = session.pin(&Item::user(&*words)).await.unwrap_err();
     assert_eq!(error.code(), "invalid_submission");
     assert!(error.to_string().contains("23750, a quarter"), "{error}");
     assert_eq!(session.history(), before);
-    session.pin(&Item::user("short")).unwrap();
+    session.pin(&Item::user("short")).await.unwrap();
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_pin_during_a_compaction_stays_behind_its_result() {
     say(&session, "first").await;
     let compact = session.compact().unwrap();
     gate.reached().await;
-    session.pin(&Item::user("the rule")).unwrap();
+    session.pin(&Item::user("the rule")).await.unwrap();
     gate.open();
     compact.await.unwrap();
     let bridge = bridge(&["first"], "SUMMARY");
@@ -82,7 +82,7 @@ async fn a_pin_during_a_compaction_of_a_turn_is_in_its_next_request() {
     let session = open(agent).await;
     let turn = session.prompt("go").await.unwrap();
     gate.reached().await;
-    session.pin(&Item::user("the rule")).unwrap();
+    session.pin(&Item::user("the rule")).await.unwrap();
     gate.open();
     turn.await.unwrap();
     assert_eq!(sent(&model, 1).last().unwrap(), &prompt());
@@ -129,7 +129,7 @@ async fn a_pin_before_the_first_turn_stays_and_the_context_is_there_once() {
     let model = ScriptedModel::new().text("x").repeat_last();
     let context = longhaul::coding::CodingContext::new(None);
     let session = open(scripted(&model).context(context).cwd("/work")).await;
-    session.pin(&Item::user("the rule")).unwrap();
+    session.pin(&Item::user("the rule")).await.unwrap();
     say(&session, "first").await;
     for turn in ["second", "third"] {
         session.compact().unwrap().await.unwrap();

@@ -17,10 +17,10 @@ async fn session(model: &ScriptedModel) -> Session {
     session
 }
 
-fn move_to(session: &Session, cwd: &str) {
+async fn move_to(session: &Session, cwd: &str) {
     let mut change = SettingsUpdate::default();
     change.cwd = Some(cwd.into());
-    session.configure(change).unwrap();
+    session.configure(change).await.unwrap();
 }
 
 /// The body of the newest request, without what differs from session to session.
@@ -71,7 +71,7 @@ async fn the_model_is_told_of_settings_that_the_old_conversation_does_not_know()
     let (model, other) = (answers(), answers());
     let (session, untouched) = (session(&model).await, session(&other).await);
     for session in [&session, &untouched] {
-        move_to(session, "/other");
+        move_to(session, "/other").await;
     }
     session.compact().unwrap().await.unwrap();
     assert!(conversation(&session.history())[0].contains("<cwd>/other</cwd>"));
@@ -91,12 +91,12 @@ async fn the_last_word_on_settings_is_the_present_one() {
     {
         let model = answers();
         let session = session(&model).await;
-        move_to(&session, places[0]);
+        move_to(&session, places[0]).await;
         session.compact().unwrap().await.unwrap();
-        move_to(&session, places[1]);
+        move_to(&session, places[1]).await;
         say(&session, "second").await;
         assert!(session.undo_compaction().await.unwrap());
-        move_to(&session, places[2]);
+        move_to(&session, places[2]).await;
         say(&session, "third").await;
         let told = last_sent(&model);
         let last = told.iter().rfind(|line| line.contains("<cwd>")).unwrap();

@@ -25,12 +25,12 @@ pub(super) async fn script(world: &World) {
     for text in ["p0: ", "p1: look"] {
         prompt(world, &session, text).await;
     }
-    move_to(&session, "/1");
+    move_to(&session, "/1").await;
     for text in ["p2: change", "p3: look look change", "p4: risky", "p5: slow", "p6: endless"] {
         prompt(world, &session, text).await;
     }
     submitted(world, "pinned");
-    session.pin(&Item::user("pinned")).unwrap();
+    session.pin(&Item::user("pinned")).await.unwrap();
     compact(world, &session).await;
     prompt(world, &session, "p7: change").await;
     assert!(session.undo_compaction().await.unwrap());
@@ -65,10 +65,10 @@ pub(super) async fn compact(world: &World, session: &Session) {
     follow(world, session, turn).await;
 }
 
-fn move_to(session: &Session, folder: &str) {
+async fn move_to(session: &Session, folder: &str) {
     let mut change = SettingsUpdate::default();
     change.cwd = Some(folder.into());
-    session.configure(change).unwrap();
+    session.configure(change).await.unwrap();
 }
 
 /// Notes what a turn acknowledges, to its end.
@@ -92,7 +92,7 @@ pub(super) async fn follow(world: &World, session: &Session, mut turn: TurnHandl
                 world.acked(Ack::Compacted);
             }
             Event::ApprovalRequest { call_id, .. } => {
-                session.answer(&call_id, None, ApprovalDecision::Approved).unwrap();
+                session.answer(&call_id, None, ApprovalDecision::Approved).await.unwrap();
             }
             Event::ToolCallBegin { name, .. } if name == "change" => world.step("intent durable"),
             Event::ToolCallBegin { name, .. } if name == "endless" => drop(session.interrupt()),
