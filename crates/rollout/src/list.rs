@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub(crate) use head::{HEAD_BYTES, Head};
+pub(crate) use head::{HEAD_BYTES, Head, Owner};
 
 use crate::error::excerpt;
 use crate::store::StoreError;

@@ -111,7 +111,7 @@ impl Store for MemoryStore {
     async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
         let Start { id, path } = Start::of(&records)?;
         let mut logs = self.logs();
-        if let Some(log) = logs.get(&path) {
+        if let Some(log) = logs.values().find(|log| log.id == id) {
             return Err(log.holder.clone().map_or(
                 StoreError::Exists { path: id.clone() },
                 |holder| StoreError::Locked { path: id, holder },

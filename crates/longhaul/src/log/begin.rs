@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use longhaul_rollout::{LogWriter, Record, RecordKind, SessionMeta, Store};
+use longhaul_rollout::{LogWriter, Record, RecordKind, SessionMeta, Store, StoreError};
 use longhaul_state::protocol::TurnEnd;
 use longhaul_state::{Change, SessionState, Snapshot, TurnStarts};
 use serde::Serialize;
@@ -29,7 +29,15 @@ pub(crate) async fn begin(
 ) -> Result<Box<dyn LogWriter>, BuildError> {
     let records = records_of(meta, &state.snapshot());
     let records = records.map_err(|error| BuildError::Store(error.to_string()))?;
-    store.create(records).await.map_err(refused)
+    store.create(records).await.map_err(|error| match error {
+        // Somebody else has taken it over since that was checked.
+        StoreError::Exists { path: log } | StoreError::Locked { path: log, .. }
+            if meta.imported_from.is_some() =>
+        {
+            BuildError::AlreadyImported { log }
+        }
+        error => refused(error),
+    })
 }
 
 fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, serde_json::Error> {

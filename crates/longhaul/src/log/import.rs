@@ -52,8 +52,7 @@ pub(crate) async fn import(
 ) -> Result<Import, BuildError> {
     let (mut replay, which) = read(store, which, on_damage).await?;
     if !replay.is_foreign {
-        let name = replay.meta.map(|meta| meta.id).unwrap_or_default();
-        return Err(BuildError::NotForeign { path: path_of(&which).unwrap_or(name) });
+        return Err(is_ours(store, &which, replay).await);
     }
     let recent = std::mem::take(&mut replay.recent);
     let (snapshot, mut imported) = foreign(replay, &which, settings);
@@ -63,6 +62,15 @@ pub(crate) async fn import(
         None => imported.left_out.push("its id is no UUID: the session has a new one".into()),
     }
     Ok(Import { id, snapshot, imported, recent })
+}
+
+/// Of an id, ours is found first: what it was taken over from may be there still.
+async fn is_ours(store: &dyn Store, which: &LogRef, replay: Replay) -> BuildError {
+    let id = replay.meta.as_ref().map(|meta| meta.id.clone()).unwrap_or_default();
+    match (which, replay.meta.and_then(|meta| meta.imported_from)) {
+        (LogRef::Id(_), Some(_)) => already_imported(store, &id).await,
+        _ => BuildError::NotForeign { path: path_of(which).unwrap_or(id) },
+    }
 }
 
 /// A path that the store does not know is one of the file system.
@@ -86,31 +94,44 @@ async fn read(
 
 /// A session that has a log of ours is not taken over a second time.
 async fn check_is_new(store: &dyn Store, id: &str) -> Result<(), BuildError> {
-    let mut first = ReplayConfig::from(OnDamage::Refuse);
-    first.through = Some(0);
-    match store.read(&LogRef::Id(id.to_owned()), first).await {
-        // The store's folder may be the other program's, too.
+    match store.read(&LogRef::Id(id.to_owned()), first_record()).await {
+        // The store's folder may be the other program's, too. One of ours would have been found first.
         Ok(replay) if replay.is_foreign => Ok(()),
         Err(StoreError::NotFound { .. }) => Ok(()),
         // Whatever is wrong with it, it has the name.
         Ok(_) | Err(StoreError::Damaged { .. } | StoreError::Unreadable { .. }) => {
-            let log = path_in(store, id).await.unwrap_or_else(|| id.into());
-            Err(BuildError::AlreadyImported { log: log.to_string_lossy().into_owned() })
+            Err(already_imported(store, id).await)
         }
         Err(error) => Err(refused(error)),
     }
 }
 
-/// Where the log of a session is.
+async fn already_imported(store: &dyn Store, id: &str) -> BuildError {
+    let log = path_in(store, id).await.unwrap_or_else(|| id.into());
+    BuildError::AlreadyImported { log: log.to_string_lossy().into_owned() }
+}
+
+/// Where the log of a session is that no other program wrote.
 async fn path_in(store: &dyn Store, id: &str) -> Option<PathBuf> {
     let mut query = Query::default().limit(1000);
     loop {
         let page = store.list(&query).await.ok()?;
-        if let Some(session) = page.sessions.into_iter().find(|session| session.id == id) {
-            return session.path;
+        for session in page.sessions.into_iter().filter(|session| session.id == id) {
+            let path = session.path?;
+            let read = store.read(&LogRef::Path(path.clone()), first_record()).await;
+            if !read.is_ok_and(|replay| replay.is_foreign) {
+                return Some(path);
+            }
         }
         query = Query::default().limit(1000).after(page.next?);
     }
+}
+
+/// Enough to see whose log it is.
+fn first_record() -> ReplayConfig {
+    let mut first = ReplayConfig::from(OnDamage::Refuse);
+    first.through = Some(0);
+    first
 }
 
 fn is_uuid(id: &str) -> bool {

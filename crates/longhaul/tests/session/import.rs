@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use longhaul::approval::Approvals;
 use longhaul::prelude::*;
 use longhaul::rollout::{
-    ImportedFrom, LogRef, MemoryStore, OnDamage, Query, Replay, Store, replay,
+    ImportedFrom, LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay,
+    ReplayConfig, Store, StoreError, replay,
 };
 use longhaul::state::protocol::{ApprovalPolicy, Settings};
 use longhaul::transport::request::Reasoning;
@@ -157,13 +159,65 @@ async fn a_log_in_the_stores_own_folder_is_imported_beside_it() {
     let session = agent.session().import(which, OnDamage::Refuse).start().await;
     let session = session.unwrap();
     assert_eq!(session.id(), id);
-    assert_ne!(session.log_path().unwrap(), theirs);
+    let ours = session.log_path().unwrap().to_owned();
+    assert_ne!(ours, theirs);
     session.shutdown().await.unwrap();
+    // Theirs has the newer name, as local times may have it.
+    let later = home.join("sessions/2999/01/01");
+    std::fs::create_dir_all(&later).unwrap();
+    let later = later.join(format!("rollout-2999-01-01T00-00-00-{id}.jsonl"));
+    std::fs::rename(&theirs, &later).unwrap();
+    let theirs = later;
+    for which in [LogRef::Id(id.clone()), LogRef::Path(theirs.clone())] {
+        let again = agent.session().import(which, OnDamage::Refuse).start().await.err().unwrap();
+        let log = ours.to_str().unwrap().to_owned();
+        assert_eq!(again, BuildError::AlreadyImported { log });
+    }
     let which = LogRef::Id(id.clone());
     let session = agent.session().resume(which, OnDamage::Refuse).start().await.unwrap();
     assert_eq!(session.history().len(), read(&theirs).items.len());
     session.shutdown().await.unwrap();
     std::fs::remove_dir_all(&home).unwrap();
+}
+
+/// A store in which others are as fast: whoever looks for a log finds none.
+#[derive(Debug)]
+struct Unseen(MemoryStore);
+
+#[async_trait]
+impl Store for Unseen {
+    async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
+        self.0.create(records).await
+    }
+
+    async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
+        self.0.open(which, on_damage).await
+    }
+
+    async fn read(&self, which: &LogRef, _: ReplayConfig) -> Result<Replay, StoreError> {
+        Err(StoreError::NotFound { which: format!("{which:?}") })
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.0.list(query).await
+    }
+}
+
+/// Who is too late learns it as one does who comes later.
+#[tokio::test]
+async fn of_two_that_import_a_session_at_once_one_has_it() {
+    let store = MemoryStore::new();
+    let id = read(&codex("plain")).meta.unwrap().id;
+    let agent = scripted(&ScriptedModel::new()).store(Unseen(store.clone())).build().unwrap();
+    let import = || agent.session().import(&*codex("plain"), OnDamage::Refuse).start();
+    let already = BuildError::AlreadyImported { log: id };
+    let (a, b) = tokio::join!(import(), import());
+    let (session, late) = if a.is_ok() { (a, b) } else { (b, a) };
+    assert_eq!(late.err().unwrap(), already);
+    assert_eq!(import().await.err().unwrap(), already, "it is open");
+    session.unwrap().shutdown().await.unwrap();
+    assert_eq!(import().await.err().unwrap(), already, "it is closed");
+    assert_eq!(store.list(&Query::default()).await.unwrap().sessions.len(), 1);
 }
 
 fn line(kind: &str, payload: &Value) -> String {

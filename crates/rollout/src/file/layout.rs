@@ -4,16 +4,19 @@
 //! goes on beside it as `rollout-<UTC time>-<id>.salvaged-<epoch>.jsonl`, the newest being the one
 //! with the highest epoch. All of these are one family: they have one lock, and count as one log.
 
+use std::collections::BinaryHeap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::list::Owner;
 use crate::store::beside;
 
 const EXTENSION: &str = ".jsonl";
 const SALVAGED: &str = ".salvaged-";
 const FIRST: &str = "rollout-";
 const UNFINISHED: &str = ".new";
+const LOCK: &str = ".lock";
 
 /// What an id and the `-` before it take.
 const ID_LEN: usize = 37;
@@ -30,22 +33,21 @@ pub(super) struct LogName {
 impl LogName {
     /// Takes apart any name that ends with `.jsonl`.
     pub(super) fn parse(name: &str) -> Option<Self> {
-        let stem = name.strip_suffix(EXTENSION).filter(|stem| !stem.is_empty())?;
-        let salvaged = stem.rsplit_once(SALVAGED);
-        let salvaged = salvaged.and_then(|(stem, epoch)| Some((stem, epoch.parse().ok()?)));
-        let (stem, salvaged) = salvaged.unwrap_or((stem, 0));
+        let (stem, salvaged) = split(name)?;
         Some(Self { stem: stem.to_owned(), salvaged })
     }
 
-    /// The same of a name in the folders of sessions, where other files are skipped.
-    fn parse_session(name: &str) -> Option<Self> {
-        Self::parse(name).filter(|name| name.id().is_some())
+    /// The same of a name in the folders of sessions, where other files are skipped, as those are whose
+    /// stem `is_taken` does not take.
+    fn parse_session(name: &str, is_taken: impl Fn(&str) -> bool) -> Option<Self> {
+        let (stem, salvaged) = split(name)?;
+        let is_session = id_of(stem).is_some() && is_taken(stem);
+        is_session.then(|| Self { stem: stem.to_owned(), salvaged })
     }
 
     /// The session's id, as the name has it.
     pub(super) fn id(&self) -> Option<&str> {
-        let rest = self.stem.strip_prefix(FIRST)?;
-        rest.get(rest.len().checked_sub(ID_LEN)?..)?.strip_prefix('-')
+        id_of(&self.stem)
     }
 
     pub(super) fn file_name(&self) -> String {
@@ -54,6 +56,19 @@ impl LogName {
             epoch => format!("{}{SALVAGED}{epoch}{EXTENSION}", self.stem),
         }
     }
+}
+
+/// The stem of a name, and the epoch in which it was salvaged.
+fn split(name: &str) -> Option<(&str, u64)> {
+    let stem = name.strip_suffix(EXTENSION).filter(|stem| !stem.is_empty())?;
+    let salvaged = stem.rsplit_once(SALVAGED);
+    let salvaged = salvaged.and_then(|(stem, epoch)| Some((stem, epoch.parse().ok()?)));
+    Some(salvaged.unwrap_or((stem, 0)))
+}
+
+fn id_of(stem: &str) -> Option<&str> {
+    let rest = stem.strip_prefix(FIRST)?;
+    rest.get(rest.len().checked_sub(ID_LEN)?..)?.strip_prefix('-')
 }
 
 /// The first of the family of `path`. A path that is no log's is its own family.
@@ -86,35 +101,97 @@ pub(super) fn newest_of_family(path: &Path) -> io::Result<PathBuf> {
     Ok(family.max().map_or_else(|| path.to_owned(), |name| folder.join(name.file_name())))
 }
 
-/// The newest log of the session with this id. `id_in` reads the id that a log's head has, if it can
-/// be read.
+/// The newest log of the session with this id. `owner_of` reads whose log it is out of its head, if
+/// that can be read.
 ///
 /// A log is looked for where its name says that it is. But names may change, and the log is right:
 /// one of that name with another id is passed over, and if there is none, all heads are looked at.
+/// A log of ours goes before one of another program: the session may have been taken over from that.
 pub(super) fn find(
     home: &Path,
     id: &str,
-    id_in: impl Fn(&Path) -> io::Result<Option<String>>,
+    owner_of: impl Fn(&Path) -> io::Result<Option<Owner>>,
 ) -> io::Result<Option<PathBuf>> {
-    for is_named in [true, false] {
+    let named = Found::among(home, id, true, &owner_of)?;
+    if let Some(path) = named.ours {
+        return Ok(Some(path));
+    }
+    let other = Found::among(home, id, false, &owner_of)?;
+    Ok(other.ours.or(named.foreign).or(other.foreign))
+}
+
+/// The log of the session with this id that is there by its name, unless another program wrote it.
+pub(super) fn find_named(
+    home: &Path,
+    id: &str,
+    owner_of: impl Fn(&Path) -> io::Result<Option<Owner>>,
+) -> io::Result<Option<PathBuf>> {
+    Ok(Found::among(home, id, true, &owner_of)?.ours)
+}
+
+/// The newest logs of a session.
+#[derive(Default)]
+struct Found {
+    /// Of ours; or else one of that name which cannot be read, and may be.
+    ours: Option<PathBuf>,
+    foreign: Option<PathBuf>,
+}
+
+impl Found {
+    /// Among the logs whose names have the id, or among all others.
+    fn among(
+        home: &Path,
+        id: &str,
+        is_named: bool,
+        owner_of: &impl Fn(&Path) -> io::Result<Option<Owner>>,
+    ) -> io::Result<Self> {
+        let mut found = Self::default();
         for day in days(home, None)? {
-            for name in logs(&day)?.into_iter().filter(|it| (it.id() == Some(id)) == is_named) {
+            let day = day?;
+            for name in logs(&day, |stem| (id_of(stem) == Some(id)) == is_named)? {
                 let path = day.join(name.file_name());
-                if id_in(&path)?.map_or(is_named, |found| found == id) {
-                    return Ok(Some(path));
+                match owner_of(&path)? {
+                    Some(owner) if owner.id != id => {}
+                    Some(owner) if owner.is_ours => return Ok(Self { ours: Some(path), ..found }),
+                    Some(_) => drop(found.foreign.get_or_insert(path)),
+                    None if is_named => drop(found.ours.get_or_insert(path)),
+                    None => {}
                 }
             }
         }
+        Ok(found)
     }
-    Ok(None)
 }
 
-/// The logs in a folder, newest first, one of each family.
-pub(super) fn logs(day: &Path) -> io::Result<Vec<LogName>> {
-    let mut names = names(day, LogName::parse_session)?;
-    names.sort_unstable_by(|a, b| b.cmp(a));
-    names.dedup_by(|next, kept| next.stem == kept.stem);
-    Ok(names)
+/// The logs in a folder whose stems `is_taken` takes, newest first, one of each family.
+///
+/// A folder has no order, so that all names are read. But only those that are taken are kept, and only
+/// those that are asked for are put in order.
+pub(super) fn logs(
+    day: &Path,
+    is_taken: impl Fn(&str) -> bool,
+) -> io::Result<impl Iterator<Item = LogName>> {
+    let names = names(day, |name| LogName::parse_session(name, &is_taken))?;
+    let mut names = BinaryHeap::from(names);
+    Ok(std::iter::from_fn(move || {
+        let name = names.pop()?;
+        while names.peek().is_some_and(|older| older.stem == name.stem) {
+            names.pop();
+        }
+        Some(name)
+    }))
+}
+
+/// What is locked in the home while the session with this id is started.
+pub(super) fn start_of(home: &Path, id: &str) -> PathBuf {
+    home.join("sessions").join(id)
+}
+
+/// What others have locked so, or have left.
+pub(super) fn starts(home: &Path) -> io::Result<Vec<PathBuf>> {
+    let sessions = home.join("sessions");
+    let is_id = |name: &&str| name.len() + 1 == ID_LEN;
+    names(&sessions, |name| Some(sessions.join(name.strip_suffix(LOCK).filter(is_id)?)))
 }
 
 /// A file that is not finished.
@@ -151,21 +228,34 @@ pub(super) fn unfinished(folder: &Path) -> io::Result<Vec<Unfinished>> {
     names(folder, Unfinished::parse)
 }
 
-/// The folders of days, newest first, from the one of `until` (`YYYY/MM/DD`) downwards.
-pub(super) fn days(home: &Path, until: Option<&str>) -> io::Result<Vec<PathBuf>> {
+/// The folders of days, newest first, from the one of `until` (`YYYY/MM/DD`) downwards, each year and
+/// month read when it is come to.
+pub(super) fn days(
+    home: &Path,
+    until: Option<&str>,
+) -> io::Result<impl Iterator<Item = io::Result<PathBuf>>> {
     let sessions = home.join("sessions");
-    let mut days = Vec::new();
-    for year in numbers(&sessions, 4)? {
-        for month in numbers(&sessions.join(&year), 2)? {
-            for day in numbers(&sessions.join(&year).join(&month), 2)? {
-                let name = format!("{year}/{month}/{day}");
-                if until.is_none_or(|until| name.as_str() <= until) {
-                    days.push(sessions.join(name));
-                }
-            }
-        }
-    }
-    Ok(days)
+    let until = until.map(str::to_owned);
+    let below = move |above: &str, digits| {
+        let names = numbers(&sessions.join(above), digits)?
+            .into_iter()
+            .map(|name| if above.is_empty() { name } else { format!("{above}/{name}") });
+        let is_later = |name: &String| {
+            until.as_ref().is_some_and(|it| it.get(..name.len()) < Some(name.as_str()))
+        };
+        Ok(names.filter(|name| !is_later(name)).collect::<Vec<_>>())
+    };
+    let months = below.clone();
+    let days = below.clone();
+    let sessions = home.join("sessions");
+    let months = below("", 4)?.into_iter().flat_map(move |year| each(months(&year, 2)));
+    let days = months.flat_map(move |month| each(month.and_then(|month| days(&month, 2))));
+    Ok(days.map(move |day| Ok(sessions.join(day?))))
+}
+
+/// Each of them, or what went wrong.
+fn each(names: io::Result<Vec<String>>) -> Vec<io::Result<String>> {
+    names.map_or_else(|error| vec![Err(error)], |names| names.into_iter().map(Ok).collect())
 }
 
 /// The names in a folder that are numbers of so many digits, highest first.

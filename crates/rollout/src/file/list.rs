@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::layout::{days, logs};
 use super::reading::Waiter;
 use crate::Source;
-use crate::list::{Cursor, HEAD_BYTES, Head, Page, Query, Summary, Unreadable};
+use crate::list::{Cursor, HEAD_BYTES, Head, Owner, Page, Query, Summary, Unreadable};
 use crate::store::StoreError;
 
 /// So much of a file is read at once: enough for the head of most.
@@ -29,19 +29,22 @@ pub(super) fn list(home: &Path, query: &Query, waiter: &Waiter) -> Result<Page, 
     let mut looked_at = 0;
     let first = query.since.map(day_of);
     for day in days(home, after.map(|(day, _)| day)).map_err(|e| failed(home, e))? {
+        let day = day.map_err(|e| failed(home, e))?;
         let Some(date) = date(home, &day) else { continue };
         if first.as_ref().is_some_and(|first| date < *first) {
             break;
         }
-        let names = match logs(&day) {
+        // What earlier pages have is not looked at again.
+        let is_left = |stem: &str| after.is_none_or(|after| (date.as_str(), stem) < after);
+        let names = match logs(&day, is_left) {
             Ok(names) => names,
             Err(error) => {
-                page.unreadable.push(Unreadable { path: day, problem: error.to_string() });
+                let problem = error.to_string();
+                page.unreadable.push(Unreadable { path: day.clone(), problem });
                 continue;
             }
         };
-        let seen = |stem: &str| after.is_some_and(|after| (date.as_str(), stem) >= after);
-        for name in names.iter().filter(|name| !seen(&name.stem)) {
+        for name in names {
             if page.is_full(query) || looked_at == MAX_LOOKED_AT {
                 return Ok(page);
             }
@@ -82,19 +85,20 @@ fn look_at(path: &Path) -> Result<Summary, Unreadable> {
     Ok(Summary { updated_at, ..session })
 }
 
-/// The id of the session of a log, by its head; `None` if that cannot be read.
-pub(super) fn id_in(path: &Path, waiter: &Waiter) -> io::Result<Option<String>> {
-    waiter.check()?;
-    Ok(look_at(path).ok().map(|session| session.id))
+/// Whose log it is, by its first line; `None` if that cannot be read.
+pub(super) fn owner_of(path: &Path) -> Option<Owner> {
+    let file = open(path).ok()?;
+    let mut bytes = Vec::new();
+    while !bytes.contains(&b'\n')
+        && bytes.len() < HEAD_BYTES
+        && read_more(&file, &mut bytes).ok()?
+    {}
+    Owner::read(&bytes)
 }
 
 /// Reads more of a file until its head is complete, up to a limit.
 fn read_head(path: &Path) -> io::Result<(Head, Option<Timestamp>)> {
-    // A pipe would be waited for.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("no regular file"));
-    }
-    let file = File::open(path)?;
+    let file = open(path)?;
     let updated_at = file.metadata()?.modified().ok().and_then(|time| time.try_into().ok());
     let mut bytes = Vec::new();
     loop {
@@ -103,6 +107,15 @@ fn read_head(path: &Path) -> io::Result<(Head, Option<Timestamp>)> {
         if is_end || matches!(head, Head::Complete(_) | Head::Bad(_)) {
             return Ok((head, updated_at));
         }
+    }
+}
+
+/// A pipe would be waited for.
+fn open(path: &Path) -> io::Result<File> {
+    if path.metadata()?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::other("no regular file"))
     }
 }
 

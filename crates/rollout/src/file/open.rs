@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
 use super::home::Home;
-use super::layout::{find, first_of_family, newest_of_family};
-use super::list::id_in;
+use super::layout::{find, find_named, first_of_family, newest_of_family, start_of};
+use super::list::owner_of;
 use super::lock::Lock;
 use super::reading::{LogFile, Waiter};
 use super::salvage::salvage;
-use super::sweep::sweep;
+use super::sweep::{sweep, sweep_starts};
 use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
 use super::{Fsync, aside};
@@ -20,17 +20,23 @@ use crate::store::{Accept, LogRef, Opened, Start, StoreError, shown};
 use crate::{OnDamage, Record, Replay, ReplayConfig, replay};
 
 /// Starts a log: its file comes with its first records, or not at all.
+///
+/// Names have the time in which a session was started, so that two which start it may give it two. So
+/// the id itself is locked until the name is there.
 pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter, StoreError> {
     let start = Start::of(records)?;
     let path = home.path.join(start.path);
     if let Some(folder) = path.parent() {
         home.make_folders(folder)?;
     }
-    let lock = Lock::take(&home.disk, &path)?;
-    if path.symlink_metadata().is_ok() {
-        return Err(StoreError::Exists { path: shown(&path) });
-    }
+    let starting = start_of(&home.path, &start.id);
+    let _starting = Lock::take(&home.disk, &starting).map_err(|error| match error {
+        StoreError::Locked { holder, .. } => StoreError::Locked { path: start.id.clone(), holder },
+        error => error,
+    })?;
+    let lock = check_is_new(home, &start.id, &path)?;
     sweep(&home.disk, &path);
+    sweep_starts(home);
     let mut lines = Vec::new();
     encode(home, &path, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
     let put = home.put(&path, &path, |medium| write_all(medium, &lines));
@@ -42,6 +48,15 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
     let position = Position { length: lines.len() as u64, ordinal: records.len() as u64, epoch: 1 };
     let tail = Tail::new(medium, path, position, Arc::clone(home), lock)?;
     Ok(FileWriter::new(start.id, tail))
+}
+
+/// The lock of a log that is to be started, if its session has none yet.
+fn check_is_new(home: &Home, id: &str, path: &Path) -> Result<Lock, StoreError> {
+    let named = find_named(&home.path, id, |path| Ok(owner_of(path)));
+    let named = named.map_err(|e| StoreError::io("listing", &home.path, e))?;
+    let there = named.or_else(|| path.symlink_metadata().is_ok().then(|| path.to_owned()));
+    let lock = Lock::take(&home.disk, &first_of_family(there.as_deref().unwrap_or(path)))?;
+    there.map_or(Ok(lock), |there| Err(StoreError::Exists { path: shown(&there) }))
 }
 
 /// Replays a log, whoever writes to it.
@@ -144,7 +159,7 @@ fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, Stor
             newest.transpose()?
         }
         LogRef::Id(id) => {
-            let found = find(&home.path, id, |path| id_in(path, waiter));
+            let found = find(&home.path, id, |path| waiter.check().map(|()| owner_of(path)));
             found.map_err(|e| StoreError::io("listing", &home.path, e))?
         }
     };

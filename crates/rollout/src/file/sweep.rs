@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::layout::{Unfinished, unfinished};
+use super::home::Home;
+use super::layout::{Unfinished, starts, unfinished};
 use super::lock::Lock;
 
 /// Removes what is unfinished beside `log`, the first of a family whose lock the caller holds; and
@@ -25,5 +26,12 @@ pub(super) fn sweep(disk: &Arc<dyn Disk>, log: &Path) {
         if is_own || lock.is_some() {
             let _ = disk.remove(&folder.join(name));
         }
+    }
+}
+
+/// Removes the locks of ids that nobody holds: their holders died while they started a session.
+pub(super) fn sweep_starts(home: &Home) {
+    for start in starts(&home.path).unwrap_or_default() {
+        drop(Lock::take(&home.disk, &start));
     }
 }

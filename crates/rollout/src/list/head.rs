@@ -22,7 +22,7 @@ const TITLE_CHARS: usize = 120;
 pub(crate) enum Head {
     /// All that a list shows.
     Complete(Summary),
-    /// The user's first message is not among these bytes.
+    /// The user's first message is not among these bytes; or it waits, and may still be withdrawn.
     Untitled(Summary),
     /// The first line is not complete.
     Short,
@@ -44,11 +44,13 @@ impl Head {
             Ok(session) => session,
             Err(problem) => return Self::Bad(problem),
         };
-        session.title = lines.find_map(|line| match line {
-            Line::Whole { record: Ok(record), .. } => title(&record),
+        let records = lines.filter_map(|line| match line {
+            Line::Whole { record: Ok(record), .. } => Some(record),
             _ => None,
         });
-        if session.title.is_some() { Self::Complete(session) } else { Self::Untitled(session) }
+        let (title, is_settled) = first_words(records);
+        session.title = title;
+        if is_settled { Self::Complete(session) } else { Self::Untitled(session) }
     }
 
     /// The same of a log of which all that is read has been read.
@@ -61,9 +63,34 @@ impl Head {
     }
 }
 
-/// Of an `input` that was accepted.
+/// Whose log it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The session's id.
+    pub(crate) id: String,
+    /// No other program wrote it.
+    pub(crate) is_ours: bool,
+}
+
+impl Owner {
+    /// What the first line among these bytes says; `None` if that is not sound.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let Some(Line::Whole { record: Ok(first), .. }) = lines(bytes).next() else { return None };
+        let meta: SessionMeta = Some(&first)
+            .filter(|first| first.kind == RecordKind::SessionMeta)
+            .and_then(|first| serde_json::from_str(first.payload.get()).ok())?;
+        // As the reader of a log sees it: an epoch is ours, whatever became of the payload.
+        let is_ours =
+            meta.format_version.is_some() || first.extra().any(|(name, _)| name == "epoch");
+        Some(Self { id: meta.id, is_ours })
+    }
+}
+
+/// An input, as far as a title needs it.
 #[derive(Deserialize)]
 struct Input<'a> {
+    id: &'a str,
+    state: &'a str,
     #[serde(borrow, default)]
     item: Option<&'a RawValue>,
 }
@@ -88,19 +115,48 @@ fn summary(first: &Record) -> Result<Summary, String> {
     })
 }
 
-/// The beginning of what the user says in a record, if it is a message of the user.
-fn title(record: &Record) -> Option<String> {
+/// What the user said first, and whether that is settled: an input that waits may be withdrawn, and is
+/// a title only as long as nothing else was said.
+fn first_words(records: impl Iterator<Item = Record>) -> (Option<String>, bool) {
+    let mut waiting: Vec<(String, Option<String>)> = Vec::new();
+    for record in records {
+        match (&record.kind, record.input()) {
+            (RecordKind::ResponseItem, Some(taken)) => {
+                let at = waiting.iter().position(|(id, _)| *id == taken);
+                if let Some((_, Some(title))) = at.map(|at| waiting.remove(at)) {
+                    return (Some(title), true);
+                }
+            }
+            (RecordKind::ResponseItem, None) => {
+                let title = title(record.payload.get(), &record);
+                if title.is_some() {
+                    return (title, true);
+                }
+            }
+            (RecordKind::Input, _) => {
+                let Ok(input) = serde_json::from_str::<Input<'_>>(record.payload.get()) else {
+                    continue;
+                };
+                match (input.state, input.item) {
+                    ("accepted", item) => {
+                        let title = item.and_then(|item| title(item.get(), &record));
+                        waiting.push((input.id.to_owned(), title));
+                    }
+                    _ => waiting.retain(|(id, _)| id != input.id),
+                }
+            }
+            _ => {}
+        }
+    }
+    (waiting.into_iter().find_map(|(_, title)| title), false)
+}
+
+/// The beginning of what the user says in an item of a record, if it is a message of the user.
+fn title(item: &str, record: &Record) -> Option<String> {
     if !record.blobs().is_empty() {
         return None;
     }
-    let item = match record.kind {
-        RecordKind::ResponseItem => Item::from_json(record.payload.get()).ok()?,
-        RecordKind::Input => {
-            let input: Input<'_> = serde_json::from_str(record.payload.get()).ok()?;
-            Item::from_json(input.item?.get()).ok()?
-        }
-        _ => return None,
-    };
+    let item = Item::from_json(item).ok()?;
     if item.kind() != ItemKind::Message(Role::User) || is_context(&item) {
         return None;
     }

@@ -7,7 +7,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use longhaul_rollout::{FileStore, OnDamage, Store};
-use longhaul_testkit::disk::{Fault, FaultyDisk};
+use longhaul_testkit::disk::{Fault, FaultyDisk, Operation};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::support::*;
@@ -109,10 +109,19 @@ async fn child() {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
     let number = |name| env::var(name).unwrap().parse::<usize>().unwrap();
     let (failing, end) = (number(STEP), ENDS[number(FAULT)]);
-    let disk = FaultyDisk::new(move |step| if step.number == failing { end } else { Fault::None });
+    let part = env::var(PART).unwrap();
+    let stops = part == "start";
+    let disk = FaultyDisk::new(move |step| {
+        if stops && step.operation == Operation::Rename {
+            say("renaming");
+            std::io::stdin().lines().for_each(drop);
+        }
+        if step.number == failing { end } else { Fault::None }
+    });
     let store = FileStore::new(home).disk(Arc::new(disk.clone()));
-    match env::var(PART).unwrap().as_str() {
+    match &*part {
         "hold" => hold(&store).await,
+        "start" => starts(&store).await,
         "script" => sweep::script(&store).await,
         "recover" => sweep::recover(&store).await,
         other => panic!("{other}"),
@@ -128,6 +137,14 @@ async fn hold(store: &FileStore) {
             std::io::stdin().lines().for_each(drop);
             opened.writer.close().await.unwrap();
         }
+        Err(error) => say(&error.to_string()),
+    }
+}
+
+/// Starts the first session, some days late, and stops before it is there until it is told to go on.
+async fn starts(store: &FileStore) {
+    match store.create(late(9)).await {
+        Ok(writer) => writer.close().await.unwrap(),
         Err(error) => say(&error.to_string()),
     }
 }

@@ -78,7 +78,7 @@ impl Subject for Memory {
     }
 }
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 17] = [
     "content",
     "many records",
     "ordinals and epochs",
@@ -87,10 +87,12 @@ const ALL: [&str; 15] = [
     "one writer",
     "readers",
     "one start",
+    "one start whenever",
     "bad starts",
     "list",
     "filters",
     "titles",
+    "titles of inputs",
     "torn",
     "damage",
     "failed append",
@@ -115,5 +117,5 @@ async fn files_with_blobs_of_any_string() {
 #[tokio::test]
 async fn memory() {
     let run = store_conformance(|| Memory(MemoryStore::new())).await;
-    assert_eq!(run, [&ALL[..12], &["takeover"]].concat());
+    assert_eq!(run, [&ALL[..14], &["takeover"]].concat());
 }

@@ -120,7 +120,8 @@ async fn f083_a_start_that_fails_anywhere_leaves_no_log() {
     let long = "x".repeat(100_000);
     let start = || vec![session(0), item(&long), item("a")];
     let writer = store.create(start()).await.unwrap();
-    let steps = disk.steps().len();
+    // Whether a lock's file goes in the end does not matter.
+    let steps = disk.steps().iter().filter(|it| it.operation != Operation::Remove).count();
     drop(writer);
     for fault in [Fault::Error(NO_SPACE), Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM)] {
         for failing in 0..steps {

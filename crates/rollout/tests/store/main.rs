@@ -17,6 +17,7 @@ mod lock;
 mod places;
 mod power;
 mod recovery;
+mod starts;
 mod support;
 #[cfg(unix)]
 mod sweep;

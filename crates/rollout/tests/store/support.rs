@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use longhaul_rollout::{FileStore, LogRef, LogWriter, Record, Sealed, Store};
+use jiff::SignedDuration;
+use longhaul_rollout::{FileStore, LogRef, LogWriter, Record, Sealed, SessionMeta, Store};
 use longhaul_testkit::disk::{Fault, FaultyDisk, Operation, Step};
 pub(crate) use longhaul_testkit::store::{item, session, session_id};
 
@@ -79,6 +80,15 @@ pub(crate) async fn start(store: &FileStore) -> (Box<dyn LogWriter>, PathBuf) {
     let writer = store.create(vec![session(0)]).await.unwrap();
     let path = writer.path().unwrap().to_owned();
     (writer, path)
+}
+
+/// The first record of the first session, if that was started so many days later.
+pub(crate) fn late(days: i64) -> Vec<Record> {
+    let first = session(0);
+    let mut meta: SessionMeta = serde_json::from_str(first.payload.get()).unwrap();
+    meta.timestamp = Some(first.timestamp + SignedDuration::from_hours(24 * days));
+    let payload = serde_json::value::to_raw_value(&meta).unwrap();
+    vec![Record::new(first.timestamp, first.kind, payload)]
 }
 
 /// The records of a log file, which is sound: each line whole, each with the next ordinal.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use longhaul_rollout::{Cursor, Page, Query, SessionMeta, Store, StoreError};
+use longhaul_rollout::{Cursor, Page, Query, Record, RecordKind, SessionMeta, Store, StoreError};
+use serde_json::value::RawValue;
 
 use super::Subject;
-use super::sample::{first, item, session, session_id, started_at};
+use super::sample::{START, first, input, item, session, session_id, started_at};
 
 fn ids(page: &Page) -> Vec<&str> {
     page.sessions.iter().map(|session| &*session.id).collect()
@@ -83,6 +84,37 @@ pub(super) async fn filters(subject: &impl Subject) {
         }
         assert_eq!(listed, expected);
     }
+}
+
+/// An input that waits is what the user said first, unless it is withdrawn before a turn takes it.
+pub(super) async fn titles_of_inputs(subject: &impl Subject) {
+    let (a, b) = (item("a"), item("b"));
+    let accepted = |id: &str, item: &Record| {
+        input(&format!(r#"{{"id":"{id}","state":"accepted","item":{}}}"#, item.payload.get()))
+    };
+    let gone = |id: &str, state: &str| input(&format!(r#"{{"id":"{id}","state":"{state}"}}"#));
+    let taken = |id: &str| {
+        let empty = RawValue::from_string("{}".into()).unwrap();
+        Record::new(START, RecordKind::ResponseItem, empty).with_input(id)
+    };
+    let table = [
+        (vec![accepted("1", &a)], Some("a")),
+        (vec![accepted("1", &a), taken("1")], Some("a")),
+        (vec![accepted("1", &a), gone("1", "withdrawn")], None),
+        (vec![accepted("1", &a), gone("1", "taken")], None),
+        (vec![accepted("1", &a), gone("1", "withdrawn"), b.clone()], Some("b")),
+        (vec![accepted("1", &a), accepted("2", &b), gone("1", "withdrawn")], Some("b")),
+        (vec![accepted("1", &a), accepted("2", &b), taken("2"), gone("1", "withdrawn")], Some("b")),
+        (vec![accepted("1", &a), b.clone(), taken("1")], Some("b")),
+        (vec![accepted("1", &a), gone("2", "withdrawn")], Some("a")),
+    ];
+    let store = subject.store();
+    for (n, (records, _)) in table.iter().enumerate() {
+        store.create([vec![session(n)], records.clone()].concat()).await.unwrap();
+    }
+    let page = list(&*store, Query::default()).await;
+    let titles: Vec<_> = page.sessions.iter().rev().map(|it| it.title.as_deref()).collect();
+    assert_eq!(titles, table.map(|(_, title)| title));
 }
 
 pub(super) async fn titles(subject: &impl Subject) {

@@ -86,10 +86,12 @@ pub async fn store_conformance<S: Subject>(make: impl Fn() -> S) -> Vec<&'static
     owner::one_writer(&make()).await;
     owner::readers_need_no_lock(&make()).await;
     owner::a_session_is_started_once(&make()).await;
+    owner::an_id_is_started_once_whenever(&make()).await;
     owner::what_is_no_start_is_refused(&make()).await;
     listing::newest_first_page_by_page(&make()).await;
     listing::filters(&make()).await;
     listing::titles(&make()).await;
+    listing::titles_of_inputs(&make()).await;
     let mut run = vec![
         "content",
         "many records",
@@ -99,10 +101,12 @@ pub async fn store_conformance<S: Subject>(make: impl Fn() -> S) -> Vec<&'static
         "one writer",
         "readers",
         "one start",
+        "one start whenever",
         "bad starts",
         "list",
         "filters",
         "titles",
+        "titles of inputs",
     ];
     run.extend(owner::a_writer_of_an_old_epoch_is_refused(&make()).await.then_some("takeover"));
     run.extend(failure::a_torn_end_is_not_acknowledged(&make()).await.then_some("torn"));

@@ -1,5 +1,7 @@
 //! One writer at a time, and any number of readers.
 
+use futures_util::future::join_all;
+use jiff::SignedDuration;
 use longhaul_rollout::{LogRef, OnDamage, Page, Query, RecordKind, SessionMeta, StoreError};
 
 use super::Subject;
@@ -86,6 +88,37 @@ pub(super) async fn a_session_is_started_once(subject: &impl Subject) {
     let again = subject.store().create(vec![session(0), item("1")]).await.unwrap_err();
     assert!(matches!(again, StoreError::Exists { .. }), "{again}");
     assert_eq!(items(&read(&*subject.store()).await), payloads(&[item("0")]));
+    assert!(!is_locked(subject).await);
+}
+
+/// Whoever starts a session says when; that does not make another of it.
+pub(super) async fn an_id_is_started_once_whenever(subject: &impl Subject) {
+    let later = |days: i64| {
+        let at = START + SignedDuration::from_hours(24 * days) + SignedDuration::from_secs(days);
+        vec![first_record(&SessionMeta::new(session_id(0), at)), item(&days.to_string())]
+    };
+    let starts = (1..9).map(|days| {
+        let store = subject.store();
+        async move { store.create(later(days)).await }
+    });
+    let (started, refused): (Vec<_>, Vec<_>) =
+        join_all(starts).await.into_iter().partition(Result::is_ok);
+    assert_eq!((started.len(), refused.len()), (1, 7), "one of many that start it at once");
+    for refused in refused {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. } | StoreError::Exists { .. }), "{error}");
+    }
+    let again = subject.store().create(later(-3)).await.unwrap_err();
+    assert!(matches!(again, StoreError::Locked { .. }), "{again}");
+    for writer in started {
+        writer.unwrap().close().await.unwrap();
+    }
+    for days in [-3, 0, 20] {
+        let again = subject.store().create(later(days)).await.unwrap_err();
+        assert!(matches!(again, StoreError::Exists { .. }), "{again}");
+    }
+    let page = subject.store().list(&Query::default()).await.unwrap();
+    assert_eq!((page.sessions.len(), page.unreadable.len()), (1, 0));
     assert!(!is_locked(subject).await);
 }
 

@@ -39,3 +39,8 @@ pub fn item(raw_text: &str) -> Record {
     );
     Record::new(START, RecordKind::ResponseItem, RawValue::from_string(json).unwrap())
 }
+
+/// The record of an input, with this payload.
+pub(super) fn input(payload: &str) -> Record {
+    Record::new(START, RecordKind::Input, RawValue::from_string(payload.to_owned()).unwrap())
+}
