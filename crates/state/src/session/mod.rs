@@ -1,6 +1,7 @@
 //! What a session knows, for as long as it lives.
 
 mod aside;
+mod change;
 mod compaction;
 mod fork;
 mod journal;
@@ -27,9 +28,9 @@ use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
+pub use self::change::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel};
 pub use self::compaction::PastCompaction;
 pub use self::fork::Place;
-pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel};
 pub use self::snapshot::Snapshot;
 pub use self::surface::Surface;
 pub use self::turns::TurnStarts;
