@@ -7,7 +7,8 @@ use longhaul_history::History;
 
 use super::turns::TurnStarts;
 use super::{
-    AcceptedInput, Change, Edit, EditCause, Inner, Known, KnownModel, Remembered, SessionState,
+    AcceptedInput, Change, Changes, Edit, EditCause, Inner, Known, KnownModel, Remembered,
+    SessionState,
 };
 use crate::protocol::{TurnEnd, TurnError};
 use crate::turn::TurnRecord;
@@ -28,15 +29,35 @@ impl Journal {
     pub(super) fn next_number(&self) -> Option<u64> {
         self.0.as_ref().filter(|pending| !pending.is_closed).map(|pending| pending.count + 1)
     }
+
+    fn has_limits(&self) -> bool {
+        self.0.as_ref().is_some_and(|pending| pending.has_limits)
+    }
 }
 
 #[derive(Default)]
 struct Pending {
-    changes: Vec<Change>,
+    changes: Changes,
     /// How many changes there were, ever.
     count: u64,
+    /// So many of them were asked for.
+    taken: u64,
+    /// There are newer limits of the server, which go with the next change.
+    has_limits: bool,
     waker: Option<Waker>,
     is_closed: bool,
+}
+
+impl Pending {
+    /// There is something that nobody has asked for, be it that nothing is left of it.
+    fn has_news(&self) -> bool {
+        self.count > self.taken
+    }
+
+    fn take(&mut self) -> (Vec<Change>, u64) {
+        self.taken = self.count;
+        (std::mem::take(&mut self.changes).into_iter().collect(), self.count)
+    }
 }
 
 impl SessionState {
@@ -46,15 +67,15 @@ impl SessionState {
         self.lock().journal.0.get_or_insert_default();
     }
 
-    /// The changes since the last call, all that there are, and how many there were ever, these
+    /// What is left of the [changes](Changes) since the last call, and how many there were ever, these
     /// included; `None` when the journal is closed and all are taken.
     pub fn poll_changes(&self, context: &mut Context<'_>) -> Poll<Option<(Vec<Change>, u64)>> {
         let mut inner = self.lock();
         let Some(pending) = &mut inner.journal.0 else {
             return Poll::Ready(None);
         };
-        if !pending.changes.is_empty() {
-            return Poll::Ready(Some((std::mem::take(&mut pending.changes), pending.count)));
+        if pending.has_news() {
+            return Poll::Ready(Some(pending.take()));
         }
         if pending.is_closed {
             return Poll::Ready(None);
@@ -72,6 +93,9 @@ impl SessionState {
     pub fn close_journal(&self) {
         let waker = {
             let mut inner = self.lock();
+            if inner.journal.has_limits() {
+                inner.note_used();
+            }
             inner.journal.0.as_mut().and_then(|pending| {
                 pending.is_closed = true;
                 pending.waker.take()
@@ -112,19 +136,12 @@ impl SessionState {
         let (changed, waker) = {
             let mut inner = self.lock();
             let changed = change(&mut inner);
-            let pending = inner.journal.0.as_mut().filter(|pending| !pending.changes.is_empty());
+            let pending = inner.journal.0.as_mut().filter(|pending| pending.has_news());
             (changed, pending.and_then(|pending| pending.waker.take()))
         };
         waker.into_iter().for_each(Waker::wake);
         changed
     }
-}
-
-fn is_replaced(last: &Change, by: &Change) -> bool {
-    matches!(
-        (last, by),
-        (Change::Used(_), Change::Used(_)) | (Change::Settings(_), Change::Settings(_))
-    )
 }
 
 impl Inner {
@@ -133,14 +150,11 @@ impl Inner {
         if self.journal.0.as_ref().is_none_or(|pending| pending.is_closed) {
             return;
         }
+        let limits = self.journal.has_limits().then(|| Change::Used(Box::new(self.known())));
         let change = change(self);
         if let Some(pending) = &mut self.journal.0 {
-            // Of sums and settings the newest says all. So what waits is bounded while the log is
-            // slow: a turn goes on only when what it did is kept.
-            if pending.changes.last().is_some_and(|last| is_replaced(last, &change)) {
-                pending.changes.pop();
-            }
-            pending.changes.push(change);
+            pending.has_limits = false;
+            pending.changes.extend(limits.into_iter().chain([change]));
             pending.count += 1;
         }
     }
@@ -157,6 +171,14 @@ impl Inner {
     /// Notes what the session has used and knows.
     pub(super) fn note_used(&mut self) {
         self.note(|inner| Change::Used(Box::new(inner.known())));
+    }
+
+    /// Notes limits of the server, with whatever is noted next: they come with each response, say
+    /// nothing that the next will not say, and are not worth a sync of their own.
+    pub(super) fn note_limits(&mut self) {
+        if let Some(pending) = &mut self.journal.0 {
+            pending.has_limits = true;
+        }
     }
 
     pub(super) fn known(&self) -> Known {

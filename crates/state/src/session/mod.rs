@@ -2,6 +2,7 @@
 
 mod aside;
 mod change;
+mod changes;
 mod compaction;
 mod fork;
 mod journal;
@@ -29,6 +30,7 @@ use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
 pub use self::change::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel};
+pub use self::changes::Changes;
 pub use self::compaction::PastCompaction;
 pub use self::fork::Place;
 pub use self::snapshot::Snapshot;
@@ -377,12 +379,12 @@ impl SessionState {
         inner.remember(model).is_some_and(|it| !std::mem::replace(&mut it.told, true))
     }
 
-    /// Takes note of limits that the server states; those that it leaves out stay known.
+    /// Takes note of limits that the server states; those that it leaves out stay known. Whoever keeps
+    /// changes gets them with the next one.
     pub fn record_rate_limits(&self, rate_limits: RateLimits) {
-        self.change(|inner| {
-            inner.rate_limits.get_or_insert_default().update(rate_limits);
-            inner.note_used();
-        });
+        let mut inner = self.lock();
+        inner.rate_limits.get_or_insert_default().update(rate_limits);
+        inner.note_limits();
     }
 
     /// What the session has used, and the newest limits.
