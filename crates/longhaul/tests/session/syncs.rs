@@ -22,10 +22,9 @@ fn with_limits(percent: f64, response: ResponseBuilder) -> Answer {
 async fn appends(responses: Vec<ResponseBuilder>, has_limits: bool) -> Vec<Vec<String>> {
     let mut model = ScriptedModel::new();
     for (percent, response) in (0..).map(f64::from).zip(responses) {
-        model = model.respond(match has_limits {
-            true => with_limits(percent, response),
-            false => response.into(),
-        });
+        let answer =
+            if has_limits { with_limits(percent, response) } else { Answer::from(response) };
+        model = model.respond(answer);
     }
     let store = Full::default();
     let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model)));
