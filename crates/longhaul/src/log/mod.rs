@@ -80,7 +80,8 @@ impl Keeper {
             events,
             writer,
             pending: Changes::default(),
-            records: records::Writer::default(),
+            // As the log has been read or begun, it says what the session knows.
+            records: records::Writer::after(state.known().models),
             progress: sender,
             _ended: ended.clone().drop_guard(),
         };

@@ -387,6 +387,11 @@ impl SessionState {
         inner.note_limits();
     }
 
+    /// What the session has used, and what it knows of models.
+    pub fn known(&self) -> Known {
+        self.lock().known()
+    }
+
     /// What the session has used, and the newest limits.
     pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
         let inner = self.lock();
