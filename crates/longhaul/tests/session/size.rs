@@ -301,6 +301,21 @@ async fn many_models_cost_what_is_learned_of_them() {
     }
     session.shutdown().await.unwrap();
     assert_bounded(&home);
+    let counts = home.files("sessions").into_iter().map(|log| {
+        let counts = payloads(&log).into_iter().filter(|it| it["type"] == "token_count");
+        let counts: Vec<usize> = counts.map(|it| it.to_string().len()).collect();
+        assert!(counts.iter().all(|bytes| *bytes < 2 * RECORD_BYTES), "{counts:?}");
+        counts.len()
+    });
+    let mut counts: Vec<usize> = counts.collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [13, 13, 1 + 200], "four models a record at first; then one an answer");
+}
+
+/// The payloads of all records of a log.
+fn payloads(log: &[u8]) -> Vec<Value> {
+    let lines = log.split_inclusive(|b| *b == b'\n').map(|it| Record::open(it).unwrap().record);
+    lines.map(|record| serde_json::from_str(record.payload.get()).unwrap()).collect()
 }
 
 /// Tools are told of when they change: not once more for each opening.
