@@ -47,7 +47,7 @@ pub use queue::{
 };
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{
-    AcceptedInput, Change, Edit, EditCause, Known, KnownModel, MAX_GRANTS, MAX_REMEMBERED_MODELS,
-    PastCompaction, Place, SessionState, Snapshot, Surface, TurnStarts,
+    AcceptedInput, Change, Changes, Edit, EditCause, Known, KnownModel, MAX_GRANTS,
+    MAX_REMEMBERED_MODELS, PastCompaction, Place, SessionState, Snapshot, Surface, TurnStarts,
 };
 pub use turn::Turn;

@@ -7,7 +7,10 @@ use std::task::{Context, Poll, Waker};
 
 use longhaul_history::{CallOutput, History, Item, Part, ReasoningFilter, WireFormat};
 use longhaul_state::protocol::{Settings, SettingsUpdate};
-use longhaul_state::{Change, ContextMessages, EditCause, SessionState, TurnStarts};
+use longhaul_state::{
+    AcceptedInput, Change, ContextMessages, EditCause, SessionState, Surface, TurnStarts,
+};
+use longhaul_transport::RateLimits;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
@@ -221,4 +224,105 @@ fn a_copy_keeps_no_journal_and_a_closed_one_ends() {
     state.close_journal();
     assert_eq!(poll(&state), Poll::Ready(Some(3)));
     assert_eq!(poll(&state), Poll::Ready(None));
+}
+
+/// What is to be kept, by kinds.
+fn kinds(state: &SessionState) -> Vec<&'static str> {
+    let kind = |change| match change {
+        Change::Settings(_) => "settings",
+        Change::Surface(_) => "surface",
+        Change::Used(_) => "used",
+        Change::Recorded { input: None, .. } => "recorded",
+        Change::Recorded { input: Some(_), .. } => "taken",
+        Change::InputAccepted(_) => "accepted",
+        Change::InputGone(_) => "gone",
+        Change::Place(_) => "place",
+        other => panic!("nobody did that: {other:?}"),
+    };
+    changes(state).into_iter().map(kind).collect()
+}
+
+fn kept() -> SessionState {
+    let state = SessionState::new(History::default(), Settings::new("m"));
+    state.keep_journal();
+    state
+}
+
+fn accept(state: &SessionState, id: &str) {
+    state.note_accepted(|| AcceptedInput::new(id, "s", Item::user(id)));
+}
+
+/// Whoever keeps changes takes none for a long time.
+#[test]
+fn what_waits_to_be_kept_does_not_grow_with_what_is_taken_back_or_said_anew() {
+    let state = kept();
+    for n in 0..1_000_u16 {
+        apply(&state, &Step::Move(u8::from(n % 2 == 0)));
+        accept(&state, &n.to_string());
+        let mut surface = Surface::default();
+        surface.provider = Some(n.to_string());
+        state.set_surface(surface);
+        state.add_cost(1.0);
+        state.note_place().unwrap();
+        state.note_gone(n.to_string().into());
+    }
+    assert_eq!(kinds(&state), ["settings", "surface", "used", "place"]);
+    assert_eq!(state.change_count(), 6_000);
+}
+
+#[test]
+fn what_is_left_of_changes_says_all_that_they_said() {
+    let state = kept();
+    accept(&state, "a");
+    accept(&state, "b");
+    state.note_gone("a".into());
+    state.record_input(Item::user("b"), "b".into());
+    assert_eq!(kinds(&state), ["recorded"], "it never waited");
+    accept(&state, "c");
+    accept(&state, "d");
+    assert_eq!(kinds(&state), ["accepted", "accepted"]);
+    state.note_gone("c".into());
+    state.record_input(Item::user("d"), "d".into());
+    assert_eq!(kinds(&state), ["gone", "taken"], "that they wait is kept already");
+    let places = (state.note_place().unwrap(), state.note_place().unwrap());
+    assert_eq!(kinds(&state), ["place", "place"], "somebody asks for both");
+    drop(places);
+}
+
+/// Whoever waits for a change that was taken back waits for nothing.
+#[test]
+fn what_nothing_is_left_of_is_told_too() {
+    let state = kept();
+    let poll = || state.poll_changes(&mut Context::from_waker(Waker::noop()));
+    accept(&state, "a");
+    state.note_gone("a".into());
+    assert!(matches!(poll(), Poll::Ready(Some((changes, 2))) if changes.is_empty()));
+    assert!(poll().is_pending());
+}
+
+#[test]
+fn limits_of_the_server_go_with_the_next_change() {
+    let limits = |percent| {
+        let mut limits = RateLimits::default();
+        let window = json!({"used_percent": percent});
+        limits.primary = Some(serde_json::from_value(window).unwrap());
+        limits
+    };
+    let state = kept();
+    let known = || {
+        changes(&state).into_iter().find_map(|change| match change {
+            Change::Used(known) => Some(known.rate_limits),
+            _ => None,
+        })
+    };
+    state.record_rate_limits(limits(1.0));
+    assert_eq!((state.change_count(), changes(&state).len()), (0, 0));
+    state.record_rate_limits(limits(2.0));
+    state.record([Item::user("a")]);
+    assert_eq!((state.change_count(), known()), (1, Some(Some(limits(2.0)))));
+    state.record([Item::user("b")]);
+    assert_eq!(known(), None, "they are kept");
+    state.record_rate_limits(limits(3.0));
+    state.close_journal();
+    assert_eq!(known(), Some(Some(limits(3.0))), "or with the end");
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::hold::{Held, Hold};
+use super::join::join;
 use super::size::bytes_of;
 use super::{EventBuffer, JOIN_FROM, SessionEvent};
 
@@ -68,7 +69,7 @@ impl EventLog {
             read: 0,
             buffer,
             closed: false,
-            hold: Hold::default(),
+            hold: Hold::new(buffer),
         };
         Self { state: Mutex::new(state), changed: Notify::new(), journal: None }
     }
@@ -130,6 +131,12 @@ impl EventLog {
             drop(state);
             self.changed.notify_waiters();
         }
+    }
+
+    /// How many wait for changes to be kept, and the bytes that they take.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        self.lock().hold.size()
     }
 
     /// No event comes any more.
@@ -195,7 +202,11 @@ impl State {
         }
     }
 
-    fn push(&mut self, submission_id: &Arc<str>, turn_id: &Arc<str>, event: Event) {
+    fn push(&mut self, submission_id: &Arc<str>, turn_id: &Arc<str>, mut event: Event) {
+        if let Event::Missed { first, last } = &mut event {
+            // What was let go before it had a number has one for all of it.
+            (*first, *last) = (self.next, self.next);
+        }
         if self.next > self.read + JOIN_FROM
             && let Some(last) = self.kept.back_mut()
             && Arc::ptr_eq(&last.submission_id, submission_id)
@@ -248,24 +259,5 @@ impl State {
         *place = event.number + 1;
         self.read = self.read.max(event.number);
         Poll::Ready(Some(event))
-    }
-}
-
-/// Makes one event of two, where nothing is lost by it.
-fn join(last: &mut Event, next: &Event) -> bool {
-    match (last, next) {
-        (Event::TextDelta(text), Event::TextDelta(more))
-        | (Event::ReasoningDelta(text), Event::ReasoningDelta(more)) => {
-            text.push_str(more);
-            true
-        }
-        (
-            Event::ToolProgress { call_id, message },
-            Event::ToolProgress { call_id: same, message: newer },
-        ) if call_id == same => {
-            message.clone_from(newer);
-            true
-        }
-        _ => false,
     }
 }

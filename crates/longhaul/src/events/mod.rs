@@ -7,6 +7,9 @@
 
 mod emitter;
 mod hold;
+#[cfg(test)]
+mod hold_tests;
+mod join;
 mod log;
 mod reader;
 mod size;
@@ -23,7 +26,8 @@ pub(crate) use reader::CourseEvents;
 pub use reader::SessionEvents;
 
 /// From this many events on that nobody has read, consecutive deltas are joined, and progress
-/// replaces progress: so what was streamed costs no more than what was said.
+/// replaces progress: so what was streamed costs no more than what was said. Those that wait for the
+/// log are joined always: they are told at once.
 pub const JOIN_FROM: u64 = 1024;
 
 /// An event of a session, and what it belongs to.
@@ -42,7 +46,10 @@ pub struct SessionEvent {
 
 /// How many of a session's newest events are kept for readers.
 ///
-/// The newest event is kept whatever its size.
+/// The newest event is kept whatever its size. As much again may wait while what the events tell of is
+/// still to be kept in the log; of more, deltas, progress, token counts and texts for people are let go, and an
+/// [`Event::Missed`] stands in their place. What tells of items, calls and turns always waits: as much
+/// as a turn does between two requests, since the next one waits too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventBuffer {

@@ -1,5 +1,7 @@
 //! A session as a log that other programs read.
 
+use std::collections::BTreeMap;
+
 use longhaul_rollout::{ReadError, Replay, ReplayItem, SessionMeta};
 use longhaul_state::Snapshot;
 use serde::Serialize;
@@ -17,7 +19,7 @@ pub(crate) fn export(meta: SessionMeta, snapshot: Snapshot) -> Result<Vec<u8>, R
     for (index, told) in &snapshot.told {
         replay.told.push((*index, settings(told)?));
     }
-    replay.token_count = Some(raw(&TokenCount::of(&snapshot.known))?);
+    replay.token_count = Some(raw(&TokenCount::of(&snapshot.known, &BTreeMap::new()))?);
     let items = snapshot.items.into_iter();
     replay.items = items.map(|(item, starts_turn)| ReplayItem { item, starts_turn }).collect();
     replay.export(now)

@@ -16,7 +16,6 @@ mod records;
 mod restore;
 mod surface;
 
-use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use longhaul_rollout::{LogRef, LogWriter, Record, ReplayConfig, Store};
 use longhaul_state::protocol::TurnError;
-use longhaul_state::{Change, PastCompaction, Place, SessionState};
+use longhaul_state::{Change, Changes, PastCompaction, Place, SessionState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -82,8 +81,9 @@ impl Keeper {
             state: Arc::clone(&state),
             events,
             writer,
-            pending: Vec::new(),
-            records: records::Writer::default(),
+            pending: Changes::default(),
+            // As the log has been read or begun, it says what the session knows.
+            records: records::Writer::after(state.known().models),
             progress: sender,
             _ended: ended.clone().drop_guard(),
         };
@@ -201,8 +201,8 @@ struct Keeping {
     state: Arc<SessionState>,
     events: Arc<EventLog>,
     writer: Box<dyn LogWriter>,
-    /// Not kept yet, oldest first.
-    pending: Vec<Change>,
+    /// Not kept yet.
+    pending: Changes,
     records: records::Writer,
     progress: watch::Sender<Progress>,
     _ended: tokio_util::sync::DropGuard,
@@ -212,7 +212,6 @@ impl Keeping {
     async fn run(mut self) {
         while let Some((changes, count)) = changes(&self.state).await {
             self.pending.extend(changes);
-            settle(&mut self.pending);
             self.keep(count).await;
         }
         if !self.pending.is_empty() {
@@ -245,13 +244,16 @@ impl Keeping {
     }
 
     async fn append(&mut self) -> Result<(), String> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
         let now = Timestamp::now();
         let first = self.writer.next_ordinal();
-        let mut records: Vec<Record> = Vec::with_capacity(self.pending.len());
+        let mut records: Vec<Record> = Vec::new();
         let mut places = Vec::new();
         // What is refused is made again, from where this began.
         let mut writer = self.records.clone();
-        for change in &self.pending {
+        for change in self.pending.iter() {
             if let Change::Place(place) = change {
                 places.push((place, first + records.len() as u64));
             }
@@ -279,32 +281,4 @@ async fn changes(state: &SessionState) -> Option<(Vec<Change>, u64)> {
         count = newest;
     }
     Some((changes, count))
-}
-
-/// An input that a turn took before anything of it was kept never waited, as far as the log is
-/// concerned.
-fn settle(changes: &mut Vec<Change>) {
-    let accepted = |change: &Change| match change {
-        Change::InputAccepted(input) => Some(Arc::clone(&input.id)),
-        _ => None,
-    };
-    let accepted: BTreeSet<Arc<str>> = changes.iter().filter_map(accepted).collect();
-    if accepted.is_empty() {
-        return;
-    }
-    let mut settled = BTreeSet::new();
-    for change in &mut *changes {
-        match change {
-            Change::Recorded { input, .. } => {
-                settled.extend(input.take_if(|id| accepted.contains(id)));
-            }
-            Change::InputGone(id) if accepted.contains(id) => drop(settled.insert(Arc::clone(id))),
-            _ => {}
-        }
-    }
-    changes.retain(|change| match change {
-        Change::InputAccepted(input) => !settled.contains(&input.id),
-        Change::InputGone(id) => !settled.contains(id),
-        _ => true,
-    });
 }

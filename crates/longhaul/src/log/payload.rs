@@ -137,7 +137,7 @@ pub(super) struct TokenCount<'a> {
     pub(super) rate_limits: Option<RateLimits>,
     #[serde(default)]
     pub(super) cost: f64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) models: BTreeMap<String, Model>,
 }
 
@@ -158,9 +158,18 @@ impl Model {
     }
 }
 
+/// Of a `token_count` that says no more than this.
+#[derive(Serialize)]
+pub(super) struct MoreModels {
+    pub(super) r#type: &'static str,
+    pub(super) models: BTreeMap<String, Model>,
+}
+
 impl TokenCount<'_> {
-    pub(super) fn of(known: &Known) -> Self {
-        let models = known.models.iter().map(|(slug, it)| {
+    /// Of models only what is not `written` already.
+    pub(super) fn of(known: &Known, written: &BTreeMap<String, KnownModel>) -> Self {
+        let new = known.models.iter().filter(|(slug, it)| written.get(*slug) != Some(it));
+        let models = new.map(|(slug, it)| {
             (slug.clone(), Model { window: it.window, calibration: it.calibration })
         });
         Self {

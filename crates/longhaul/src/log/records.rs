@@ -1,6 +1,7 @@
 //! Changes of a session as records of its log.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,14 +9,17 @@ use longhaul_history::{Item, ItemView};
 use longhaul_rollout::{Record, RecordKind};
 use longhaul_state::protocol::{TurnEnd, TurnError};
 use longhaul_state::turn::TurnRecord;
-use longhaul_state::{Change, EditCause};
+use longhaul_state::{Change, EditCause, Known, KnownModel};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::{
-    self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, SettingsPayload, TokenCount,
-    TurnContext, Turns, Undone,
+    self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, MoreModels, SettingsPayload,
+    TokenCount, TurnContext, Turns, Undone,
 };
+
+/// So many models are told of in one record, so that none is long.
+const MODELS_A_RECORD: usize = 4;
 
 /// Makes records of changes. What was said stands in a log once, so that a record refers to what
 /// earlier ones hold.
@@ -24,9 +28,16 @@ pub(super) struct Writer {
     now: Timestamp,
     /// What the calls of the newest response gave to their tools.
     arguments: Arc<[String]>,
+    /// What the log says of models.
+    models: Arc<BTreeMap<String, KnownModel>>,
 }
 
 impl Writer {
+    /// One for a log that says this of models already.
+    pub(super) fn after(models: BTreeMap<String, KnownModel>) -> Self {
+        Self { models: Arc::new(models), ..Self::default() }
+    }
+
     /// The records of a change that was made at `now`, in order.
     ///
     /// # Errors
@@ -87,7 +98,7 @@ impl Writer {
             Change::CompactionUndone { turns } => {
                 self.record(RecordKind::CompactionUndone, &Undone { turns: Turns::of(turns) })
             }
-            Change::Used(known) => self.record(RecordKind::EventMsg, &TokenCount::of(known)),
+            Change::Used(known) => return self.used(known),
             Change::Granted(digest) => self.record(RecordKind::Grant, &Granted { digest }),
             Change::GrantsCleared => self.record(RecordKind::Grant, &Cleared { cleared: true }),
             Change::Call { turn_id, record } => {
@@ -104,6 +115,24 @@ impl Writer {
             _ => return Ok(Vec::new()),
         };
         Ok(vec![record?])
+    }
+
+    /// What has changed: a session may have met with many models.
+    fn used(&mut self, known: &Known) -> Result<Vec<Record>, serde_json::Error> {
+        let mut count = TokenCount::of(known, &self.models);
+        let mut records = Vec::new();
+        while count.models.len() > MODELS_A_RECORD {
+            let later = count.models.keys().nth(MODELS_A_RECORD).cloned().unwrap_or_default();
+            let later = count.models.split_off(&later);
+            let models = std::mem::replace(&mut count.models, later);
+            let more = MoreModels { r#type: "token_count", models };
+            records.push(self.record(RecordKind::EventMsg, &more)?);
+        }
+        records.push(self.record(RecordKind::EventMsg, &count)?);
+        if *self.models != known.models {
+            self.models = Arc::new(known.models.clone());
+        }
+        Ok(records)
     }
 
     fn record(

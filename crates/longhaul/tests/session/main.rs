@@ -49,6 +49,7 @@ mod steer;
 mod strict;
 mod support;
 mod sweep;
+mod syncs;
 mod task;
 mod tools;
 mod transcript;

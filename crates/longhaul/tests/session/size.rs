@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
+use longhaul::ForkPoint;
 use longhaul::compaction::{Config, Tail};
 use longhaul::prelude::*;
-use longhaul::rollout::{FileStore, Fsync, LogRef, OnDamage, Record, RecordKind};
+use longhaul::rollout::{FileStore, Fsync, LogRef, OnDamage, Record, RecordKind, Store};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -260,6 +261,86 @@ async fn fifty_compactions_write_nothing_again() {
         let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
         assert!(payload.get("turns").is_none(), "two hundred turns are told anew");
     }
+}
+
+/// What the log of a session says of models.
+async fn models(home: &Home, session: &Session) -> serde_json::Map<String, Value> {
+    let which = LogRef::Id(session.id().to_owned());
+    let replay = home.store().read(&which, OnDamage::Refuse.into()).await.unwrap();
+    let count: Value = serde_json::from_str(replay.token_count.unwrap().get()).unwrap();
+    count["models"].as_object().unwrap().clone()
+}
+
+/// Fifty models, each of which is learned of anew: a record tells of what has changed.
+#[tokio::test]
+async fn many_models_cost_what_is_learned_of_them() {
+    let home = Home::new();
+    let model = ScriptedModel::new().text("well").repeat_last();
+    let agent = super::support::scripted(&model).store(home.store()).build().unwrap();
+    let mut session = agent.session().start().await.unwrap();
+    for round in 0..4 {
+        for n in 0..50 {
+            let mut change = longhaul::state::protocol::SettingsUpdate::default();
+            change.model = Some(format!("a-model-of-many-{n}"));
+            session.configure(change).await.unwrap();
+            session.prompt(text("prompt", round * 50 + n, 1)).await.unwrap().await.unwrap();
+        }
+        let known = models(&home, &session).await;
+        assert_eq!(known.len(), 50);
+        session = reopen(&agent, &session).await;
+        assert_eq!(models(&home, &session).await, known);
+    }
+    let known = models(&home, &session).await;
+    for at in [ForkPoint::End, ForkPoint::BeforeUserMessage(1)] {
+        let mut fork = agent.session().fork(&session, at).unwrap().start().await.unwrap();
+        for _ in 0..4 {
+            assert_eq!(models(&home, &fork).await, known);
+            fork = reopen(&agent, &fork).await;
+        }
+        fork.shutdown().await.unwrap();
+    }
+    session.shutdown().await.unwrap();
+    assert_bounded(&home);
+    let counts = home.files("sessions").into_iter().map(|log| {
+        let counts = payloads(&log).into_iter().filter(|it| it["type"] == "token_count");
+        let counts: Vec<usize> = counts.map(|it| it.to_string().len()).collect();
+        assert!(counts.iter().all(|bytes| *bytes < 2 * RECORD_BYTES), "{counts:?}");
+        counts.len()
+    });
+    let mut counts: Vec<usize> = counts.collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [13, 13, 1 + 200], "four models a record at first; then one an answer");
+}
+
+/// The payloads of all records of a log.
+fn payloads(log: &[u8]) -> Vec<Value> {
+    let lines = log.split_inclusive(|b| *b == b'\n').map(|it| Record::open(it).unwrap().record);
+    lines.map(|record| serde_json::from_str(record.payload.get()).unwrap()).collect()
+}
+
+/// Tools are told of when they change: not once more for each opening.
+#[tokio::test]
+async fn two_hundred_tools_are_told_once() {
+    let home = Home::new();
+    let model = ScriptedModel::new().text("well").repeat_last();
+    let builder = || {
+        let agent = super::support::scripted(&model).store(home.store());
+        let tools = (0..200).map(|n| Probe::echo(&format!("a_tool_{n}")));
+        tools.fold(agent, longhaul::AgentBuilder::tool).build().unwrap()
+    };
+    let mut session = builder().session().start().await.unwrap();
+    session.prompt("a").await.unwrap().await.unwrap();
+    let first = home.files("sessions")[0].len();
+    for _ in 0..30 {
+        session = reopen(&builder(), &session).await;
+        assert_eq!(session.resumed().unwrap().differences, [""; 0]);
+    }
+    session.shutdown().await.unwrap();
+    let logs = home.files("sessions");
+    let kinds =
+        logs[0].split_inclusive(|b| *b == b'\n').map(|it| Record::open(it).unwrap().record.kind);
+    assert_eq!(kinds.filter(|kind| *kind == RecordKind::Surface).count(), 1);
+    assert!(logs[0].len() < first + 30 * RECORD_BYTES, "{} after {first}", logs[0].len());
 }
 
 /// Images and outputs that are used in many turns, sessions and forks are stored once.

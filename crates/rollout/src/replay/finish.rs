@@ -34,6 +34,9 @@ impl Reading<'_> {
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.surface = self.read_newest(|fold| fold.surface.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
+        if let Some(sums) = self.read_sums()? {
+            replay.token_count = Some(sums);
+        }
         let inputs = std::mem::take(&mut self.fold.inputs);
         replay.inputs = self.read_all(inputs.into_iter().map(|it| it.text))?;
         if let Some(Turn { id: turn_id, calls, told_at }) = self.fold.turn.take() {

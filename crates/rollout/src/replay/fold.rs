@@ -7,6 +7,7 @@ use super::payload::{
     Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, read,
 };
 use super::recent::{Recent, has_shown_type, may_be_shown};
+use super::sums::Sums;
 use super::text::{Entry, Log, Text};
 use super::{Trouble, foreign};
 use crate::scan::{Line, Scan};
@@ -22,7 +23,9 @@ pub(super) struct Fold<'a> {
     pub(super) recent: Recent,
     pub(super) settings: Option<Text>,
     pub(super) surface: Option<Text>,
+    /// The newest of another program.
     pub(super) token_count: Option<Text>,
+    pub(super) sums: Sums,
     pub(super) grants: Vec<String>,
     pub(super) inputs: Vec<Waiting>,
     pub(super) turn: Option<Turn>,
@@ -57,6 +60,7 @@ impl<'a> Fold<'a> {
             settings: None,
             surface: None,
             token_count: None,
+            sums: Sums::default(),
             grants: Vec::new(),
             inputs: Vec::new(),
             turn: None,
@@ -203,7 +207,7 @@ impl<'a> Fold<'a> {
 
     fn add_event(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
         match &*event_type(payload)? {
-            "token_count" => self.token_count = Some(text),
+            "token_count" => self.sums.add(&text, payload)?,
             "task_complete" | "turn_aborted" => self.turn = None,
             _ => {}
         }

@@ -10,6 +10,7 @@ mod lost;
 mod payload;
 mod reading;
 mod recent;
+mod sums;
 mod text;
 mod told;
 
@@ -87,7 +88,8 @@ pub struct Replay {
     pub has_compaction: bool,
     /// That compaction, if [`ReplayConfig::exchanged`] asked for it.
     pub exchanged: Option<Exchanged>,
-    /// The payload of the newest `token_count`.
+    /// What the `token_count`s say together, as the payload of one: of each field, and of each of
+    /// `models` by its name, the newest. Of another program's log, the payload of the newest.
     pub token_count: Option<Box<RawValue>>,
     /// Digests of what was approved for the length of the session, oldest first.
     pub grants: Vec<String>,

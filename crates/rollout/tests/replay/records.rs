@@ -217,6 +217,13 @@ fn the_newest_settings_and_usage_stand() {
     let turn = json!({"turn_id": "1", "model": "m", "told": false});
     assert_eq!(replay.settings.unwrap().get(), raw(&turn).get());
     assert_eq!(replay.token_count.unwrap().get(), r#"{"info":2,"type":"token_count"}"#);
+    log.add("event_msg", json!({"type": "token_count", "models": {"a": 1, "b\n": 1}, "cost": 3}));
+    log.add("event_msg", json!({"type": "token_count", "models": {"c": 2, "b\n": [2]}}));
+    assert_eq!(
+        serde_json::from_str::<Value>(log.read().unwrap().token_count.unwrap().get()).unwrap(),
+        json!({"type": "token_count", "info": 2, "cost": 3, "models": {"a": 1, "b\n": [2], "c": 2}}),
+        "of each field and of each model what was said of it last"
+    );
     log.add("settings", json!({"model": "b"}));
     assert_eq!(log.read().unwrap().settings.unwrap().get(), r#"{"model":"b"}"#);
 }

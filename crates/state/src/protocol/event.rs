@@ -175,7 +175,8 @@ pub enum Event {
         /// Why.
         reason: AbortReason,
     },
-    /// To one reader alone, which fell behind: the events with these numbers are no longer kept.
+    /// To one reader alone, which fell behind: the events with these numbers are no longer kept. To all,
+    /// where too much waited for the log: it has one number then, however much was let go.
     Missed {
         /// The first of them.
         first: u64,

@@ -27,6 +27,11 @@ impl Place {
         self.ordinal.get().copied()
     }
 
+    /// Whether anybody else holds it, who may ask for the ordinal.
+    pub(super) fn is_awaited(&self) -> bool {
+        Arc::strong_count(&self.ordinal) > 1
+    }
+
     /// Says which record is the newest there. Only the first word counts.
     pub fn found(&self, ordinal: u64) {
         let _ = self.ordinal.set(ordinal);

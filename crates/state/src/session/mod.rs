@@ -1,6 +1,8 @@
 //! What a session knows, for as long as it lives.
 
 mod aside;
+mod change;
+mod changes;
 mod compaction;
 mod fork;
 mod journal;
@@ -27,9 +29,10 @@ use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
 
+pub use self::change::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel};
+pub use self::changes::Changes;
 pub use self::compaction::PastCompaction;
 pub use self::fork::Place;
-pub use self::journal::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel};
 pub use self::snapshot::Snapshot;
 pub use self::surface::Surface;
 pub use self::turns::TurnStarts;
@@ -376,12 +379,17 @@ impl SessionState {
         inner.remember(model).is_some_and(|it| !std::mem::replace(&mut it.told, true))
     }
 
-    /// Takes note of limits that the server states; those that it leaves out stay known.
+    /// Takes note of limits that the server states; those that it leaves out stay known. Whoever keeps
+    /// changes gets them with the next one.
     pub fn record_rate_limits(&self, rate_limits: RateLimits) {
-        self.change(|inner| {
-            inner.rate_limits.get_or_insert_default().update(rate_limits);
-            inner.note_used();
-        });
+        let mut inner = self.lock();
+        inner.rate_limits.get_or_insert_default().update(rate_limits);
+        inner.note_limits();
+    }
+
+    /// What the session has used, and what it knows of models.
+    pub fn known(&self) -> Known {
+        self.lock().known()
     }
 
     /// What the session has used, and the newest limits.

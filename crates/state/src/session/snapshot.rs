@@ -2,8 +2,8 @@
 
 use longhaul_history::{History, Item};
 
+use super::change::Known;
 use super::compaction::{LastCompaction, recorded};
-use super::journal::Known;
 use super::told::Told;
 use super::{Inner, Remembered, SessionState, Surface};
 use crate::protocol::{CallDigest, Settings};
