@@ -14,6 +14,7 @@ mod payload;
 mod records;
 mod restore;
 mod surface;
+mod went_on;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -280,13 +281,17 @@ async fn changes(state: &SessionState) -> Option<(Vec<Change>, u64)> {
 }
 
 /// An input that a turn took before anything of it was kept never waited, as far as the log is
-/// concerned.
+/// concerned. One with a schema did: its record is where a turn that goes on finds that.
 fn settle(changes: &mut Vec<Change>) {
-    let accepted = |change: &Change| match change {
-        Change::InputAccepted(input) => Some(Arc::clone(&input.id)),
+    let mut with_schema = BTreeSet::new();
+    let mut accepted = |change: &Change| match change {
+        Change::InputAccepted(input) => {
+            with_schema.extend(input.output_schema.is_some().then(|| Arc::clone(&input.id)));
+            Some(Arc::clone(&input.id))
+        }
         _ => None,
     };
-    let accepted: BTreeSet<Arc<str>> = changes.iter().filter_map(accepted).collect();
+    let accepted: BTreeSet<Arc<str>> = changes.iter().filter_map(&mut accepted).collect();
     if accepted.is_empty() {
         return;
     }
@@ -294,7 +299,9 @@ fn settle(changes: &mut Vec<Change>) {
     for change in &mut *changes {
         match change {
             Change::Recorded { input, .. } => {
-                settled.extend(input.take_if(|id| accepted.contains(id)));
+                let is_settled =
+                    |id: &mut Arc<str>| accepted.contains(id) && !with_schema.contains(id);
+                settled.extend(input.take_if(is_settled));
             }
             Change::InputGone(id) if accepted.contains(id) => drop(settled.insert(Arc::clone(id))),
             _ => {}

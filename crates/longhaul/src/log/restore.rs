@@ -10,14 +10,16 @@ use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
 use longhaul_rollout::{
     Damage, LogRef, LogWriter, OnDamage, ReadError, RecentMessages, Replay, Store, StoreError,
 };
-use longhaul_state::protocol::Settings;
+use longhaul_state::protocol::{Settings, SettingsUpdate};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
 use longhaul_state::{AcceptedInput, Known, PastCompaction, Snapshot};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Left;
 use super::payload::{Call, Input, KnownCall, SettingsPayload, TokenCount};
 use super::records::call_arguments;
+use super::went_on;
 use crate::BuildError;
 
 /// What was found when a session was opened again.
@@ -59,6 +61,10 @@ pub(crate) struct Reopened {
 /// A turn that was cut off.
 pub(crate) struct OpenTurn {
     pub(crate) turn_id: Arc<str>,
+    /// Those that it began with; `None` if the log does not say.
+    pub(crate) settings: Option<Settings>,
+    /// What its final message has to follow.
+    pub(crate) output_schema: Option<Arc<Value>>,
     /// What became of the calls of its newest response.
     pub(crate) records: Vec<TurnRecord>,
     calls: Vec<OpenCall>,
@@ -84,6 +90,11 @@ impl OpenTurn {
         };
         let unknown = self.calls.iter().filter(|call| call.had_started && !may_run_again(call));
         unknown.filter_map(|call| call.item.call_id().map(str::to_owned)).collect()
+    }
+
+    /// Who opens the session wants other settings, of this turn too.
+    pub(crate) fn update_settings(&mut self, change: &SettingsUpdate) {
+        self.settings.iter_mut().for_each(|settings| settings.update(change.clone()));
     }
 
     /// The outputs of its calls where nobody goes on with it.
@@ -216,11 +227,14 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
     let (mut calls, mut records, mut started) = (Vec::new(), Vec::new(), BTreeSet::new());
     for known in known {
         match known {
-            KnownCall::Response { calls: count, usage } => {
+            KnownCall::Response { calls: count, .. } => {
                 calls = newest_calls(&replay.items, count, partial);
                 started.clear();
                 let items = calls.iter().map(|(item, _)| item.clone()).collect();
-                records = vec![TurnRecord::Response { items, usage }];
+                records = vec![went_on::response(&known, items, replay)];
+            }
+            KnownCall::Spent { spent, has_shrunk } => {
+                records.push(TurnRecord::Spent { spent: spent.into_spent(), has_shrunk });
             }
             KnownCall::Started { position } => {
                 started.insert(position);
@@ -246,6 +260,8 @@ fn cut_off(replay: &Replay) -> Option<OpenTurn> {
     let partial = partial.map(|(item, kind)| OpenCall { item, kind, had_started: false });
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
+        settings: went_on::settings(turn),
+        output_schema: went_on::output_schema(turn),
         records,
         calls: open.collect(),
         torn: partial.collect(),

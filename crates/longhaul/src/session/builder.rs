@@ -192,10 +192,15 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, open_turn, inputs, left, imported, recent } =
+        let Opening { id, state, writer, mut resumed, mut open_turn, inputs, left, imported, recent } =
             self.open().await?;
         self.begin.settings = state.settings();
-        self.changes.drain(..).for_each(|change| self.begin.settings.update(change));
+        for change in self.changes.drain(..) {
+            if let Some(turn) = &mut open_turn {
+                turn.update_settings(&change);
+            }
+            self.begin.settings.update(change);
+        }
         let tools = self.begin.check(&*self.model)?;
         let state = Arc::new(state);
         let mut events = EventLog::new(self.begin.event_buffer);

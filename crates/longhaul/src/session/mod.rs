@@ -7,6 +7,7 @@ mod inner;
 mod runner;
 mod submission;
 mod submit;
+mod went_on;
 
 use std::path::Path;
 use std::sync::Arc;

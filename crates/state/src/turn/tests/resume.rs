@@ -6,7 +6,7 @@ fn response(ids: &[&str]) -> TurnRecord {
     let Fact::ResponseCompleted(Response { items, usage }) = calls(ids) else {
         panic!("it is a response");
     };
-    TurnRecord::Response { items, usage }
+    TurnRecord::Response { items, usage, spent: None }
 }
 
 fn resumed(records: impl IntoIterator<Item = TurnRecord>) -> (Turn, Vec<String>) {
@@ -44,7 +44,7 @@ fn a_turn_goes_on_where_its_log_ends() {
 fn what_had_started_runs_again_only_if_its_tool_allows_that() {
     let items = [("i0", "idem"), ("w1", "write"), ("r2", "read")]
         .map(|(id, name)| Item::function_call(id, name, "{}"));
-    let response = TurnRecord::Response { items: items.into(), usage: None };
+    let response = TurnRecord::Response { items: items.into(), usage: None, spent: None };
     let started = |position| TurnRecord::Started { position };
     let (mut turn, actions) = resumed([response, started(0), started(1), started(2)]);
     assert_eq!(actions, ["run i0"]);
