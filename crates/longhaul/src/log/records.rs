@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::{
-    self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, SettingsPayload, SpentPayload,
-    TokenCount, TurnContext, Turns, Undone,
+    self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, SettingsPayload,
+    SpentPayload, TokenCount, TurnContext, Turns, Undone,
 };
 
 /// Makes records of changes. What was said stands in a log once, so that a record refers to what

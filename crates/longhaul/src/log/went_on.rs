@@ -27,9 +27,11 @@ pub(super) fn output_schema(turn: &OpenTurn) -> Option<Arc<Value>> {
 pub(super) fn response(known: &KnownCall<'_>, calls: Vec<Item>, replay: &Replay) -> TurnRecord {
     let items = last_message(replay).into_iter().chain(calls).collect();
     match known {
-        KnownCall::Response { usage, spent, .. } => {
-            TurnRecord::Response { items, usage: *usage, spent: spent.map(SpentPayload::into_spent) }
-        }
+        KnownCall::Response { usage, spent, .. } => TurnRecord::Response {
+            items,
+            usage: *usage,
+            spent: spent.map(SpentPayload::into_spent),
+        },
         _ => TurnRecord::Response { items, usage: None, spent: None },
     }
 }

@@ -170,7 +170,8 @@ impl SessionBuilder {
     }
 
     /// Settings that differ from the agent's, or from those of the session that it goes on from: model,
-    /// effort, summary, policy, folder.
+    /// effort, summary, policy, folder. They hold for a turn that was cut off too, if it goes on; else
+    /// that keeps its own.
     pub fn settings(mut self, change: SettingsUpdate) -> Self {
         self.changes.push(change);
         self
@@ -192,8 +193,17 @@ impl SessionBuilder {
     ///
     /// Dropping the future opens nothing.
     pub async fn start(mut self) -> Result<Session, BuildError> {
-        let Opening { id, state, writer, mut resumed, mut open_turn, inputs, left, imported, recent } =
-            self.open().await?;
+        let Opening {
+            id,
+            state,
+            writer,
+            mut resumed,
+            mut open_turn,
+            inputs,
+            left,
+            imported,
+            recent,
+        } = self.open().await?;
         self.begin.settings = state.settings();
         for change in self.changes.drain(..) {
             if let Some(turn) = &mut open_turn {

@@ -1,5 +1,7 @@
 //! Turns out of their logs.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn response(ids: &[&str]) -> TurnRecord {
@@ -92,4 +94,48 @@ fn records_that_go_back_or_skip_a_call_are_passed_over() {
     }
     let (_, actions) = resumed([response(&["w1"]), started(0), allowed(0)]);
     assert_eq!(actions, ["answer w1 failed: aborted: had started, effect unknown", "prepare"]);
+}
+
+/// What the log of a turn has that was cut off now.
+fn spending(turn: &Turn) -> (u32, u32, u64, bool) {
+    match turn.spending() {
+        TurnRecord::Spent { spent, has_shrunk } => {
+            (spent.model_calls, spent.attempts, spent.usage.total, has_shrunk)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_sent_anew_was_not_spent_and_a_step_shrinks_once() {
+    let usage = |total| TokenUsage { total, ..TokenUsage::default() };
+    let too_long = || Fact::TooLong {
+        error: TurnError::Internal("too long".into()),
+        refused: Refused { counted: 1, prompt: None, window: None },
+    };
+    let mut turn = Turn::new(TurnLimits::new(9, BTreeMap::new()));
+    let tell = |turn: &mut Turn, fact| drop(turn.apply(fact).unwrap());
+    tell(&mut turn, Fact::Started);
+    tell(&mut turn, Fact::Ready);
+    assert_eq!(spending(&turn), (0, 0, 0, false));
+    turn.charge(&usage(7));
+    tell(&mut turn, Fact::AttemptFailed);
+    assert_eq!(spending(&turn), (0, 1, 7, false));
+    tell(&mut turn, too_long());
+    assert_eq!(spending(&turn), (0, 2, 7, false), "it is as long as it was");
+    let mut end = CompactionEnd::default();
+    (end.is_installed, end.attempts, end.usage) = (true, 1, usage(10));
+    tell(&mut turn, Fact::CompactionEnded(end));
+    assert_eq!(spending(&turn), (0, 3, 17, true));
+
+    let (mut turn, _) = Turn::resume(TurnLimits::new(9, BTreeMap::new()), [turn.spending()]);
+    tell(&mut turn, Fact::Ready);
+    assert_eq!((turn.spent().model_calls, turn.spent().attempts), (1, 4));
+    let actions = turn.apply(too_long()).unwrap();
+    assert!(matches!(&*actions, [Action::Fail(_)]), "{actions:?}");
+    let limits = TurnLimits::new(1, BTreeMap::new());
+    let mut spent = Spent::default();
+    spent.model_calls = 1;
+    let (_, actions) = Turn::resume(limits, [TurnRecord::Spent { spent, has_shrunk: false }]);
+    assert!(matches!(&*actions, [Action::Fail(TurnError::TooManyModelCalls { limit: 1 })]));
 }
