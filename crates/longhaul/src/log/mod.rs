@@ -15,6 +15,7 @@ mod payload;
 mod records;
 mod restore;
 mod surface;
+mod went_on;
 
 use std::future::poll_fn;
 use std::path::Path;

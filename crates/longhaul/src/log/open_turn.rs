@@ -6,14 +6,21 @@ use std::sync::Arc;
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
 use longhaul_rollout::{Replay, ReplayItem};
+use longhaul_state::protocol::{Settings, SettingsUpdate};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
+use serde_json::Value;
 
 use super::payload::{Call, KnownCall};
 use super::records::call_arguments;
+use super::went_on;
 
 /// A turn that was cut off.
 pub(crate) struct OpenTurn {
     pub(crate) turn_id: Arc<str>,
+    /// Those that it began with; `None` if the log does not say.
+    pub(crate) settings: Option<Settings>,
+    /// What its final message has to follow.
+    pub(crate) output_schema: Option<Arc<Value>>,
     /// What became of the calls of its newest response.
     pub(crate) records: Vec<TurnRecord>,
     calls: Vec<OpenCall>,
@@ -41,6 +48,11 @@ impl OpenTurn {
         };
         let unknown = self.calls.iter().filter(|call| call.had_started && !may_run_again(call));
         unknown.filter_map(|call| call.item.call_id().map(str::to_owned)).collect()
+    }
+
+    /// Who opens the session wants other settings, of this turn too.
+    pub(crate) fn update_settings(&mut self, change: &SettingsUpdate) {
+        self.settings.iter_mut().for_each(|settings| settings.update(change.clone()));
     }
 
     /// The outputs of its calls where nobody goes on with it.
@@ -75,10 +87,10 @@ pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
     let partial = torn_calls(&replay.items, &known);
     let (mut calls, mut records) = (Vec::new(), Vec::new());
     for known in known {
-        if let KnownCall::Response { calls: count, usage } = known {
+        if let KnownCall::Response { calls: count, .. } = known {
             calls = newest_calls(&replay.items, count, partial);
             let items = calls.iter().map(|call| call.item.clone()).collect();
-            records = vec![TurnRecord::Response { items, usage }];
+            records = vec![went_on::response(&known, items, replay)];
         } else {
             records.extend(record(known, &calls));
         }
@@ -92,6 +104,8 @@ pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
     let in_part = newest_calls(&replay.items, partial, 0).into_iter();
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
+        settings: went_on::settings(turn),
+        output_schema: went_on::output_schema(turn),
         records,
         calls: open,
         torn: in_part.map(|call| call.open(0, &[])).collect(),
@@ -113,6 +127,9 @@ fn record(known: KnownCall<'_>, calls: &[PlacedCall]) -> Option<TurnRecord> {
             Some(TurnRecord::Denied { position, reason: reason.into_owned() })
         }
         KnownCall::Started { position } => Some(TurnRecord::Started { position }),
+        KnownCall::Spent { spent, has_shrunk } => {
+            Some(TurnRecord::Spent { spent: spent.into_spent(), has_shrunk })
+        }
         KnownCall::Response { .. } | KnownCall::Answered { .. } | KnownCall::Unknown => None,
     }
 }

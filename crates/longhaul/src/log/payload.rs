@@ -9,6 +9,7 @@ use longhaul_compaction::{Compacted, Report};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{Item, Part};
+use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{ApprovalPolicy, Settings, SettingsUpdate};
 use longhaul_state::{AcceptedInput, Known, KnownModel, TurnStarts};
 use longhaul_transport::RateLimits;
@@ -256,7 +257,18 @@ pub(super) enum KnownCall<'a> {
     /// There are so many.
     Response {
         calls: usize,
+        /// Where nothing is said of what was spent: by earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         usage: Option<TokenUsage>,
+        /// By the turn, with this response.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spent: Option<SpentPayload>,
+    },
+    /// By the turn, before its next response.
+    Spent {
+        spent: SpentPayload,
+        #[serde(default, skip_serializing_if = "is_default")]
+        has_shrunk: bool,
     },
     Asked {
         position: usize,
@@ -281,4 +293,28 @@ pub(super) enum KnownCall<'a> {
     },
     #[serde(other)]
     Unknown,
+}
+
+/// What a turn has spent, all told.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct SpentPayload {
+    usage: TokenUsage,
+    model_calls: u32,
+    attempts: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    cost: f64,
+}
+
+impl SpentPayload {
+    pub(super) fn of(spent: &Spent) -> Self {
+        let Spent { usage, model_calls, attempts, cost, .. } = *spent;
+        Self { usage, model_calls, attempts, cost }
+    }
+
+    pub(super) fn into_spent(self) -> Spent {
+        let mut spent = Spent::default();
+        (spent.usage, spent.cost) = (self.usage, self.cost);
+        (spent.model_calls, spent.attempts) = (self.model_calls, self.attempts);
+        spent
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::{
     self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, MoreModels, SettingsPayload,
-    TokenCount, TurnContext, Turns, Undone,
+    SpentPayload, TokenCount, TurnContext, Turns, Undone,
 };
 
 /// So many models are told of in one record, so that none is long.
@@ -177,8 +177,14 @@ pub(super) fn call_arguments(call: &Item) -> String {
 /// `given` are the arguments of the calls of the newest response.
 fn known_call<'a>(record: &'a TurnRecord, given: &[String]) -> KnownCall<'a> {
     match record {
-        TurnRecord::Response { usage, .. } => {
-            KnownCall::Response { calls: given.len(), usage: *usage }
+        TurnRecord::Response { usage, spent, .. } => {
+            let spent = spent.as_ref().map(SpentPayload::of);
+            // What was spent has it.
+            let usage = usage.filter(|_| spent.is_none());
+            KnownCall::Response { calls: given.len(), usage, spent }
+        }
+        TurnRecord::Spent { spent, has_shrunk } => {
+            KnownCall::Spent { spent: SpentPayload::of(spent), has_shrunk: *has_shrunk }
         }
         TurnRecord::Asked { position, arguments } => {
             let is_given = given.get(*position) == Some(arguments);

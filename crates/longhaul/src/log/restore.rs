@@ -135,7 +135,7 @@ pub(super) fn refused(error: StoreError) -> BuildError {
     }
 }
 
-fn settings_of(json: &str) -> Option<Settings> {
+pub(super) fn settings_of(json: &str) -> Option<Settings> {
     Some(serde_json::from_str::<SettingsPayload<'_>>(json).ok()?.into_settings())
 }
 

@@ -113,6 +113,7 @@ impl Inner {
                 "no turn was cut off and no input waits, or another turn has begun".into(),
             ));
         }
+        self.check_open_turn()?;
         let task = Arc::new(Continue);
         let (submission, handle) = self.without_input(turn_id.as_deref(), Work::Continuing, task);
         self.queue.replace(submission).map_err(refusal)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use longhaul_history::{Prompt, Repair};
 use longhaul_rollout::{ForkedFrom, RecentMessages};
-use longhaul_state::protocol::{Event, TurnEnd, TurnError};
+use longhaul_state::protocol::{Event, Settings, TurnEnd, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{Place, SessionServices, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
@@ -93,7 +93,19 @@ impl Inner {
     ) -> TurnContext {
         // Before the settings: if they change between the two, nothing is granted.
         let grants = self.state.grant_scope();
-        let settings = state.settings();
+        let context = self.turn_context_under(state.settings(), turn_id, tools, output_schema);
+        TurnContext { grants, ..context }
+    }
+
+    /// What a turn under these settings is run with.
+    pub(super) fn turn_context_under(
+        &self,
+        settings: Settings,
+        turn_id: &Arc<str>,
+        tools: &ToolSet,
+        output_schema: Option<Arc<Value>>,
+    ) -> TurnContext {
+        let grants = self.state.grant_scope();
         let mut limits = TurnLimits::new(self.bounds.max_model_calls, tools.handling());
         limits.budget = self.bounds.budget;
         limits.price = self.services.prices.find(&settings.model).unwrap_or_default();

@@ -10,6 +10,7 @@ mod runner;
 mod settle;
 mod submission;
 mod submit;
+mod went_on;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,12 +196,17 @@ impl Session {
     /// Goes on with the turn that was cut off before the session was opened again, under its id: what
     /// waited for approval asks again; a call that had started and left no output runs again if its tool
     /// [may](crate::tool::Tool::may_run_again), and else the model is told that its effect is unknown; what
-    /// had not started is judged and run; then the model is asked. Its next request carries the
-    /// [inputs](Resumed::inputs) that had waited; if no turn was cut off, they start one together.
+    /// had not started is judged and run; then the model is asked. The turn goes on under the settings with
+    /// which it began, but for those that [`SessionBuilder::settings`] changed when the session was opened,
+    /// and with the schema that its final message has to follow; its bounds, its budget and the sums of
+    /// its result are over all of it, as far as the log knows. Its deadline begins anew. Its next request
+    /// carries the [inputs](Resumed::inputs) that had waited; if no turn was cut off, they start one
+    /// together.
     ///
     /// # Errors
     ///
-    /// [`TurnError::InvalidInput`] if there is neither, or another turn has begun;
+    /// [`TurnError::InvalidInput`] if there is neither, another turn has begun, or today's tools would have
+    /// to ask for approvals under the turn's policy and nobody can be asked;
     /// [`TurnError::Busy`], [`TurnError::Closed`].
     pub fn continue_turn(&self) -> Result<TurnHandle, TurnError> {
         self.inner.continue_turn()

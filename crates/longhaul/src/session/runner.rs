@@ -95,7 +95,7 @@ async fn run_turn(inner: &Arc<Inner>, begun: Begun<Submission>) {
         otel.kind = "internal",
         gen_ai.operation.name = "invoke_agent",
         gen_ai.conversation.id = &*inner.id,
-        gen_ai.request.model = inner.state.settings().model,
+        gen_ai.request.model = inner.settings_for(&begun.input).model,
         longhaul.turn_id = &*begun.input.id,
         error.type = tracing::field::Empty,
     );
@@ -110,7 +110,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     // Before the tools: if they change between the two, nothing is granted.
     let grants = inner.state.grant_scope();
     let tools = inner.tools();
-    let context = TurnContext { grants, ..inner.turn_context(&turn_id, &tools) };
+    let context = TurnContext { grants, ..inner.context_for(&input, &tools) };
     if !input.continues() {
         inner.end_open_turn();
     }

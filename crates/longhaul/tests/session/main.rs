@@ -60,4 +60,6 @@ mod undo;
 #[cfg(all(feature = "coding", unix))]
 mod undo_kept;
 mod waiting;
+#[cfg(feature = "coding")]
+mod went_on;
 mod withdraw;

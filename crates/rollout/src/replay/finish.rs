@@ -39,9 +39,7 @@ impl Reading<'_> {
         }
         let inputs = std::mem::take(&mut self.fold.inputs);
         replay.inputs = self.read_all(inputs.into_iter().map(|it| it.text))?;
-        if let Some(Turn { id: turn_id, calls, told_at }) = self.fold.turn.take() {
-            replay.turn = Some(OpenTurn { turn_id, calls: self.read_all(calls)?, told_at });
-        }
+        replay.turn = self.fold.turn.take().map(|turn| self.read_turn(turn)).transpose()?;
         self.damage.sort_by_key(|damage| damage.offset);
         // What stood before a compaction may stand behind it too.
         self.damage.dedup();
@@ -57,6 +55,13 @@ impl Reading<'_> {
             is_foreign: place.is_foreign,
             ..replay
         })
+    }
+
+    fn read_turn(&mut self, turn: Turn) -> Result<OpenTurn, ReadError> {
+        let Turn { id: turn_id, context, schema, calls, told_at } = turn;
+        let output_schema = schema.map_or(Ok(None), |schema| self.read_json(&schema))?;
+        let context = self.read_json(&context)?;
+        Ok(OpenTurn { turn_id, context, output_schema, calls: self.read_all(calls)?, told_at })
     }
 
     /// The items, and what the model was told at which of them.

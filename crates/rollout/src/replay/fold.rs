@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::conversation::Conversation;
 use super::payload::{
-    Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, read,
+    Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, is_response, read,
 };
 use super::recent::{Recent, has_shown_type, may_be_shown};
 use super::sums::Sums;
@@ -36,6 +36,9 @@ pub(super) struct Fold<'a> {
 /// A turn that has begun.
 pub(super) struct Turn {
     pub(super) id: String,
+    pub(super) context: Text,
+    pub(super) schema: Option<Text>,
+    /// From the newest response on, so that a turn of any length takes the memory of one step.
     pub(super) calls: Vec<Text>,
     pub(super) told_at: Option<usize>,
 }
@@ -47,6 +50,18 @@ pub(super) struct Waiting {
     pub(super) text: Text,
     /// The item of it.
     item: Option<Text>,
+    /// What the final message has to follow.
+    schema: Option<Text>,
+}
+
+impl Turn {
+    /// What is known of the calls of a response says all that is known of those before.
+    fn add_call(&mut self, text: Text, payload: &[u8]) {
+        if is_response(payload) {
+            self.calls.clear();
+        }
+        self.calls.push(text);
+    }
 }
 
 impl<'a> Fold<'a> {
@@ -101,7 +116,7 @@ impl<'a> Fold<'a> {
             }
             Some(RecordKind::EventMsg) => Ok(self.add_event(text, &payload)?),
             Some(RecordKind::Call) => {
-                self.turn.iter_mut().for_each(|turn| turn.calls.push(text.clone()));
+                self.turn.iter_mut().for_each(|turn| turn.add_call(text.clone(), &payload));
                 Ok(())
             }
             Some(RecordKind::Grant) => Ok(self.add_grant(&payload)?),
@@ -200,8 +215,9 @@ impl<'a> Fold<'a> {
             told_at = self.conversation.told.note(len, settings).then_some(len);
         }
         self.conversation.begin_turn();
-        self.settings = Some(text);
-        self.turn = Some(Turn { id: context.turn_id, calls: Vec::new(), told_at });
+        self.settings = Some(text.clone());
+        let (id, calls, schema) = (context.turn_id, Vec::new(), None);
+        self.turn = Some(Turn { id, context: text, schema, calls, told_at });
         Ok(())
     }
 
@@ -227,7 +243,10 @@ impl<'a> Fold<'a> {
     /// The item is the one that the input brought. If that is lost, it keeps a place.
     fn take_input(&mut self, taken: &str) -> Result<(), Flaw> {
         let waiting = self.inputs.extract_if(.., |it| it.id == taken).last();
-        let item = waiting.and_then(|it| it.item);
+        let (item, schema) = waiting.map(|it| (it.item, it.schema)).unwrap_or_default();
+        if let (Some(turn), Some(schema)) = (&mut self.turn, schema) {
+            turn.schema = Some(schema);
+        }
         let missing = || Flaw::Payload(format!("no input `{taken}` waits"));
         let found = item.as_ref().map(|_| ()).ok_or_else(missing);
         if let Some(item) = &item {
@@ -246,7 +265,8 @@ impl<'a> Fold<'a> {
         match input.state.as_str() {
             "accepted" => {
                 let item = input.item.map(|item| text.part(payload, item.get()));
-                self.inputs.push(Waiting { id: input.id, text, item });
+                let schema = input.output_schema.map(|it| text.part(payload, it.get()));
+                self.inputs.push(Waiting { id: input.id, text, item, schema });
             }
             "withdrawn" | "taken" => self.forget_input(&input.id),
             _ => {}

@@ -129,7 +129,11 @@ pub struct ReplayItem {
 pub struct OpenTurn {
     /// The turn's id.
     pub turn_id: String,
-    /// The payloads of its `call` records, oldest first.
+    /// The payload of its `turn_context`: the settings that it began with.
+    pub context: Option<Box<RawValue>>,
+    /// The `output_schema` of the newest input that it took and that brought one.
+    pub output_schema: Option<Box<RawValue>>,
+    /// The payloads of its `call` records from its newest response on, oldest first.
     pub calls: Vec<Box<RawValue>>,
     /// From which item on the model was told settings that were new to it, if it was when the turn
     /// began.

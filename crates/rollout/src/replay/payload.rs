@@ -72,6 +72,15 @@ pub(super) struct Input<'a> {
     pub(super) state: String,
     #[serde(borrow, default)]
     pub(super) item: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) output_schema: Option<&'a RawValue>,
+}
+
+/// Of a `call`; the rest is for those who go on with a turn.
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    state: Cow<'a, str>,
 }
 
 /// Of an `event_msg`, whoever wrote it.
@@ -101,6 +110,11 @@ pub(super) fn event_type(payload: &[u8]) -> Result<Cow<'_, str>, Flaw> {
         Ok(name) if text[name.len()..].starts_with(b"\"") => Ok(Cow::Borrowed(name)),
         _ => read(payload).map(|event: Event<'_>| event.r#type),
     }
+}
+
+/// Whether a `call` says that a response is whole. One that cannot be read does not.
+pub(super) fn is_response(payload: &[u8]) -> bool {
+    read(payload).is_ok_and(|call: Call<'_>| call.state == "response")
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Flaw> {

@@ -11,13 +11,14 @@ impl Changes {
     /// Adds the newest.
     ///
     /// Of sums, settings and what the session works with the newest says all. An input that is gone, or
-    /// that a turn took, before anything of it was kept never waited, as far as a log is concerned. A
-    /// place that nobody asks for any more is none.
+    /// that a turn took, before anything of it was kept never waited, as far as a log is concerned; but
+    /// for one with a schema, which a turn that goes on finds with it. A place that nobody asks for any
+    /// more is none.
     pub fn push(&mut self, mut change: Change) {
         match &mut change {
             Change::InputGone(id) if self.forget_accepted(id) => return,
             Change::Recorded { input, .. } => {
-                input.take_if(|id| self.forget_accepted(id));
+                input.take_if(|id| self.forget_taken(id));
             }
             Change::Place(_) => {
                 self.0.retain(|it| !matches!(it, Change::Place(place) if !place.is_awaited()));
@@ -47,6 +48,14 @@ impl Changes {
     /// Whether the input with this id had been accepted here.
     fn forget_accepted(&mut self, id: &str) -> bool {
         self.forget_newest(|it| matches!(it, Change::InputAccepted(input) if *input.id == *id))
+    }
+
+    /// The same, of one that a turn took.
+    fn forget_taken(&mut self, id: &str) -> bool {
+        self.forget_newest(|it| match it {
+            Change::InputAccepted(input) => *input.id == *id && input.output_schema.is_none(),
+            _ => false,
+        })
     }
 
     fn forget_newest(&mut self, is_meant: impl Fn(&Change) -> bool) -> bool {

@@ -340,7 +340,8 @@ impl Turn {
         Action::Finish(self.result(end))
     }
 
-    fn result(&self, end: TurnEnd) -> TurnResult {
+    /// What the turn comes to if it ends like this.
+    pub fn result(&self, end: TurnEnd) -> TurnResult {
         let Spent { usage, model_calls, attempts, cost } = self.spent;
         let last_message = self.last_message.clone();
         TurnResult { end, usage, model_calls, attempts, cost, last_message }

@@ -5,6 +5,7 @@ use longhaul_history::usage::TokenUsage;
 
 use super::calls::Known;
 use super::{Action, Phase, Ruling, Turn, TurnLimits, Verdict, wording};
+use crate::budget::Spent;
 
 /// What a log knows of a turn, in the order in which it was written.
 #[derive(Debug, Clone)]
@@ -16,6 +17,15 @@ pub enum TurnRecord {
         items: Vec<Item>,
         /// What it cost.
         usage: Option<TokenUsage>,
+        /// What the turn had spent with it, all told; `None` if the log does not say.
+        spent: Option<Spent>,
+    },
+    /// The turn has spent so much, all told.
+    Spent {
+        /// How much. A request that was on its way is not in it: it is sent anew.
+        spent: Spent,
+        /// The conversation was compacted because the server found this step's request too long.
+        has_shrunk: bool,
     },
     /// Somebody was asked whether a call may run.
     Asked {
@@ -113,7 +123,13 @@ impl Turn {
 
     fn restore(&mut self, record: TurnRecord) {
         let (position, known) = match record {
-            TurnRecord::Response { items, usage } => return self.restore_response(items, usage),
+            TurnRecord::Response { items, usage, spent } => {
+                return self.restore_response(items, usage, spent);
+            }
+            TurnRecord::Spent { spent, has_shrunk } => {
+                (self.spent, self.has_shrunk) = (spent, has_shrunk);
+                return;
+            }
             TurnRecord::Asked { position, arguments } => (position, Known::Asked { arguments }),
             TurnRecord::Allowed { position, arguments } => (position, Known::Ready { arguments }),
             TurnRecord::Denied { position, reason } => (position, Known::Denied { reason }),
@@ -125,11 +141,33 @@ impl Turn {
         }
     }
 
-    fn restore_response(&mut self, items: Vec<Item>, usage: Option<TokenUsage>) {
+    fn restore_response(
+        &mut self,
+        items: Vec<Item>,
+        usage: Option<TokenUsage>,
+        spent: Option<Spent>,
+    ) {
         self.spent.model_calls += 1;
         self.spent.attempts += 1;
         let response = super::Response::new(items, usage);
         // What there is to do now, the records that follow say.
         let _ = self.complete(response);
+        self.spent = spent.unwrap_or(self.spent);
+    }
+
+    /// What the turn has spent so far, for its log. Whoever goes on with the turn sends anew what is on
+    /// its way or about to be repeated, and counts it then.
+    pub fn spending(&self) -> TurnRecord {
+        let mut spent = self.spent;
+        let (steps, requests) = match &self.phase {
+            Phase::Sampling | Phase::BackingOff => (1, 1),
+            Phase::Compacting(_, Some(_)) => (1, 0),
+            _ => (0, 0),
+        };
+        spent.model_calls = spent.model_calls.saturating_sub(steps);
+        spent.attempts = spent.attempts.saturating_sub(requests);
+        // Not before it has become shorter.
+        let is_shorter = !matches!(self.phase, Phase::Compacting(..));
+        TurnRecord::Spent { spent, has_shrunk: self.has_shrunk && is_shorter }
     }
 }

@@ -65,7 +65,10 @@ impl SessionBuilder {
             Some(Origin::Resumed { which, on_damage }) => {
                 let (settings, check) = (&self.begin.settings, self.check(tools));
                 let opened = log::open(self.store()?, &which, on_damage, settings, check).await?;
-                let opening = self.opening(opened);
+                let mut opening = self.opening(opened);
+                if let Some(turn) = &mut opening.open_turn {
+                    self.changes.iter().for_each(|change| turn.update_settings(change));
+                }
                 self.settle(&opening.state);
                 return Ok(opening);
             }

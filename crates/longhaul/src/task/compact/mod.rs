@@ -17,7 +17,7 @@ use longhaul_history::Part;
 use longhaul_history::turn_item::TurnItem;
 use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
-use longhaul_state::turn::CompactionEnd;
+use longhaul_state::turn::{CompactionEnd, TurnRecord};
 use tokio::time::Instant;
 
 use self::ask::Asking;
@@ -56,7 +56,7 @@ pub(super) async fn between_steps(scope: &TaskScope, cause: Cause, spent: Spent)
     if cause == Cause::Manual {
         return on_demand(scope, spent).await;
     }
-    let mut compacting = Compacting::new(scope, cause, spent);
+    let mut compacting = Compacting::new(scope, cause, spent).in_turn();
     let outcome = compacting.run().await;
     tell(scope, &outcome);
     compacting.end
@@ -67,7 +67,7 @@ pub(super) async fn between_steps(scope: &TaskScope, cause: Cause, spent: Spent)
 async fn on_demand(scope: &TaskScope, mut spent: Spent) -> CompactionEnd {
     let mut sum = CompactionEnd::default();
     while let Some(scope) = scope.on_behalf_of_the_first() {
-        let mut compacting = Compacting::new(&scope, Cause::Manual, spent);
+        let mut compacting = Compacting::new(&scope, Cause::Manual, spent).in_turn();
         let outcome = tokio::select! {
             biased;
             () = scope.compaction_unwanted() => None,
@@ -119,6 +119,8 @@ struct Compacting<'a> {
     /// What the model said last, if it said no.
     refusal: Option<TurnError>,
     is_announced: bool,
+    /// A turn goes on behind it.
+    is_in_turn: bool,
 }
 
 impl<'a> Compacting<'a> {
@@ -134,7 +136,12 @@ impl<'a> Compacting<'a> {
             before,
             refusal: None,
             is_announced: false,
+            is_in_turn: false,
         }
+    }
+
+    fn in_turn(self) -> Self {
+        Self { is_in_turn: true, ..self }
     }
 
     /// Performs the compaction. Where there is nothing to do, all is well.
@@ -229,7 +236,21 @@ impl<'a> Compacting<'a> {
         self.end.usage.add(&asked.usage);
         self.end.cost += asked.cost;
         self.refusal = asked.error;
+        self.note_spent();
         asked.answer
+    }
+
+    /// The log of the turn knows what its compaction takes before it knows what came of it. A step that
+    /// was refused is asked for anew by whoever goes on with the turn.
+    fn note_spent(&self) {
+        if !self.is_in_turn {
+            return;
+        }
+        let mut spent = self.before;
+        spent.add(&spent_by(&self.end));
+        let refused = u32::from(matches!(self.cause, Cause::Refused(_)));
+        spent.model_calls = spent.model_calls.saturating_sub(refused);
+        self.scope.note(TurnRecord::Spent { spent, has_shrunk: false });
     }
 
     async fn consult(&self, proposal: &Proposal) -> Result<Verdict, Error> {

@@ -48,7 +48,10 @@ pub(crate) struct Continue;
 impl SessionTask for Continue {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
         match scope.take_open_turn() {
-            Some(open) => Driver::resumed(scope, open.records).run().await,
+            Some(open) => {
+                scope.follow(open.output_schema);
+                Driver::resumed(scope, open.records).run().await
+            }
             None if scope.has_joined() => Regular.run(scope).await,
             None => Ok(TurnResult::empty(TurnEnd::Complete)),
         }
@@ -101,9 +104,9 @@ impl<'a> Driver<'a> {
     }
 
     async fn drive(&mut self) -> Result<TurnResult, TurnError> {
-        if self.turn.is_done() {
+        if self.turn.is_done() && self.todo.is_empty() {
             // It had its answer, and nobody was told.
-            return Ok(TurnResult::empty(TurnEnd::Complete));
+            return Ok(self.turn.result(TurnEnd::Complete));
         }
         if self.todo.is_empty() {
             self.tell(Fact::Started)?;
@@ -126,7 +129,20 @@ impl<'a> Driver<'a> {
             if let Some(sampling) = &mut self.sampling {
                 self.turn.charge(&sampling.take_wasted());
             }
+            let is_spent = matches!(fact, Fact::AttemptFailed | Fact::TooLong { .. });
+            let is_compacted = matches!(fact, Fact::CompactionEnded(_));
             self.tell(fact)?;
+            self.note_spending(is_spent, is_compacted);
+        }
+    }
+
+    /// The log knows what failed attempts were, and that the conversation shrank for this step. What a
+    /// compaction took it knows already.
+    fn note_spending(&self, is_spent: bool, is_compacted: bool) {
+        let spending = self.turn.spending();
+        let has_shrunk = matches!(spending, TurnRecord::Spent { has_shrunk: true, .. });
+        if is_spent || is_compacted && has_shrunk {
+            self.scope.note(spending);
         }
     }
 
@@ -214,7 +230,8 @@ impl<'a> Driver<'a> {
         let ended: Vec<_> = response.items.into_iter().map(|item| started.finish(item)).collect();
         let items: Vec<Item> = ended.iter().map(|ended| ended.item.clone()).collect();
         self.scope.record(items.iter().cloned());
-        self.scope.note(TurnRecord::Response { items, usage: response.usage });
+        let spent = Some(self.turn.spent());
+        self.scope.note(TurnRecord::Response { items, usage: response.usage, spent });
         for (item, was_started) in ended.into_iter().filter_map(|ended| ended.shown) {
             self.show(item, was_started);
         }

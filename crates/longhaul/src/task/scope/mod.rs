@@ -137,6 +137,11 @@ impl TaskScope {
         self.output_schema.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The turn's final message has to follow `schema`, until an input brings another.
+    pub(super) fn follow(&self, schema: Option<Arc<Value>>) {
+        *self.schema() = schema;
+    }
+
     /// What the turn is run with.
     pub fn context(&self) -> &TurnContext {
         &self.context

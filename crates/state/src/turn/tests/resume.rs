@@ -1,12 +1,14 @@
 //! Turns out of their logs.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn response(ids: &[&str]) -> TurnRecord {
     let Fact::ResponseCompleted(Response { items, usage }) = calls(ids) else {
         panic!("it is a response");
     };
-    TurnRecord::Response { items, usage }
+    TurnRecord::Response { items, usage, spent: None }
 }
 
 fn resumed(records: impl IntoIterator<Item = TurnRecord>) -> (Turn, Vec<String>) {
@@ -44,7 +46,7 @@ fn a_turn_goes_on_where_its_log_ends() {
 fn what_had_started_runs_again_only_if_its_tool_allows_that() {
     let items = [("i0", "idem"), ("w1", "write"), ("r2", "read")]
         .map(|(id, name)| Item::function_call(id, name, "{}"));
-    let response = TurnRecord::Response { items: items.into(), usage: None };
+    let response = TurnRecord::Response { items: items.into(), usage: None, spent: None };
     let started = |position| TurnRecord::Started { position };
     let (mut turn, actions) = resumed([response, started(0), started(1), started(2)]);
     assert_eq!(actions, ["run i0"]);
@@ -144,4 +146,48 @@ fn a_no_stays_whatever_a_log_says_behind_it() {
     // What began is not said not to have run.
     let (_, actions) = resumed([response(&["w0"]), TurnRecord::Started { position: 0 }, no()]);
     assert_eq!(actions, ["answer w0 failed: aborted: had started, effect unknown", "prepare"]);
+}
+
+/// What the log of a turn has that was cut off now.
+fn spending(turn: &Turn) -> (u32, u32, u64, bool) {
+    match turn.spending() {
+        TurnRecord::Spent { spent, has_shrunk } => {
+            (spent.model_calls, spent.attempts, spent.usage.total, has_shrunk)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_sent_anew_was_not_spent_and_a_step_shrinks_once() {
+    let usage = |total| TokenUsage { total, ..TokenUsage::default() };
+    let too_long = || Fact::TooLong {
+        error: TurnError::Internal("too long".into()),
+        refused: Refused { counted: 1, prompt: None, window: None },
+    };
+    let mut turn = Turn::new(TurnLimits::new(9, BTreeMap::new()));
+    let tell = |turn: &mut Turn, fact| drop(turn.apply(fact).unwrap());
+    tell(&mut turn, Fact::Started);
+    tell(&mut turn, Fact::Ready);
+    assert_eq!(spending(&turn), (0, 0, 0, false));
+    turn.charge(&usage(7));
+    tell(&mut turn, Fact::AttemptFailed);
+    assert_eq!(spending(&turn), (0, 1, 7, false));
+    tell(&mut turn, too_long());
+    assert_eq!(spending(&turn), (0, 2, 7, false), "it is as long as it was");
+    let mut end = CompactionEnd::default();
+    (end.is_installed, end.attempts, end.usage) = (true, 1, usage(10));
+    tell(&mut turn, Fact::CompactionEnded(end));
+    assert_eq!(spending(&turn), (0, 3, 17, true));
+
+    let (mut turn, _) = Turn::resume(TurnLimits::new(9, BTreeMap::new()), [turn.spending()]);
+    tell(&mut turn, Fact::Ready);
+    assert_eq!((turn.spent().model_calls, turn.spent().attempts), (1, 4));
+    let actions = turn.apply(too_long()).unwrap();
+    assert!(matches!(&*actions, [Action::Fail(_)]), "{actions:?}");
+    let limits = TurnLimits::new(1, BTreeMap::new());
+    let mut spent = Spent::default();
+    spent.model_calls = 1;
+    let (_, actions) = Turn::resume(limits, [TurnRecord::Spent { spent, has_shrunk: false }]);
+    assert!(matches!(&*actions, [Action::Fail(TurnError::TooManyModelCalls { limit: 1 })]));
 }

@@ -1,0 +1,45 @@
+//! What a turn that goes on has of its own: the settings and the schema that it began with, and what it
+//! had said and spent.
+
+use std::sync::Arc;
+
+use longhaul_history::{Item, ItemKind, Role};
+use longhaul_rollout::{OpenTurn, Replay};
+use longhaul_state::protocol::Settings;
+use longhaul_state::turn::TurnRecord;
+use serde_json::Value;
+
+use super::payload::{KnownCall, SpentPayload};
+use super::restore::settings_of;
+
+/// The settings that the turn began with; `None` if the log does not say.
+pub(super) fn settings(turn: &OpenTurn) -> Option<Settings> {
+    settings_of(turn.context.as_ref()?.get())
+}
+
+/// What the turn's final message has to follow.
+pub(super) fn output_schema(turn: &OpenTurn) -> Option<Arc<Value>> {
+    serde_json::from_str(turn.output_schema.as_ref()?.get()).ok().map(Arc::new)
+}
+
+/// A response, by what the log says of it, with these calls. What the turn said last stands before them:
+/// that is what its result has.
+pub(super) fn response(known: &KnownCall<'_>, calls: Vec<Item>, replay: &Replay) -> TurnRecord {
+    let items = last_message(replay).into_iter().chain(calls).collect();
+    match known {
+        KnownCall::Response { usage, spent, .. } => TurnRecord::Response {
+            items,
+            usage: *usage,
+            spent: spent.map(SpentPayload::into_spent),
+        },
+        _ => TurnRecord::Response { items, usage: None, spent: None },
+    }
+}
+
+/// The last message of the model in the newest turn, if the conversation still has it.
+fn last_message(replay: &Replay) -> Option<Item> {
+    let items = &replay.items;
+    let start = items.iter().rposition(|it| it.starts_turn).filter(|_| !replay.next_starts_turn)?;
+    let is_message = |kind| kind == ItemKind::Message(Role::Assistant);
+    items[start..].iter().rfind(|it| is_message(it.item.kind())).map(|it| it.item.clone())
+}

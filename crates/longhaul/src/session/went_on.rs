@@ -1,0 +1,47 @@
+//! What a turn that goes on is run with: its own settings, with today's tools and instructions.
+
+use std::sync::{Arc, PoisonError};
+
+use longhaul_state::TurnContext;
+use longhaul_state::protocol::{Settings, TurnError};
+
+use super::{Inner, Submission};
+use crate::tool::ToolSet;
+
+impl Inner {
+    /// The settings of the turn that `submission` starts or goes on with.
+    pub(super) fn settings_for(&self, submission: &Submission) -> Settings {
+        let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_turn = open.as_ref().filter(|_| submission.continues());
+        let settings = of_turn.and_then(|turn| turn.settings.clone());
+        drop(open);
+        settings.unwrap_or_else(|| self.state.settings())
+    }
+
+    /// What the turn is run with that `submission` starts or goes on with.
+    pub(super) fn context_for(&self, submission: &Submission, tools: &ToolSet) -> TurnContext {
+        let turn_id: &Arc<str> = &submission.id;
+        if !submission.continues() {
+            return self.turn_context(turn_id, tools);
+        }
+        let settings = self.settings_for(submission);
+        let context = self.turn_context_under(settings, turn_id, tools, None);
+        if context.settings.cwd != self.state.settings().cwd {
+            // As when the folder changed: what is approved here is not approved there.
+            self.state.clear_grants();
+        }
+        context
+    }
+
+    /// Whether the turn that was cut off can go on with today's tools.
+    pub(super) fn check_open_turn(&self) -> Result<(), TurnError> {
+        let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = open.as_ref().and_then(|turn| turn.settings.clone());
+        drop(open);
+        let Some(Settings { approval_policy, .. }) = settings else {
+            return Ok(());
+        };
+        let checked = self.gatekeeping.check(&self.tools(), approval_policy);
+        checked.map_err(|error| TurnError::InvalidInput(format!("the turn cannot go on: {error}")))
+    }
+}
