@@ -64,13 +64,15 @@ struct Progress {
 }
 
 impl Keeper {
-    /// Begins to keep what `state` changes from now on.
+    /// Begins to keep what `state` changes from now on, in a log that may end in an open turn.
     pub(crate) fn start(
         state: Arc<SessionState>,
         events: Arc<EventLog>,
         store: Arc<dyn Store>,
         writer: Box<dyn LogWriter>,
+        open_turn: Option<&OpenTurn>,
     ) -> Self {
+        let known = open_turn.map_or(&[][..], |turn| &turn.records);
         let ordinal = writer.next_ordinal().saturating_sub(1);
         let (sender, progress) = watch::channel(Progress { ordinal, ..Progress::default() });
         let which = match writer.path() {
@@ -83,7 +85,7 @@ impl Keeper {
             events,
             writer,
             pending: Vec::new(),
-            records: records::Writer::default(),
+            records: records::Writer::behind(known),
             progress: sender,
             _ended: ended.clone().drop_guard(),
         };

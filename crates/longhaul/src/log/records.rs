@@ -1,6 +1,7 @@
 //! Changes of a session as records of its log.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,9 +25,20 @@ pub(super) struct Writer {
     now: Timestamp,
     /// What the calls of the newest response gave to their tools.
     arguments: Arc<[String]>,
+    /// Those of them that somebody was asked about.
+    asked: BTreeSet<usize>,
 }
 
 impl Writer {
+    /// Goes on with a log whose open turn has these records.
+    pub(super) fn behind(records: &[TurnRecord]) -> Self {
+        let mut writer = Self::default();
+        for record in records {
+            writer.is_news(record);
+        }
+        writer
+    }
+
     /// The records of a change that was made at `now`, in order.
     ///
     /// # Errors
@@ -91,8 +103,8 @@ impl Writer {
             Change::Granted(digest) => self.record(RecordKind::Grant, &Granted { digest }),
             Change::GrantsCleared => self.record(RecordKind::Grant, &Cleared { cleared: true }),
             Change::Call { turn_id, record } => {
-                if let TurnRecord::Response { items, .. } = record {
-                    self.arguments = items.iter().filter_map(arguments).collect();
+                if !self.is_news(record) {
+                    return Ok(Vec::new());
                 }
                 let known = known_call(record, &self.arguments);
                 self.record(RecordKind::Call, &Call { turn_id: Cow::Borrowed(turn_id), known })
@@ -104,6 +116,20 @@ impl Writer {
             _ => return Ok(Vec::new()),
         };
         Ok(vec![record?])
+    }
+
+    /// Whether the log does not say it yet. What waits for approval is asked for again by each process
+    /// that goes on with the turn.
+    fn is_news(&mut self, record: &TurnRecord) -> bool {
+        match record {
+            TurnRecord::Response { items, .. } => {
+                self.arguments = items.iter().filter_map(arguments).collect();
+                self.asked.clear();
+                true
+            }
+            TurnRecord::Asked { position, .. } => self.asked.insert(*position),
+            _ => true,
+        }
     }
 
     fn record(
@@ -141,6 +167,7 @@ pub(super) fn call_arguments(call: &Item) -> String {
     match call.view() {
         ItemView::FunctionCall { arguments, .. } => arguments,
         ItemView::CustomToolCall { input, .. } => input,
+        ItemView::LocalShellCall { action } => action.to_string(),
         _ => String::new(),
     }
 }

@@ -205,7 +205,8 @@ impl SessionBuilder {
         }
         let events = Arc::new(events);
         let keeper = self.begin.store.clone().zip(writer).map(|(store, writer)| {
-            Keeper::start(Arc::clone(&state), Arc::clone(&events), store, writer)
+            let (state, events) = (Arc::clone(&state), Arc::clone(&events));
+            Keeper::start(state, events, store, writer, open_turn.as_ref())
         });
         let differences = self.begin_with(&state, &tools, left.as_ref());
         if let Some(resumed) = &mut resumed {
