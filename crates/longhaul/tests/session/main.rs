@@ -57,5 +57,6 @@ mod typed;
 mod undo;
 #[cfg(all(feature = "coding", unix))]
 mod undo_kept;
+mod verdicts;
 mod waiting;
 mod withdraw;
