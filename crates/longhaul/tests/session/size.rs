@@ -73,10 +73,14 @@ impl Size {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
                     said.extend(payload.get("item").map(Value::to_string));
                 }
-                // What the host's policy put in the place of arguments.
+                // What the host's policy put in the place of arguments, and why a call may not run.
                 RecordKind::Call => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
-                    said.extend(payload.get("arguments").map(Value::to_string));
+                    let texts = ["arguments", "reason"].map(|key| payload.get(key));
+                    let new = |text: &String| !said.iter().any(|it: &String| it.contains(text));
+                    let new: Vec<_> =
+                        texts.into_iter().flatten().map(Value::to_string).filter(new).collect();
+                    said.extend(new);
                 }
                 RecordKind::Compacted | RecordKind::Edited => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
