@@ -156,6 +156,10 @@ impl Session {
     /// Answers an approval request. Each call is answered by itself, and the first answer counts. Where
     /// two calls with one id wait, the older one is meant; with `digest`, the one that it is of.
     ///
+    /// In a session with a store the answer is kept when
+    /// [`Event::ApprovalAnswered`](longhaul_state::protocol::Event::ApprovalAnswered) comes, and before the
+    /// tool starts. If the process ends before, whoever goes on with the turn asks again.
+    ///
     /// # Errors
     ///
     /// [`TurnError::UnknownApproval`] if no such call waits: it was answered, its turn is over or being
