@@ -18,7 +18,9 @@ pub use longhaul_state::turn::Ruling;
 ///
 /// It is asked once for each call that a tool could take, as soon as the response that makes it is
 /// complete, and for all calls of a response at once. Calls of tools that do not exist, or with
-/// arguments that are no JSON, are answered without it. What goes wrong in it denies the call.
+/// arguments that are no JSON, are answered without it. What goes wrong in it denies the call. Where a
+/// turn goes on in another process, it is asked again of calls that it had allowed as they are and that
+/// had not started, and of those of which it had said nothing.
 ///
 /// ```
 /// use async_trait::async_trait;

@@ -64,13 +64,15 @@ struct Progress {
 }
 
 impl Keeper {
-    /// Begins to keep what `state` changes from now on.
+    /// Begins to keep what `state` changes from now on, in a log that may end in an open turn.
     pub(crate) fn start(
         state: Arc<SessionState>,
         events: Arc<EventLog>,
         store: Arc<dyn Store>,
         writer: Box<dyn LogWriter>,
+        open_turn: Option<&OpenTurn>,
     ) -> Self {
+        let known = open_turn.map_or(&[][..], |turn| &turn.records);
         let ordinal = writer.next_ordinal().saturating_sub(1);
         let (sender, progress) = watch::channel(Progress { ordinal, ..Progress::default() });
         let which = match writer.path() {
@@ -84,7 +86,7 @@ impl Keeper {
             writer,
             pending: Changes::default(),
             // As the log has been read or begun, it says what the session knows.
-            records: records::Writer::after(state.known().models),
+            records: records::Writer::behind(state.known().models, known),
             progress: sender,
             _ended: ended.clone().drop_guard(),
         };

@@ -1,11 +1,13 @@
 //! A turn that was cut off, out of the log.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
 use longhaul_rollout::{Replay, ReplayItem};
+use longhaul_state::SessionState;
 use longhaul_state::protocol::{Settings, SettingsUpdate};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
 use serde_json::Value;
@@ -23,6 +25,9 @@ pub(crate) struct OpenTurn {
     pub(crate) output_schema: Option<Arc<Value>>,
     /// What became of the calls of its newest response.
     pub(crate) records: Vec<TurnRecord>,
+    /// That these are answered their outputs say, and the log does not yet. Behind the next response
+    /// nobody could tell its calls from them.
+    unsaid: Vec<TurnRecord>,
     calls: Vec<OpenCall>,
     /// Calls of a response that was recorded in part, as the end of the log was torn.
     torn: Vec<OpenCall>,
@@ -60,9 +65,15 @@ impl OpenTurn {
         self.calls.iter().map(OpenCall::output).collect()
     }
 
-    /// The outputs of calls that never run: the model is asked again.
-    pub(crate) fn torn_outputs(&self) -> Vec<Item> {
-        self.torn.iter().map(OpenCall::output).collect()
+    /// Says what a torn end does not: what is answered, and that calls of a response in part never run;
+    /// the model is asked again.
+    pub(crate) fn mend(&self, state: &SessionState) {
+        for record in &self.unsaid {
+            state.note_call(&self.turn_id, record.clone());
+        }
+        for call in &self.torn {
+            state.record_output(call.output());
+        }
     }
 }
 
@@ -85,28 +96,34 @@ pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
         .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known))
         .collect();
     let partial = torn_calls(&replay.items, &known);
-    let (mut calls, mut records) = (Vec::new(), Vec::new());
+    let (mut calls, mut records, mut said) = (Vec::new(), Vec::new(), BTreeSet::new());
     for known in known {
-        if let KnownCall::Response { calls: count, .. } = known {
-            calls = newest_calls(&replay.items, count, partial);
-            let items = calls.iter().map(|call| call.item.clone()).collect();
-            records = vec![went_on::response(&known, items, replay)];
-        } else {
-            records.extend(record(known, &calls));
+        match known {
+            KnownCall::Response { calls: count, .. } => {
+                calls = newest_calls(&replay.items, count, partial);
+                said.clear();
+                let items = calls.iter().map(|call| call.item.clone()).collect();
+                records = vec![went_on::response(&known, items, replay)];
+            }
+            KnownCall::Answered { position } => drop(said.insert(position)),
+            known => records.extend(record(known, &calls)),
         }
     }
     // That a call is answered is what its output says: a torn end may have that alone.
     let (answered, open): (Vec<_>, Vec<_>) =
         calls.into_iter().enumerate().partition(|(_, call)| call.is_answered(&replay.items));
     let open = open.into_iter().map(|(position, call)| call.open(position, &records)).collect();
-    let answered = answered.into_iter().map(|(position, _)| TurnRecord::Answered { position });
-    records.extend(answered);
+    let answered: Vec<usize> = answered.into_iter().map(|(position, _)| position).collect();
+    let answer = |position: &usize| TurnRecord::Answered { position: *position };
+    let unsaid = answered.iter().filter(|it| !said.contains(it)).map(answer).collect();
+    records.extend(answered.iter().map(answer));
     let in_part = newest_calls(&replay.items, partial, 0).into_iter();
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
         settings: went_on::settings(turn),
         output_schema: went_on::output_schema(turn),
         records,
+        unsaid,
         calls: open,
         torn: in_part.map(|call| call.open(0, &[])).collect(),
     })

@@ -1,7 +1,7 @@
 //! Changes of a session as records of its log.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,14 +28,20 @@ pub(super) struct Writer {
     now: Timestamp,
     /// What the calls of the newest response gave to their tools.
     arguments: Arc<[String]>,
+    /// Those of them that somebody was asked about.
+    asked: BTreeSet<usize>,
     /// What the log says of models.
     models: Arc<BTreeMap<String, KnownModel>>,
 }
 
 impl Writer {
-    /// One for a log that says this of models already.
-    pub(super) fn after(models: BTreeMap<String, KnownModel>) -> Self {
-        Self { models: Arc::new(models), ..Self::default() }
+    /// Goes on with a log that says this of models, and whose open turn has these records.
+    pub(super) fn behind(models: BTreeMap<String, KnownModel>, records: &[TurnRecord]) -> Self {
+        let mut writer = Self { models: Arc::new(models), ..Self::default() };
+        for record in records {
+            writer.is_news(record);
+        }
+        writer
     }
 
     /// The records of a change that was made at `now`, in order.
@@ -102,8 +108,8 @@ impl Writer {
             Change::Granted(digest) => self.record(RecordKind::Grant, &Granted { digest }),
             Change::GrantsCleared => self.record(RecordKind::Grant, &Cleared { cleared: true }),
             Change::Call { turn_id, record } => {
-                if let TurnRecord::Response { items, .. } = record {
-                    self.arguments = items.iter().filter_map(arguments).collect();
+                if !self.is_news(record) {
+                    return Ok(Vec::new());
                 }
                 let known = known_call(record, &self.arguments);
                 self.record(RecordKind::Call, &Call { turn_id: Cow::Borrowed(turn_id), known })
@@ -133,6 +139,20 @@ impl Writer {
             self.models = Arc::new(known.models.clone());
         }
         Ok(records)
+    }
+
+    /// Whether the log does not say it yet. What waits for approval is asked for again by each process
+    /// that goes on with the turn.
+    fn is_news(&mut self, record: &TurnRecord) -> bool {
+        match record {
+            TurnRecord::Response { items, .. } => {
+                self.arguments = items.iter().filter_map(arguments).collect();
+                self.asked.clear();
+                true
+            }
+            TurnRecord::Asked { position, .. } => self.asked.insert(*position),
+            _ => true,
+        }
     }
 
     fn record(
@@ -170,6 +190,7 @@ pub(super) fn call_arguments(call: &Item) -> String {
     match call.view() {
         ItemView::FunctionCall { arguments, .. } => arguments,
         ItemView::CustomToolCall { input, .. } => input,
+        ItemView::LocalShellCall { action } => action.to_string(),
         _ => String::new(),
     }
 }

@@ -20,7 +20,7 @@ use self::origin::{Opening, Origin, Source};
 use super::{Inner, Session, Submission, runner};
 use crate::agent::Defaults;
 use crate::events::EventLog;
-use crate::log::{self, ForkPoint, Keeper, Left, OpenTurn};
+use crate::log::{self, ForkPoint, Keeper, Left};
 use crate::tool::{Tool, ToolSet};
 use crate::{Agent, BuildError};
 
@@ -208,12 +208,13 @@ impl SessionBuilder {
         }
         let events = Arc::new(events);
         let keeper = self.begin.store.clone().zip(writer).map(|(store, writer)| {
-            Keeper::start(Arc::clone(&state), Arc::clone(&events), store, writer)
+            let (state, events) = (Arc::clone(&state), Arc::clone(&events));
+            Keeper::start(state, events, store, writer, open_turn.as_ref())
         });
         if let Some(resumed) = &mut resumed {
             let differences = self.begin_with(&state, &tools, left.as_ref());
-            for output in open_turn.iter().flat_map(OpenTurn::torn_outputs) {
-                state.record_output(output);
+            if let Some(turn) = &open_turn {
+                turn.mend(&state);
             }
             let limits = TurnLimits::new(1, tools.handling());
             resumed.unknown_calls = open_turn.iter().flat_map(|it| it.unknown(&limits)).collect();

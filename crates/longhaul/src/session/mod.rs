@@ -150,7 +150,9 @@ impl Session {
     /// two calls with one id wait, the older one is meant; with `digest`, the one that it is of.
     ///
     /// An answer for the length of the session completes when the log, if there is one, has it; what starts
-    /// the call shares the sync. Any other holds for its call alone, and completes at once.
+    /// the call shares the sync. Any other holds for its call alone, and completes at once: it is kept when
+    /// [`Event::ApprovalAnswered`](longhaul_state::protocol::Event::ApprovalAnswered) comes, and before the
+    /// tool starts. If the process ends before, whoever goes on with the turn asks again.
     ///
     /// # Errors
     ///

@@ -59,6 +59,7 @@ mod typed;
 mod undo;
 #[cfg(all(feature = "coding", unix))]
 mod undo_kept;
+mod verdicts;
 mod waiting;
 #[cfg(feature = "coding")]
 mod went_on;

@@ -11,7 +11,7 @@ use tokio::sync::Barrier;
 use super::support::{Probe, items, lines, scripted, until};
 
 /// A policy made of a closure.
-struct Host<F>(F);
+pub(crate) struct Host<F>(pub(crate) F);
 
 #[async_trait]
 impl<F: Fn(&CallInQuestion) -> Ruling + Send + Sync> Policy for Host<F> {
@@ -95,8 +95,8 @@ async fn all_calls_of_a_response_are_in_question_at_once() {
 }
 
 /// A policy that cannot decide.
-struct Hopeless {
-    panics: bool,
+pub(crate) struct Hopeless {
+    pub(crate) panics: bool,
 }
 
 #[async_trait]

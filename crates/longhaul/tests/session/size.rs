@@ -15,7 +15,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::support::{Folder, Probe, Yielding, in_virtual_time, move_to, yield_times};
+use super::policy::{Hopeless, Host};
+use super::support::{
+    Folder, Probe, Yielding, in_virtual_time, move_to, scripted, until, yield_times,
+};
 
 /// What a record may take beside what it says.
 const RECORD_BYTES: usize = 512;
@@ -70,6 +73,15 @@ impl Size {
                 RecordKind::Input => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
                     said.extend(payload.get("item").map(Value::to_string));
+                }
+                // What the host's policy put in the place of arguments, and why a call may not run.
+                RecordKind::Call => {
+                    let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
+                    let texts = ["arguments", "reason"].map(|key| payload.get(key));
+                    let new = |text: &String| !said.iter().any(|it: &String| it.contains(text));
+                    let new: Vec<_> =
+                        texts.into_iter().flatten().map(Value::to_string).filter(new).collect();
+                    said.extend(new);
                 }
                 RecordKind::Compacted | RecordKind::Edited => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
@@ -235,7 +247,7 @@ async fn fifty_compactions_write_nothing_again() {
     let mut config = Config::default();
     config.keep.tail = Tail::Turns(200);
     let model = ScriptedModel::new().respond_with(respond).repeat_last();
-    let agent = super::support::scripted(&model).context_window(100_000_000);
+    let agent = scripted(&model).context_window(100_000_000);
     let agent = agent.compaction_config(config).store(home.store()).build().unwrap();
     let session = agent.session().start().await.unwrap();
     for number in 0..250 {
@@ -359,7 +371,7 @@ async fn what_is_long_is_stored_once_for_all_sessions() {
         _ => Answer::from(ResponseBuilder::new().text("done")),
     };
     let model = ScriptedModel::new().respond_with(respond).repeat_last();
-    let agent = super::support::scripted(&model).context_window(100_000_000);
+    let agent = scripted(&model).context_window(100_000_000);
     let agent = agent.max_tool_output_bytes(1_000_000).tool(tool).store(home.store());
     let agent = agent.build().unwrap();
     let image = format!("data:image/png;base64,{}", "QUJD".repeat(50_000));
@@ -382,4 +394,58 @@ async fn what_is_long_is_stored_once_for_all_sessions() {
     blobs.sort_unstable();
     assert_eq!(blobs, [100_000, image.len()]);
     assert_bounded(&home);
+}
+
+/// A process that goes on with a session, or begins one, and is gone when it tells of this.
+fn live(agent: &Agent, id: Option<String>, at: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let left = runtime.block_on(async {
+        let opening = agent.session();
+        let (session, mut turn);
+        if let Some(id) = id {
+            session = opening.resume(LogRef::Id(id), OnDamage::Refuse).start().await.unwrap();
+            turn = session.continue_turn().unwrap();
+        } else {
+            session = opening.start().await.unwrap();
+            turn = session.prompt("go").await.unwrap();
+        }
+        until(&mut turn, |line| line.starts_with(at)).await;
+        (session, turn)
+    });
+    drop(runtime);
+    let id = left.0.id().to_owned();
+    // Whoever is killed lets nothing go.
+    std::mem::forget(left);
+    id
+}
+
+#[test]
+fn what_waits_for_approval_is_written_once_however_often_the_session_is_opened() {
+    let home = Home::new();
+    let long = |what| serde_json::json!({"x": text(what, 0, 15)}).to_string();
+    let calls = ["one", "two", "shown"].map(long);
+    let model = ScriptedModel::new().calls([
+        ("c1", "ask", &*calls[0]),
+        ("c2", "ask", &calls[1]),
+        ("c3", "ask", &calls[2]),
+    ]);
+    let agent = || {
+        let agent = scripted(&model).tool(Probe::echo("ask").write()).store(home.store());
+        agent.approvals(longhaul::approval::Approvals::answered())
+    };
+    let (before, changed) = (calls[1].clone(), long("changed"));
+    let host = Host(move |call: &longhaul::approval::CallInQuestion| {
+        let arguments = (call.call.arguments == before).then(|| changed.clone());
+        longhaul::approval::Ruling::Ask { arguments }
+    });
+    // The first is gone before anybody is asked.
+    let undecided = agent().policy(Hopeless { panics: false }).build().unwrap();
+    let mut id = live(&undecided, None, "tokens");
+    let decided = agent().policy(host).build().unwrap();
+    for _ in 0..30 {
+        id = live(&decided, Some(id), "ask c3");
+    }
+    assert_bounded(&home);
+    let size = Size::of(&home.files("sessions")[0]);
+    assert!(size.content > 60_000 && size.records > 30 && size.records < 50, "{}", size.records);
 }

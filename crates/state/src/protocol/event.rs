@@ -58,7 +58,8 @@ pub enum Event {
     /// A call waits for nobody's approval any more: somebody answered, or nobody did in time. It comes
     /// after the call's [`ApprovalRequest`](Event::ApprovalRequest) and before the call begins or is
     /// told to be denied, which may be much later where calls run one after the other. There is none
-    /// for calls that still wait when their turn ends.
+    /// for calls that still wait when their turn ends. In a session with a store the answer is kept by
+    /// then: no process asks for the call again. Where it cannot be kept, this is not sent.
     ApprovalAnswered {
         /// The call.
         call_id: String,
