@@ -13,8 +13,10 @@ impl Replay {
     /// conversation as it is, not how it came about, and no field that only this crate knows: items
     /// are [`unmarked`](longhaul_history::Item::unmarked), a bridge is a message of the user.
     ///
-    /// All lines bear the time `now`. [`replay`](crate::replay()) reads them as a log of another
-    /// program.
+    /// Each item bears the time at which it [was recorded](crate::ReplayItem::recorded_at), and `now`
+    /// where that is not known; what is told of it and the settings of its turn bear the same, what was
+    /// used that of the last item, and the first line the time at which the session began.
+    /// [`replay`](crate::replay()) reads the lines as a log of another program.
     ///
     /// # Errors
     ///
@@ -29,7 +31,8 @@ impl Replay {
     /// let now = jiff::Timestamp::UNIX_EPOCH;
     /// let mut session = Replay::default();
     /// session.meta = Some(SessionMeta::new("01a20298-0571-7a40-bd9c-36a08a0bd337", now));
-    /// session.items.push(ReplayItem { item: Item::user("Say hello."), starts_turn: true });
+    /// let (item, recorded_at) = (Item::user("Say hello."), Some(now));
+    /// session.items.push(ReplayItem { item, starts_turn: true, recorded_at });
     ///
     /// let log = session.export(now)?;
     /// let again = replay(&log, &(), OnDamage::Refuse)?;
@@ -39,8 +42,9 @@ impl Replay {
     /// # }
     /// ```
     pub fn export(&self, now: Timestamp) -> Result<Vec<u8>, ReadError> {
-        let mut export = Export { replay: self, now, log: Vec::new() };
-        export.write().map_err(std::io::Error::from)?;
+        let began = self.meta.as_ref().and_then(|meta| meta.timestamp).unwrap_or(now);
+        let mut export = Export { replay: self, time: began, log: Vec::new() };
+        export.write(now).map_err(std::io::Error::from)?;
         if self.meta.is_none() {
             Err(ReadError::NoMeta { torn: self.torn })
         } else {
@@ -52,14 +56,16 @@ impl Replay {
 /// A log that is being written.
 struct Export<'a> {
     replay: &'a Replay,
-    now: Timestamp,
+    /// Of the lines that come now.
+    time: Timestamp,
     log: Vec<u8>,
 }
 
 impl Export<'_> {
-    fn write(&mut self) -> Result<(), serde_json::Error> {
+    fn write(&mut self, now: Timestamp) -> Result<(), serde_json::Error> {
         self.write_meta()?;
         for (index, it) in self.replay.items.iter().enumerate() {
+            self.time = it.recorded_at.unwrap_or(now);
             if it.starts_turn {
                 self.write_turn(index)?;
             }
@@ -75,7 +81,7 @@ impl Export<'_> {
 
     fn write_meta(&mut self) -> Result<(), serde_json::Error> {
         let Some(meta) = &self.replay.meta else { return Ok(()) };
-        let timestamp = meta.timestamp.unwrap_or(self.now);
+        let timestamp = self.time;
         let mut payload = json!({
             "id": meta.id,
             "timestamp": format!("{timestamp:.3}"),
@@ -119,7 +125,7 @@ impl Export<'_> {
     }
 
     fn push(&mut self, kind: RecordKind, payload: Box<RawValue>) {
-        Record::new(self.now, kind, payload).encode(&mut self.log);
+        Record::new(self.time, kind, payload).encode(&mut self.log);
     }
 }
 

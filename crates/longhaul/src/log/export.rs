@@ -9,8 +9,13 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::{SettingsPayload, TokenCount};
 
-/// The lines of a session in the plain format.
-pub(crate) fn export(meta: SessionMeta, snapshot: Snapshot) -> Result<Vec<u8>, ReadError> {
+/// The lines of a session in the plain format. `log` is what its log says, if it has one: when the session
+/// began, and when each item was recorded.
+pub(crate) fn export(
+    meta: SessionMeta,
+    snapshot: Snapshot,
+    log: Option<Replay>,
+) -> Result<Vec<u8>, ReadError> {
     let now = jiff::Timestamp::now();
     let mut replay = Replay::default();
     let settings = |settings| raw(&SettingsPayload::of(settings));
@@ -21,8 +26,25 @@ pub(crate) fn export(meta: SessionMeta, snapshot: Snapshot) -> Result<Vec<u8>, R
     }
     replay.token_count = Some(raw(&TokenCount::of(&snapshot.known, &BTreeMap::new()))?);
     let items = snapshot.items.into_iter();
-    replay.items = items.map(|(item, starts_turn)| ReplayItem { item, starts_turn }).collect();
+    let recorded_at = None;
+    let items = items.map(|(item, starts_turn)| ReplayItem { item, starts_turn, recorded_at });
+    replay.items = items.collect();
+    if let Some(log) = log {
+        date(&mut replay, log);
+    }
     replay.export(now)
+}
+
+/// Takes over the times that the log knows. What has been changed since it was read has none.
+fn date(replay: &mut Replay, log: Replay) {
+    if let (Some(meta), Some(of_log)) = (&mut replay.meta, log.meta) {
+        meta.timestamp = of_log.timestamp.or(meta.timestamp);
+    }
+    for (it, of_log) in replay.items.iter_mut().zip(log.items) {
+        if it.item == of_log.item {
+            it.recorded_at = of_log.recorded_at;
+        }
+    }
 }
 
 fn raw(payload: &impl Serialize) -> Result<Box<RawValue>, ReadError> {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use longhaul_rollout::{LogRef, LogWriter, Record, ReplayConfig, Store};
+use longhaul_rollout::{LogRef, LogWriter, Record, Replay, ReplayConfig, Store};
 use longhaul_state::protocol::TurnError;
 use longhaul_state::{Change, Changes, PastCompaction, Place, SessionState};
 use tokio::sync::watch;
@@ -159,6 +159,13 @@ impl Keeper {
         let replay = self.store.read(&self.which, config).await;
         let replay = replay.map_err(|error| TurnError::Storage(error.to_string()))?;
         Ok(restore::compaction(replay))
+    }
+
+    /// What the log says now; `None` if it cannot be read.
+    pub(crate) async fn said(&self) -> Option<Replay> {
+        // What cannot be kept is not in it.
+        let _ = self.kept().await;
+        self.store.read(&self.which, ReplayConfig::default()).await.ok()
     }
 
     /// Completes when the log is written to its end and closed.

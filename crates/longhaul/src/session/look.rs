@@ -55,15 +55,29 @@ impl Session {
     /// [`Replay::export`](crate::rollout::Replay::export) does the same with a log that no session has
     /// open. The session may run meanwhile, and needs no log.
     ///
+    /// Each line bears the time of its record in the session's log, as [`Replay::export`] says; the log is
+    /// read for that. Without a log, or where it cannot be read, the session began when it was opened, and
+    /// its items bear the time of this call.
+    ///
+    /// [`Replay::export`]: crate::rollout::Replay::export
+    ///
     /// # Errors
     ///
     /// [`TurnError::Internal`] if something of it cannot be written as JSON; nothing is today.
-    pub fn export(&self) -> Result<Vec<u8>, TurnError> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is changed.
+    pub async fn export(&self) -> Result<Vec<u8>, TurnError> {
         let inner = &self.inner;
+        let said = match &inner.keeper {
+            Some(keeper) => keeper.said().await,
+            None => None,
+        };
         let mut meta = log::meta(&inner.id, &inner.state);
         meta.timestamp = Some(inner.opened_at);
         meta.model_provider = inner.services.model.server().map(|provider| provider.name.clone());
-        let exported = log::export(meta, inner.state.snapshot());
+        let exported = log::export(meta, inner.state.snapshot(), said);
         exported.map_err(|error| TurnError::Internal(error.to_string()))
     }
 

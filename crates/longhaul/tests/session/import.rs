@@ -398,7 +398,7 @@ async fn a_session_goes_out_and_comes_in_again() {
     let session = agent.session().start().await.unwrap();
     session.prompt("a").await.unwrap().await.unwrap();
     session.prompt("b").await.unwrap().await.unwrap();
-    let log = session.export().unwrap();
+    let log = session.export().await.unwrap();
     let text = String::from_utf8(log.clone()).unwrap();
     assert!(!text.contains("longhaul_") && !text.contains("\"crc\""), "{text}");
     let kinds: Vec<String> = text
@@ -447,12 +447,26 @@ async fn a_session_goes_out_and_comes_in_again() {
     assert_eq!(next(&again).await, next(&session).await);
     // A session without a log goes out, too, and the log of one that is closed.
     let unkept = builder().build().unwrap().session().start().await.unwrap();
-    assert!(read_bytes(&unkept.export().unwrap()).items.is_empty());
+    assert!(read_bytes(&unkept.export().await.unwrap()).items.is_empty());
     session.shutdown().await.unwrap();
     let which = LogRef::Id(session.id().to_owned());
     let closed = store.read(&which, OnDamage::Refuse.into()).await.unwrap();
-    let closed = closed.export(jiff::Timestamp::now()).unwrap();
+    let began = closed.meta.clone().unwrap().timestamp;
+    let recorded: Vec<_> = closed.items.iter().map(|it| it.recorded_at).collect();
+    assert!(recorded.iter().all(Option::is_some));
+    let closed = closed.export(jiff::Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(read_bytes(&closed).items, read_bytes(&log).items);
+
+    // Opened again, it says of what was said before when that was.
+    let session = agent.session().resume(which, OnDamage::Refuse).start().await.unwrap();
+    session.prompt("c").await.unwrap().await.unwrap();
+    let exported = session.export().await.unwrap();
+    let log = read_bytes(&exported);
+    let millisecond = |time: Option<jiff::Timestamp>| time.map(jiff::Timestamp::as_millisecond);
+    assert_eq!(millisecond(log.meta.unwrap().timestamp), millisecond(began));
+    let times: Vec<_> = log.items.iter().map(|it| it.recorded_at).collect();
+    assert_eq!(times[..recorded.len()], recorded);
+    assert_eq!(times.len(), recorded.len() + 2);
 }
 
 fn read_bytes(log: &[u8]) -> Replay {

@@ -73,7 +73,7 @@ impl Home {
         }
         let log = session.log_path().unwrap().to_owned();
         let foreign = folder.0.join("foreign.jsonl");
-        fs::write(&foreign, session.export().unwrap()).unwrap();
+        fs::write(&foreign, session.export().await.unwrap()).unwrap();
         let mut session = Some(session);
         if way != Way::ForkedOpen {
             session.take().unwrap().shutdown().await.unwrap();
@@ -324,14 +324,14 @@ fn a_start_that_is_given_up_after_any_poll_leaves_nothing_or_a_whole_log() {
 async fn check_left(home: &Home, left: &[(PathBuf, Vec<u8>)], place: &str) {
     let files = home.files();
     let is_lasting = |path: &Path| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        path.is_dir() || name.ends_with(".jsonl") || name.ends_with(".torn-2")
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        path.is_dir() || matches!(ending, Some("jsonl" | "torn-2"))
     };
     assert!(files.iter().all(|(path, _)| is_lasting(path)), "{place}: {files:?}");
     for (path, bytes) in left.iter().filter(|(path, _)| is_lasting(path)) {
         let is_own = *path == home.log && matches!(home.way, Way::Resumed | Way::Torn);
         let now = files.iter().find(|(other, _)| other == path);
-        assert!(is_own || now.is_some_and(|(_, now)| now == bytes), "{place}: {path:?}");
+        assert!(is_own || now.is_some_and(|(_, now)| now == bytes), "{place}: {}", path.display());
     }
     if home.way == Way::Torn {
         assert!(files.iter().any(|(_, bytes)| bytes.ends_with(TORN)), "{place}");

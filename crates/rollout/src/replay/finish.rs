@@ -82,7 +82,10 @@ impl Reading<'_> {
             match self.unless_damaged(element.value.text(), item)?.flatten() {
                 Some(item) => {
                     let starts_turn = starts_turn || self.starts_turn(&item);
-                    replay.items.push(ReplayItem { item, starts_turn });
+                    let text = element.value.text();
+                    let recorded_at = text.map(|it| it.recorded_at(self.fold.log)).transpose()?;
+                    let recorded_at = recorded_at.flatten();
+                    replay.items.push(ReplayItem { item, starts_turn, recorded_at });
                     is_lost = false;
                 }
                 None => told.remove(replay.items.len()),

@@ -17,6 +17,7 @@ mod told;
 use std::collections::BTreeMap;
 use std::io;
 
+use jiff::Timestamp;
 use longhaul_history::Item;
 use serde_json::value::RawValue;
 
@@ -121,6 +122,9 @@ pub struct ReplayItem {
     pub item: Item,
     /// A turn starts with it.
     pub starts_turn: bool,
+    /// When the record was made that holds it: of an input that waited, when that was accepted; of what
+    /// a fork or an import took over, when it did. `None` where the log does not say.
+    pub recorded_at: Option<Timestamp>,
 }
 
 /// A turn that had begun and not ended.

@@ -1,9 +1,11 @@
 //! JSON that a log holds, by its place.
 
 use std::borrow::Cow;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use longhaul_history::Item;
 
 use super::Trouble;
@@ -12,6 +14,10 @@ use crate::{Blobs, Damage, Flaw, Source, blob_digest};
 
 const STAND_IN: &str = "\"blob:";
 const DIGEST_CHARS: usize = 64;
+
+/// How a line begins that says first when it was written, and so much more of it has the time.
+const TIMESTAMP: &[u8] = b"{\"timestamp\":\"";
+const TIMESTAMP_BYTES: usize = 40;
 
 /// What texts are read from.
 #[derive(Clone, Copy)]
@@ -115,6 +121,18 @@ impl Text {
     /// Where it starts: no other starts there.
     pub(super) fn place(&self) -> u64 {
         self.start
+    }
+
+    /// When its line was written, if that begins by saying so.
+    pub(super) fn recorded_at(&self, log: Log<'_>) -> io::Result<Option<Timestamp>> {
+        let mut head = [0; TIMESTAMP.len() + TIMESTAMP_BYTES];
+        // The payload need not be behind so much.
+        let bytes = usize::try_from(self.start - self.offset).unwrap_or(usize::MAX);
+        let bytes = bytes.min(head.len());
+        let head = &mut head[..bytes];
+        read_exact(log.source, self.offset, head)?;
+        let time = head.strip_prefix(TIMESTAMP).and_then(|rest| rest.split(|b| *b == b'"').next());
+        Ok(time.and_then(|time| str::from_utf8(time).ok()?.parse().ok()))
     }
 
     /// The damage of its line.

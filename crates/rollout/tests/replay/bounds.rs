@@ -153,7 +153,8 @@ fn a_log_is_read_once_and_of_what_was_compacted_away_the_newest_messages_again()
     let longest = Item::user(format!("4999 {}", "x".repeat(500))).json().len();
     // One more is read to see that there is one.
     let newest = (RECENT_MESSAGES + 1) * longest;
-    assert!(source.bytes.get() < log.bytes.len() + newest + 100);
+    // And of the one item, when it was recorded.
+    assert!(source.bytes.get() < log.bytes.len() + newest + 200);
     assert_eq!(source.largest.get(), WINDOW);
 }
 

@@ -9,7 +9,7 @@ use longhaul_testkit::strategies;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::log::{ID, Log, new, raw};
+use crate::log::{ID, Log, new, raw, record};
 
 const PLAIN: &str = include_str!("../fixtures/plain.jsonl");
 const COMPACTED: &str = include_str!("../fixtures/compacted.jsonl");
@@ -52,7 +52,7 @@ fn a_session_is_told_in_the_words_of_the_format() {
     log.add("event_msg", json!({"type": "token_count", "info": {"a": 1}, "cost": 2, "models": {}}));
     let told = lines(&log.read().unwrap().export(now()).unwrap());
 
-    assert!(told.iter().all(|line| line["timestamp"] == "2026-11-28T10:30:00.000Z"));
+    assert!(told.iter().all(|line| line["timestamp"] == "2026-11-28T10:00:00.000Z"));
     let fields = |line: &Value| line.as_object().unwrap().len();
     assert!(told.iter().all(|line| fields(line) == 3), "nothing but the envelope");
     let context = |policy: &str| {
@@ -150,6 +150,69 @@ fn what_was_compacted_away_is_not_in_it_and_a_bridge_is_nobodys_message() {
     assert_eq!(items.iter().map(text).collect::<Vec<_>>(), ["x", "b"]);
 }
 
+/// Of each line, the minute and what it is.
+fn minutes(log: &[u8]) -> Vec<String> {
+    let minute = |line: &Value| line["timestamp"].as_str().unwrap()[14..16].to_owned();
+    let event = |line: &Value| line["payload"]["type"].as_str().unwrap_or_default().to_owned();
+    let told = |line: Value| {
+        format!("{} {} {}", minute(&line), line["type"].as_str().unwrap(), event(&line))
+    };
+    lines(log).into_iter().map(told).collect()
+}
+
+#[test]
+fn what_is_exported_says_when_it_was_recorded() {
+    let mut log = Log::new();
+    let at = |minute: u8, kind: &str, payload: &Value| {
+        let mut record = record(kind, &payload.to_string());
+        record.timestamp = format!("2026-11-28T10:{minute:02}:00Z").parse().unwrap();
+        record
+    };
+    let message = |text: &str| serde_json::from_str::<Value>(Item::user(text).json()).unwrap();
+    log.seal(&at(1, "turn_context", &json!({"turn_id": "1", "model": "m", "told": false})));
+    log.seal(&at(2, "response_item", &message("gone")));
+    log.seal(&at(3, "response_item", &message("kept")));
+    let input = json!({"id": "i", "state": "accepted", "item": message("waited")});
+    log.seal(&at(4, "input", &input));
+    log.seal(&at(5, "compacted", &json!({"replaced": 2, "parts": [new("new"), {"keep": [1, 2]}]})));
+    log.seal(&at(6, "turn_context", &json!({"turn_id": "2", "model": "m", "told": false})));
+    log.seal(&at(7, "response_item", &json!({})).with_input("i"));
+    log.seal(&at(8, "event_msg", &json!({"type": "token_count", "info": null})));
+    let replay = log.read().unwrap();
+    let minute = |it: &ReplayItem| it.recorded_at.unwrap().strftime("%M").to_string();
+    assert_eq!(replay.items.iter().map(minute).collect::<Vec<_>>(), ["05", "03", "04"]);
+    let exported = replay.export(now()).unwrap();
+    let expected = [
+        "00 session_meta ",
+        "05 response_item message",
+        "05 event_msg user_message",
+        "03 turn_context ",
+        "03 response_item message",
+        "03 event_msg user_message",
+        "04 turn_context ",
+        "04 response_item message",
+        "04 event_msg user_message",
+        "04 event_msg token_count",
+    ];
+    assert_eq!(minutes(&exported), expected);
+    let again = read(&exported);
+    let times = |replay: &Replay| replay.items.iter().map(|it| it.recorded_at).collect::<Vec<_>>();
+    assert_eq!(times(&again), times(&replay));
+
+    // What does not say so is of now, also where the time is not the first thing that is said.
+    let mut unknown = replay;
+    unknown.items[1].recorded_at = None;
+    let exported = unknown.export(now()).unwrap();
+    assert_eq!(minutes(&exported)[3..5], ["30 turn_context ", "30 response_item message"]);
+    let moved = format!(
+        "{{\"type\":\"response_item\",\"payload\":{},\"timestamp\":\"2026-11-28T10:00:00Z\"}}\n",
+        message("a")
+    );
+    let log = [PLAIN.as_bytes(), moved.as_bytes()].concat();
+    let times = times(&read(&log));
+    assert!(times[..times.len() - 1].iter().all(Option::is_some) && times.last() == Some(&None));
+}
+
 #[test]
 fn a_log_that_names_no_session_is_not_exported() {
     let error = Replay::default().export(now()).unwrap_err();
@@ -178,7 +241,11 @@ proptest! {
         session.items = conversation
             .iter()
             .enumerate()
-            .map(|(index, item)| ReplayItem { item: item.clone(), starts_turn: starts_turn(index) })
+            .map(|(index, item)| ReplayItem {
+                item: item.clone(),
+                starts_turn: starts_turn(index),
+                recorded_at: (index % 2 == 0).then(now),
+            })
             .collect();
         let log = session.export(now()).unwrap();
         let again = read(&log);

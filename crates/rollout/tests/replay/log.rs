@@ -86,7 +86,7 @@ pub(crate) fn new(text: &str) -> Value {
 /// the one that is to come.
 pub(crate) fn outline(replay: &Replay) -> String {
     let mut outline = String::new();
-    for ReplayItem { item, starts_turn } in &replay.items {
+    for ReplayItem { item, starts_turn, .. } in &replay.items {
         let text = text(item);
         write!(outline, "{}{text} ", if *starts_turn { "^" } else { "" }).unwrap();
     }
