@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use longhaul_rollout::{LogWriter, Record, RecordKind, SessionMeta, Store, StoreError};
+use longhaul_rollout::{
+    LogWriter, RecentMessages, Record, RecordKind, SessionMeta, Store, StoreError,
+};
 use longhaul_state::protocol::TurnEnd;
 use longhaul_state::{Change, SessionState, Snapshot, TurnStarts};
 use serde::Serialize;
@@ -21,13 +23,14 @@ pub(crate) fn meta(id: &str, state: &SessionState) -> SessionMeta {
     meta
 }
 
-/// Begins the log of a session that is like `state`.
+/// Begins the log of a session that is like `state`, and shows what was said before.
 pub(crate) async fn begin(
     store: &dyn Store,
     meta: &SessionMeta,
     state: &SessionState,
+    recent: &RecentMessages,
 ) -> Result<Box<dyn LogWriter>, BuildError> {
-    let records = records_of(meta, &state.snapshot());
+    let records = records_of(meta, &state.snapshot(), recent);
     let records = records.map_err(|error| BuildError::Store(error.to_string()))?;
     store.create(records).await.map_err(|error| match error {
         // Somebody else has taken it over since that was checked.
@@ -40,11 +43,15 @@ pub(crate) async fn begin(
     })
 }
 
-fn records_of(meta: &SessionMeta, snapshot: &Snapshot) -> Result<Vec<Record>, serde_json::Error> {
+fn records_of(
+    meta: &SessionMeta,
+    snapshot: &Snapshot,
+    recent: &RecentMessages,
+) -> Result<Vec<Record>, serde_json::Error> {
     let now = meta.timestamp.unwrap_or_else(Timestamp::now);
     let mut first = First { now, writer: Writer::default(), records: Vec::new() };
     first.add(RecordKind::SessionMeta, meta)?;
-    first.add_conversation(snapshot)?;
+    first.add_conversation(snapshot, recent)?;
     first.change(&Change::Settings(snapshot.settings.clone()))?;
     first.change(&Change::Used(Box::new(snapshot.known.clone())))?;
     if let Some(surface) = &snapshot.surface {
@@ -62,13 +69,25 @@ struct First {
 }
 
 impl First {
-    /// The items, and as turns where turns begin or the model was told of settings.
-    fn add_conversation(&mut self, snapshot: &Snapshot) -> Result<(), serde_json::Error> {
+    /// The items, between them what was said last and is none of them any more, and as turns where turns begin or the model was told of settings.
+    fn add_conversation(
+        &mut self,
+        snapshot: &Snapshot,
+        recent: &RecentMessages,
+    ) -> Result<(), serde_json::Error> {
+        if recent.is_truncated {
+            self.add(RecordKind::Shown, &serde_json::Map::new())?;
+        }
+        let gone = recent.gone();
+        let mut gone = gone.into_iter().peekable();
         let nobody: Arc<str> = Arc::from("");
         let mut known = &snapshot.settings;
         let mut turns = TurnStarts::default();
         let mut is_exact = true;
         for (index, (item, starts_turn)) in snapshot.items.iter().enumerate() {
+            while let Some((_, message)) = gone.next_if(|(before, _)| *before <= index) {
+                self.add(RecordKind::Shown, message)?;
+            }
             let told = snapshot.told.iter().rfind(|(at, _)| *at == index);
             known = told.map_or(known, |(_, settings)| settings);
             if *starts_turn || told.is_some() {
@@ -80,6 +99,7 @@ impl First {
             turns.items.extend(starts_turn.then_some(index));
             self.change(&Change::Recorded { item: item.clone(), at: None, input: None })?;
         }
+        gone.try_for_each(|(_, message)| self.add(RecordKind::Shown, message))?;
         if !snapshot.items.is_empty() {
             let (turn_id, end) = (nobody, Ok(TurnEnd::Complete));
             self.change(&Change::TurnEnded { turn_id, end, last_message: None })?;

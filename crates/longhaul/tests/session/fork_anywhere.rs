@@ -359,6 +359,7 @@ async fn f117_an_end_in_the_middle_of_a_fork_leaves_it_whole_or_not_at_all() {
     let whole = values(&parent.history());
     parent.prompt("b").await.unwrap().await.unwrap();
     let left = std::fs::read(parent.log_path().unwrap()).unwrap();
+
     let (mut absent, mut there) = (0, 0);
     for end in 0..ENDS.len() {
         for step in 0.. {
@@ -372,7 +373,8 @@ async fn f117_an_end_in_the_middle_of_a_fork_leaves_it_whole_or_not_at_all() {
                 let items = opened.replay.items.iter();
                 let items = items.map(|it| serde_json::from_str(it.item.json()).unwrap());
                 assert_eq!(items.collect::<Vec<Value>>(), whole, "{step} {end}");
-                assert_eq!(opened.set_aside, None, "{step} {end}");
+                // What is recorded behind the fork may be torn, and was not acknowledged.
+                assert!(opened.replay.next_ordinal > whole.len() as u64, "{step} {end}");
             }
             if is_done {
                 assert_eq!(new.len(), 1);

@@ -34,8 +34,10 @@ mod isolation;
 mod kept;
 mod models;
 mod observer;
+mod panics;
 mod policy;
 mod preview;
+mod recent;
 mod replace;
 mod retry;
 #[cfg(feature = "coding")]

@@ -69,7 +69,9 @@ impl Size {
             .collect();
         for record in &records {
             match record.kind {
-                RecordKind::ResponseItem => drop(said.insert(record.payload.get().to_owned())),
+                RecordKind::ResponseItem | RecordKind::Shown => {
+                    said.insert(record.payload.get().to_owned());
+                }
                 RecordKind::Input => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
                     said.extend(payload.get("item").map(Value::to_string));

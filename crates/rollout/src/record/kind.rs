@@ -16,6 +16,8 @@ pub enum RecordKind {
     Surface,
     /// `response_item`: an item of the conversation.
     ResponseItem,
+    /// `shown`: a message that the conversation does not have, as it is shown.
+    Shown,
     /// `compacted`: what took the place of the conversation so far.
     Compacted,
     /// `compaction_undone`: the conversation that a compaction replaced stands again.
@@ -49,6 +51,7 @@ impl RecordKind {
             Self::Settings => "settings",
             Self::Surface => "surface",
             Self::ResponseItem => "response_item",
+            Self::Shown => "shown",
             Self::Compacted => "compacted",
             Self::CompactionUndone => "compaction_undone",
             Self::Edited => "edited",
@@ -71,6 +74,7 @@ impl RecordKind {
             b"settings" => Self::Settings,
             b"surface" => Self::Surface,
             b"response_item" => Self::ResponseItem,
+            b"shown" => Self::Shown,
             b"compacted" => Self::Compacted,
             b"compaction_undone" => Self::CompactionUndone,
             b"edited" => Self::Edited,

@@ -23,9 +23,10 @@ impl Replay {
             let available = self.user_message_count();
             return Err(EditError::OutOfRange { what: "user message", asked: n, available });
         };
-        let later = self.user_message_count() - n;
+        let from = self.items.iter().enumerate().skip(len).filter(|(_, it)| it.is_user_message());
+        let users: Vec<usize> = from.map(|(index, _)| index).collect();
         self.items.truncate(len);
-        if !self.recent.cut(later) {
+        if !self.recent.cut(&users) {
             self.recent = RecentMessages::of(self.items.iter().map(|it| &it.item));
         }
         self.told.retain(|(index, _)| *index < len);

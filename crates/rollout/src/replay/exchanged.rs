@@ -34,8 +34,9 @@ impl Reading<'_> {
         exchanged: conversation::Exchanged<Entry, Settings>,
     ) -> Result<Exchanged, ReadError> {
         let (told_before, told_after) = exchanged.told;
-        let before = self.read_conversation(exchanged.before, false, told_before)?;
-        let after = self.read_conversation(exchanged.after, false, told_after)?;
+        let before =
+            self.read_conversation(exchanged.before, false, told_before, &mut |_, _| {})?;
+        let after = self.read_conversation(exchanged.after, false, told_after, &mut |_, _| {})?;
         let report = self.fold.report.take();
         Ok(Exchanged {
             before: before.items,

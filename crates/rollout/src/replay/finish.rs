@@ -25,12 +25,15 @@ impl Reading<'_> {
         let mut conversation = std::mem::take(&mut self.fold.conversation);
         let exchanged = conversation.take_exchanged();
         let (elements, next_starts_turn, told) = conversation.finish();
-        let mut replay = self.read_conversation(elements, next_starts_turn, told)?;
+        let (mut recent, mut places) = self.fold.recent.read(self.fold.log)?;
+        let mut meet = |text, index| places.meet(text, index);
+        let mut replay = self.read_conversation(elements, next_starts_turn, told, &mut meet)?;
+        recent.meet(places);
+        replay.recent = recent;
         replay.has_compaction = exchanged.is_some();
         if let Some(exchanged) = exchanged.filter(|_| self.config.exchanged) {
             replay.exchanged = Some(self.read_exchanged(exchanged)?);
         }
-        replay.recent = self.fold.recent.read(self.fold.log)?;
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.surface = self.read_newest(|fold| fold.surface.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
@@ -64,12 +67,14 @@ impl Reading<'_> {
         Ok(OpenTurn { turn_id, context, output_schema, calls: self.read_all(calls)?, told_at })
     }
 
-    /// The items, and what the model was told at which of them.
+    /// The items, and what the model was told at which of them. `meet` is told where each stands in the
+    /// log that is there, and its index.
     pub(super) fn read_conversation(
         &mut self,
         elements: Vec<Element<Entry>>,
         next_starts_turn: bool,
         mut told: Told<Settings>,
+        meet: &mut dyn FnMut(u64, usize),
     ) -> Result<Replay, ReadError> {
         let mut replay = Replay { next_starts_turn, ..Replay::default() };
         replay.items.reserve_exact(elements.len());
@@ -81,6 +86,9 @@ impl Reading<'_> {
             is_lost = starts_turn;
             match self.unless_damaged(element.value.text(), item)?.flatten() {
                 Some(item) => {
+                    if let Some(text) = element.value.place() {
+                        meet(text, replay.items.len());
+                    }
                     let starts_turn = starts_turn || self.starts_turn(&item);
                     let text = element.value.text();
                     let recorded_at = text.map(|it| it.recorded_at(self.fold.log)).transpose()?;

@@ -96,6 +96,10 @@ impl<'a> Fold<'a> {
             }
             return Ok(());
         }
+        if line.head.kind == Some(RecordKind::Shown) && !scan.is_foreign() {
+            self.recent.record_shown(text);
+            return Ok(());
+        }
         let payload = scan.bytes(line.payload())?;
         if scan.is_foreign() {
             return foreign::add(self, line.head.kind.as_ref(), text, &payload);

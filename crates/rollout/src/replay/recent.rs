@@ -14,6 +14,7 @@ use memchr::memmem::Finder;
 
 use super::conversation::Piece;
 use super::payload::event_type;
+use super::stands::{Places, Stands};
 use super::text::{Entry, Log, Text};
 use super::{ReadError, Trouble};
 use crate::Flaw;
@@ -38,7 +39,7 @@ const MAX_ITEM_BYTES: u64 = 4 * RECENT_BYTES as u64;
 const LONG_BYTES: u64 = 64 * 1024;
 
 /// What was said in a session last, for a user interface that shows it again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RecentMessages {
     /// Messages of the user and of the model, and reasoning, oldest first: at most
@@ -46,7 +47,16 @@ pub struct RecentMessages {
     pub items: Vec<TurnItem>,
     /// There were more, or some could not be read.
     pub is_truncated: bool,
+    stands: Stands,
 }
+
+impl PartialEq for RecentMessages {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.items, self.is_truncated) == (&other.items, other.is_truncated)
+    }
+}
+
+impl Eq for RecentMessages {}
 
 impl RecentMessages {
     /// The newest messages among these items, which are in order.
@@ -61,14 +71,27 @@ impl RecentMessages {
         newest.finish()
     }
 
-    /// Keeps what stands before the `n`-th message of the user from the end, counted from 1; says
-    /// whether there is such a message.
-    pub(super) fn cut(&mut self, n: usize) -> bool {
-        let is_users = |it: &TurnItem| matches!(it.kind, TurnItemKind::UserMessage { .. });
-        let mut users = { self.items.iter().enumerate() }.rev().filter(|(_, it)| is_users(it));
-        let Some((len, _)) = n.checked_sub(1).and_then(|n| users.nth(n)) else { return false };
-        self.items.truncate(len);
+    /// Those that the conversation no longer has, oldest first, each with the index of the item before
+    /// which it was said; a larger one than any if that is behind all items. So a new session keeps
+    /// them which takes over the conversation alone.
+    pub fn gone(&self) -> Vec<(usize, &TurnItem)> {
+        self.stands.gone(&self.items)
+    }
+
+    /// Keeps what was said before the first of these messages of the user, by their indices in the
+    /// conversation: all from there to its end. Says whether that is known.
+    pub(super) fn cut(&mut self, users: &[usize]) -> bool {
+        let Some(place) = self.stands.find(users, &self.items) else { return false };
+        if place == 0 && self.is_truncated {
+            return false;
+        }
+        self.items.truncate(place);
+        self.stands.cut(users.first().copied().unwrap_or_default());
         true
+    }
+
+    pub(super) fn meet(&mut self, places: Places) {
+        self.stands = places.finish();
     }
 }
 
@@ -93,21 +116,44 @@ impl Newest {
     }
 
     fn finish(self) -> RecentMessages {
-        RecentMessages { items: self.items.into(), is_truncated: self.is_truncated }
+        let stands = Stands::default();
+        RecentMessages { items: self.items.into(), is_truncated: self.is_truncated, stands }
     }
 }
 
 /// References to messages, oldest first.
 #[derive(Default)]
 pub(super) struct Recent {
-    texts: VecDeque<Text>,
+    texts: VecDeque<Said>,
     is_cut: bool,
+}
+
+/// A message where it stands in the log.
+struct Said {
+    text: Text,
+    /// As it is shown; else as an item.
+    is_shown: bool,
+}
+
+impl Said {
+    fn place(&self) -> u64 {
+        self.text.place()
+    }
 }
 
 impl Recent {
     /// An item was recorded; in this place, if it was not appended.
     pub(super) fn record(&mut self, text: Text, place: Option<usize>) {
-        self.texts.insert(place.unwrap_or(self.texts.len()), text);
+        self.insert(Said { text, is_shown: false }, place);
+    }
+
+    /// A message that the conversation never had.
+    pub(super) fn record_shown(&mut self, text: Text) {
+        self.insert(Said { text, is_shown: true }, None);
+    }
+
+    fn insert(&mut self, said: Said, place: Option<usize>) {
+        self.texts.insert(place.unwrap_or(self.texts.len()), said);
         if self.texts.len() > MAX_REFERENCES {
             self.texts.pop_front();
             self.is_cut = true;
@@ -132,22 +178,22 @@ impl Recent {
         let new: Vec<_> = new.into_iter().map(|(at, text)| (place(at), text)).collect();
         // From the last on, so that places stay where they are.
         for (place, text) in new.into_iter().rev() {
-            self.texts.insert(place, text.clone());
+            self.texts.insert(place, Said { text: text.clone(), is_shown: false });
         }
-        self.texts.retain(|text| !gone.contains(&text.place()));
+        self.texts.retain(|said| !gone.contains(&said.place()));
     }
 
     /// These elements at the end of the conversation were taken back.
     pub(super) fn roll_back(&mut self, elements: &[&Entry]) {
         let gone: BTreeSet<u64> = elements.iter().filter_map(|it| it.place()).collect();
-        self.texts.retain(|text| !gone.contains(&text.place()));
+        self.texts.retain(|said| !gone.contains(&said.place()));
     }
 
     /// Where one stands that comes behind the elements `before`, and before those `behind`.
     pub(super) fn place_behind(&self, before: &[&Entry], behind: &[&Entry]) -> usize {
         let find = |entry: &&Entry| {
             let place = entry.place()?;
-            self.texts.iter().rposition(|text| text.place() == place)
+            self.texts.iter().rposition(|said| said.place() == place)
         };
         let place = before.iter().rev().find_map(find).map(|place| place + 1);
         place.or_else(|| behind.iter().find_map(find)).unwrap_or(self.texts.len())
@@ -155,21 +201,31 @@ impl Recent {
 
     /// Reads the newest. What cannot be read, or is too long to be shown, is left out: the conversation
     /// does without it.
-    pub(super) fn read(&self, log: Log<'_>) -> Result<RecentMessages, ReadError> {
+    pub(super) fn read(&self, log: Log<'_>) -> Result<(RecentMessages, Places), ReadError> {
         let mut newest = Newest { is_truncated: self.is_cut, ..Newest::default() };
-        for text in self.texts.iter().rev() {
-            match read(text, log) {
-                Ok(None) => {}
-                Ok(Some(item)) => {
-                    if newest.add(item).is_err() {
-                        break;
-                    }
+        let (mut found, mut is_cut) = (Vec::new(), self.is_cut);
+        for said in self.texts.iter().rev() {
+            let newer = newest.items.len();
+            let item =
+                if said.is_shown { read_shown(&said.text, log) } else { read(&said.text, log) };
+            let item = match item {
+                Ok(None) => continue,
+                Ok(item) => item,
+                Err(Trouble::Flaw(_)) => {
+                    newest.is_truncated = true;
+                    None
                 }
-                Err(Trouble::Flaw(_)) => newest.is_truncated = true,
                 Err(Trouble::Read(error)) => return Err(error),
+            };
+            let is_shown = item.is_some();
+            if item.is_some_and(|item| newest.add(item).is_err()) {
+                is_cut = true;
+                break;
             }
+            found.push((said.place(), newer, is_shown));
         }
-        Ok(newest.finish())
+        let places = Places::new(found, newest.items.len(), is_cut);
+        Ok((newest.finish(), places))
     }
 }
 
@@ -210,6 +266,16 @@ fn read(text: &Text, log: Log<'_>) -> Result<Option<TurnItem>, Trouble> {
             Ok(Entry::Stored(text.clone()).read(log)?.as_ref().and_then(shown))
         }
     }
+}
+
+/// A message that is stored as it is shown. An empty object says that there were more before.
+fn read_shown(text: &Text, log: Log<'_>) -> Result<Option<TurnItem>, Trouble> {
+    let (bytes, max) = (text.whole_bytes(log)?, MAX_ITEM_BYTES);
+    if bytes > max {
+        return Err(Flaw::TooLong { bytes, max }.into());
+    }
+    let item = serde_json::from_str(&text.read(log)?);
+    Ok(Some(item.map_err(|error| Flaw::Payload(error.to_string()))?))
 }
 
 /// A message or reasoning that has something to show, without the images that it holds itself.

@@ -176,6 +176,108 @@ fn a_fork_shows_what_stands_before_its_cut() {
     }
 }
 
+/// A part that no user said.
+fn bridge(text: &str) -> Value {
+    let part = ContentPart::InputText { text: text.into() };
+    let bridge = Item::bridge(&[part], &longhaul_history::BridgeParts::default());
+    json!({"new": serde_json::from_str::<Value>(bridge.json()).unwrap()})
+}
+
+/// What a compaction keeps may be old, and what followed it gone: then the messages of the user do not
+/// follow each other as they did.
+#[test]
+fn a_fork_before_a_message_that_stayed_shows_what_was_said_before_that() {
+    let (keep, last) =
+        (json!([{"keep": [0, 1]}, bridge("x")]), json!([bridge("x"), {"keep": [2, 3]}]));
+    let middle = json!([bridge("x"), {"keep": [1, 2]}]);
+    let none = json!([bridge("x")]);
+    let table = [
+        (&keep, 0, ""),
+        (&keep, 1, "a b c"),
+        (&keep, 2, "a b c d"),
+        (&middle, 0, "a"),
+        (&middle, 1, "a b c"),
+        (&last, 0, "a b"),
+        (&none, 0, "a b c"),
+        (&none, 1, "a b c d"),
+    ];
+    for (parts, n, expected) in table {
+        let mut log = Log::new();
+        log.user("a").user("b").user("c");
+        log.add("compacted", json!({"replaced": 3, "parts": parts, "told": null}));
+        log.user("d").user("e");
+        let mut replay = log.read().unwrap();
+        replay.cut_before_user_message(n).unwrap();
+        assert_eq!(shown(&replay), expected, "{parts} {n}");
+    }
+}
+
+/// A message that is not shown stands where it stands all the same.
+#[test]
+fn a_fork_before_a_message_that_is_not_shown_shows_what_was_said_before_that() {
+    let mut log = Log::new();
+    log.user("a").user(&"x".repeat(5 * RECENT_BYTES)).user("b");
+    let mut replay = log.read().unwrap();
+    replay.cut_before_user_message(1).unwrap();
+    assert_eq!(texts(&replay.recent), (vec!["a".into()], true));
+    // One that is too old to be shown: there is nothing before it.
+    for count in [RECENT_MESSAGES, 5 * RECENT_MESSAGES] {
+        let mut log = Log::new();
+        log.user("a");
+        (0..count).for_each(|n| {
+            log.user(&n.to_string());
+        });
+        let parts = json!([{"keep": [0, 1]}, bridge("x"), {"keep": [count, count + 1]}]);
+        log.add("compacted", json!({"replaced": count + 1, "parts": parts, "told": null}));
+        let mut replay = log.read().unwrap();
+        assert_eq!(replay.recent.items.len(), RECENT_MESSAGES);
+        replay.cut_before_user_message(0).unwrap();
+        assert_eq!(texts(&replay.recent).0, [""; 0]);
+    }
+}
+
+/// The texts of messages that are gone, each with its place.
+fn gone(replay: &Replay) -> Vec<(usize, String)> {
+    let gone = replay.recent.gone().into_iter();
+    gone.map(|(before, it)| (before, it.kind.message_text().unwrap())).collect()
+}
+
+/// What the conversation no longer has is kept by records of its own where it was said: what is shown
+/// is the same.
+#[test]
+fn what_is_gone_is_shown_again_by_records_of_its_own() {
+    let mut log = Log::new();
+    log.user("a").user("b").user("c");
+    let parts = json!([bridge("x"), {"keep": [1, 2]}]);
+    log.add("compacted", json!({"replaced": 3, "parts": parts, "told": null}));
+    log.user("d");
+    let replay = log.read().unwrap();
+    assert_eq!(gone(&replay), [(1, "a".into()), (2, "c".into())]);
+    let mut child = Log::new();
+    child.add("shown", json!({}));
+    let mut gone = replay.recent.gone().into_iter().peekable();
+    for (index, item) in replay.items.iter().enumerate() {
+        while let Some((_, message)) = gone.next_if(|(before, _)| *before <= index) {
+            child.add("shown", serde_json::to_value(message).unwrap());
+        }
+        child.item(&item.item);
+    }
+    let again = child.read().unwrap();
+    assert_eq!(again.recent.items, replay.recent.items, "ids too");
+    assert!(again.recent.is_truncated, "an empty one says so");
+    assert_eq!(again.items, replay.items, "the conversation does not have them");
+    let mut cut = child.read().unwrap();
+    cut.cut_before_user_message(1).unwrap();
+    assert_eq!(texts(&cut.recent).0, ["a", "b", "c"]);
+    // Nothing is gone of what was never compacted, and all of what was compacted as a whole.
+    let mut log = Log::new();
+    log.user("a").user("b");
+    assert_eq!(self::gone(&log.read().unwrap()), []);
+    log.add("compacted", json!({"replaced": 2, "parts": [], "told": null}));
+    let all = ["a", "b"].map(|text| (usize::MAX, text.to_owned()));
+    assert_eq!(self::gone(&log.read().unwrap()), all);
+}
+
 #[test]
 fn a_fork_far_back_shows_what_it_has() {
     let mut log = Log::new();
@@ -271,7 +373,18 @@ proptest! {
                 _ => {}
             }
         }
-        prop_assert_eq!(texts(&log.read().unwrap().recent), (said, false));
+        let replay = log.read().unwrap();
+        prop_assert_eq!(texts(&replay.recent), (said.clone(), false));
+        // Before any message that was said, and what is gone is what the conversation does not have.
+        for (n, message) in conversation.iter().enumerate() {
+            let Some(place) = said.iter().position(|it| it == message) else { continue };
+            let mut replay = replay.clone();
+            replay.cut_before_user_message(n).unwrap();
+            prop_assert_eq!(&texts(&replay.recent).0, &said[..place]);
+        }
+        let expected: Vec<_> = said.iter().filter(|it| !conversation.contains(it)).collect();
+        let gone = gone(&replay);
+        prop_assert_eq!(gone.iter().map(|(_, text)| text).collect::<Vec<_>>(), expected);
     }
 }
 

@@ -122,6 +122,7 @@ async fn child() {
     match &*part {
         "hold" => hold(&store).await,
         "start" => starts(&store).await,
+        "grow" => sweep::grow(&store).await,
         "script" => sweep::script(&store).await,
         "recover" => sweep::recover(&store).await,
         other => panic!("{other}"),

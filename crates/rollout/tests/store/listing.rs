@@ -44,6 +44,36 @@ async fn f089_a_bad_file_is_named_and_stops_nothing() {
     assert_eq!(problems[5], "begins with `event_msg`");
 }
 
+/// All of one day, and one of them no log.
+#[tokio::test]
+async fn f185_ten_thousand_sessions_are_listed_in_pages_and_a_bad_one_is_named() {
+    const COUNT: usize = 10_000;
+    const BAD: usize = 7_000;
+    let folder = Folder::new();
+    let (writer, path) = start(&folder.store()).await;
+    writer.close().await.unwrap();
+    let log = fs::read_to_string(&path).unwrap();
+    let named = |n: usize| path.to_str().unwrap().replace(&session_id(0), &session_id(n));
+    for n in 1..COUNT {
+        let log =
+            if n == BAD { "{}\n".into() } else { log.replace(&session_id(0), &session_id(n)) };
+        fs::write(named(n), log).unwrap();
+    }
+    let (mut listed, mut unreadable, mut query) =
+        (Vec::new(), Vec::new(), Query::default().limit(250));
+    loop {
+        let page = folder.store().list(&query).await.unwrap();
+        assert!(page.sessions.len() <= 250 && page.unreadable.len() <= 1);
+        listed.extend(page.sessions.into_iter().map(|it| it.id));
+        unreadable.extend(page.unreadable.into_iter().map(|it| it.path));
+        let Some(cursor) = page.next else { break };
+        query = query.after(cursor);
+    }
+    let expected = (0..COUNT).rev().filter(|n| *n != BAD).map(session_id);
+    assert_eq!(listed, expected.collect::<Vec<_>>());
+    assert_eq!(unreadable, [std::path::PathBuf::from(named(BAD))]);
+}
+
 #[tokio::test]
 async fn logs_of_codex_are_listed() {
     let folder = Folder::new();

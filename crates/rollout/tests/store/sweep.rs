@@ -4,6 +4,7 @@
 use std::fs;
 
 use longhaul_rollout::{FileStore, LogWriter, OnDamage, Record, Store, StoreError};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::child::{Child, ENDS, say};
 use crate::support::*;
@@ -165,4 +166,34 @@ async fn f116_an_end_during_recovery_changes_nothing() {
         }
     }
     println!("a recovery was ended {ends} times, twice each");
+}
+
+/// Appends longer and longer texts until there is no memory for one, and says each that was acknowledged.
+pub(crate) async fn grow(store: &FileStore) {
+    let (mut writer, _) = start(store).await;
+    let own = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = own.split(' ').next().unwrap().parse().unwrap();
+    let limit = Some(pages * 4096 + (48 << 20));
+    setrlimit(Resource::As, Rlimit { current: limit, maximum: limit }).unwrap();
+    let mut text = "x".repeat(1 << 16);
+    loop {
+        writer.append(vec![item(&text)]).await.unwrap();
+        say(&text.len().to_string());
+        text = text.repeat(2);
+    }
+}
+
+/// Where the memory ends, the process does, wherever it is.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn f121_a_process_that_runs_out_of_memory_leaves_what_was_acknowledged() {
+    let folder = Folder::new();
+    let (said, was_killed) = Child::start(folder.path(), "grow", NEVER, 0).hear_all();
+    assert!(was_killed && said.len() > 3, "{said:?}");
+    let mut opened = folder.store().open(&first(), OnDamage::Refuse).await.unwrap();
+    let texts = opened.replay.items.iter().map(|it| text(it.item.json()).unwrap().len());
+    let texts: Vec<String> = texts.map(|len| len.to_string()).collect();
+    assert!(texts.starts_with(&said) && texts.len() <= said.len() + 1, "{said:?} {texts:?}");
+    opened.writer.append(vec![item("more")]).await.unwrap();
+    opened.writer.close().await.unwrap();
 }

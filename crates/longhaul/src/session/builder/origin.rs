@@ -84,6 +84,7 @@ impl SessionBuilder {
         self.begin_with(&state, tools, None);
         let Descent { id, forked_from, imported, recent } = descent;
         let id: Arc<str> = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()).into();
+        let recent = recent.unwrap_or_else(|| RecentMessages::of(state.history().iter()));
         let mut writer = None;
         if let Some(store) = self.begin.store.as_deref() {
             let mut meta = log::meta(&id, &state);
@@ -92,10 +93,9 @@ impl SessionBuilder {
             meta.imported_from = imported.as_ref().map(|imported| imported.from.clone());
             meta.imported_from.take_if(|_| forked_from.is_some());
             meta.forked_from = forked_from;
-            writer = Some(log::begin(store, &meta, &state).await?);
+            writer = Some(log::begin(store, &meta, &state, &recent).await?);
         }
         let (resumed, open_turn, inputs, left) = (None, None, Vec::new(), None);
-        let recent = recent.unwrap_or_else(|| RecentMessages::of(state.history().iter()));
         Ok(Opening { id, state, writer, resumed, open_turn, inputs, left, imported, recent })
     }
 
