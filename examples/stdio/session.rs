@@ -1,9 +1,13 @@
 //! The session between stdin and stdout.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
 use longhaul::events::SessionEvents;
 use longhaul::rollout::{LogRef, OnDamage};
+use longhaul::state::protocol::{Op, TurnError};
 use longhaul::{BuildError, Imported, Resumed, Session};
 use serde_json::json;
 use tokio::io::BufReader;
@@ -11,6 +15,12 @@ use tokio::io::BufReader;
 use crate::config::{Origin, Setup};
 use crate::output::{Output, configured, error_event, messages};
 use crate::submission::{self, Line};
+
+/// So many submissions may wait until they are kept; while as many do, stdin is not read.
+const MAX_SUBMITTED: usize = 256;
+
+/// A submission until it is answered, with its id.
+type Submitted<'a> = Pin<Box<dyn Future<Output = (String, Result<(), TurnError>)> + Send + 'a>>;
 
 /// Why the program cannot go on.
 pub(crate) enum RunError {
@@ -44,8 +54,8 @@ pub(crate) async fn run(setup: Setup) -> Result<(), RunError> {
     let output = Arc::new(output);
     let printing = print(events, session.id().to_owned(), Arc::clone(&output));
     let reading = async {
-        let ended = read(&session, &output).await;
-        // It cannot fail, and what is accepted ends in an event.
+        let ended = perform(&session, &output).await;
+        // Also where a line was no submission to be read: what is accepted ends in an event.
         let _ = session.shutdown().await;
         ended
     };
@@ -137,16 +147,45 @@ async fn print(
     Ok(())
 }
 
-/// Performs what stdin asks for; gives the id of the submission that asked for the end.
-async fn read(session: &Session, output: &Output) -> Result<String, RunError> {
+/// Performs what stdin asks for, to its end; gives the id of the submission that asked for the end.
+async fn perform(session: &Session, output: &Output) -> Result<String, RunError> {
+    let mut submitted = FuturesUnordered::new();
+    let read = read(session, output, &mut submitted).await;
+    let id = read.as_deref().unwrap_or_default().to_owned();
+    // In its turn, behind what was asked for before. How it went is in an event.
+    let ending = session.submit(&id, Op::Shutdown);
+    let answering = async {
+        while let Some(answer) = submitted.next().await {
+            tell(output, answer).await?;
+        }
+        Ok(())
+    };
+    let (_, answered) = tokio::join!(ending, answering);
+    answered.and(read)
+}
+
+/// Submits what stdin asks for. A submission that waits for the log holds up none after it.
+async fn read<'a>(
+    session: &'a Session,
+    output: &Output,
+    submitted: &mut FuturesUnordered<Submitted<'a>>,
+) -> Result<String, RunError> {
     let mut stdin = BufReader::new(tokio::io::stdin());
     let mut terminated = std::pin::pin!(terminated(1));
+    let mut lines = std::pin::pin!(stream::unfold(&mut stdin, async |stdin| {
+        Some((submission::read(stdin).await, stdin))
+    }));
     loop {
         let line = tokio::select! {
-            line = submission::read(&mut stdin) => line.map_err(RunError::Input)?,
+            biased;
             () = &mut terminated => return Ok(String::new()),
+            Some(answer) = submitted.next() => {
+                tell(output, answer).await?;
+                continue;
+            }
+            line = lines.next(), if submitted.len() < MAX_SUBMITTED => line,
         };
-        let (id, op) = match line {
+        let (id, op) = match line.unwrap_or(Ok(Line::End)).map_err(RunError::Input)? {
             Line::End => return Ok(String::new()),
             Line::Shutdown { id } => return Ok(id),
             Line::Blank => continue,
@@ -158,11 +197,23 @@ async fn read(session: &Session, output: &Output) -> Result<String, RunError> {
             }
             Line::Submission { id, op } => (id, op),
         };
-        // The session's own events tell what becomes of what it accepts.
-        if let Err(error) = session.submit(&id, op).await {
-            let error = error_event(&error);
-            output.send(&id, &error).await.map_err(RunError::Output)?;
+        let mut submitting: Submitted<'a> = Box::pin(async move {
+            let answer = session.submit(&id, op).await.map(drop);
+            (id, answer)
+        });
+        // At once, so that they have their effect in their order.
+        match (&mut submitting).now_or_never() {
+            Some(answer) => tell(output, answer).await?,
+            None => submitted.push(submitting),
         }
+    }
+}
+
+/// Tells that a submission was refused. The session's own events tell what becomes of what it accepts.
+async fn tell(output: &Output, answer: (String, Result<(), TurnError>)) -> Result<(), RunError> {
+    match answer {
+        (_, Ok(())) => Ok(()),
+        (id, Err(error)) => output.send(&id, &error_event(&error)).await.map_err(RunError::Output),
     }
 }
 

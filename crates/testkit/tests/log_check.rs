@@ -171,7 +171,7 @@ fn rewrite(evidence: &mut Evidence, change: impl FnOnce(&mut Vec<(&'static str, 
 
 type Plant = fn(&mut Evidence);
 
-const FAULTS: [(&str, &str, Plant); 25] = [
+const FAULTS: [(&str, &str, Plant); 28] = [
     ("a tool starts twice", "I3", |it| it.notes.push(start("c1", 3, length(4)))),
     ("a tool starts again in the same process, though it may behind a crash", "I3", |it| {
         it.may_run_again.insert("change".into());
@@ -209,6 +209,13 @@ const FAULTS: [(&str, &str, Plant); 25] = [
         it.notes.push(acked(Ack::Ended { turn_id: "t2".into() }));
     }),
     ("an acknowledged compaction is lost", "I13", |it| it.notes.push(acked(Ack::Compacted))),
+    ("an input that was taken back may come again", "I13", |it| {
+        it.notes.push(acked(Ack::Withdrawn { text: "gone".into() }));
+    }),
+    ("an acknowledged folder is lost", "I13", |it| {
+        it.notes.push(acked(Ack::Moved { cwd: "/gone".into() }));
+    }),
+    ("an acknowledged grant is lost", "I13", |it| it.notes.push(acked(Ack::Granted))),
     ("something that nobody submitted", "I14", |it| {
         rewrite(it, |records| records.push(message("user", "who said that?")));
     }),

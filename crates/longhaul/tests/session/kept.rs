@@ -92,7 +92,7 @@ async fn f107_a_session_whose_log_was_taken_over_sends_nothing_any_more() {
 /// A store whose disk is full while somebody says so (it cannot be read then either), and whose syncs take as long as somebody says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Full {
-    store: MemoryStore,
+    pub(crate) store: MemoryStore,
     pub(crate) no_space: Arc<AtomicBool>,
     pub(crate) is_slow: watch::Sender<bool>,
     /// Of each append, the types of its records.
@@ -255,7 +255,8 @@ async fn a_compaction_asks_when_what_it_says_is_kept() {
     let session = agent.session().start().await.unwrap();
     session.prompt("a".repeat(1_000)).await.unwrap().await.unwrap();
     store.no_space.store(true, Ordering::Relaxed);
-    session.pin(&longhaul::history::Item::user("pinned")).await.unwrap();
+    let pinned = session.pin(&longhaul::history::Item::user("pinned")).await;
+    assert_eq!(pinned.unwrap_err().code(), "storage");
     let error = session.compact().unwrap().await.unwrap_err();
     assert_eq!((error.code(), model.requests().len()), ("storage", 1));
     store.no_space.store(false, Ordering::Relaxed);

@@ -22,6 +22,7 @@ mod concurrency;
 #[cfg(unix)]
 mod crash;
 mod differences;
+mod durable;
 mod errors;
 mod events;
 #[cfg(feature = "coding")]

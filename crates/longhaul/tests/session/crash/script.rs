@@ -25,12 +25,13 @@ pub(super) async fn script(world: &World) {
     for text in ["p0: ", "p1: look"] {
         prompt(world, &session, text).await;
     }
-    move_to(&session, "/1").await;
+    move_to(world, &session, "/1").await;
     for text in ["p2: change", "p3: look look change", "p4: risky", "p5: slow", "p6: endless"] {
         prompt(world, &session, text).await;
     }
     submitted(world, "pinned");
     session.pin(&Item::user("pinned")).await.unwrap();
+    world.acked(Ack::Message { text: "pinned".into() });
     compact(world, &session).await;
     prompt(world, &session, "p7: change").await;
     assert!(session.undo_compaction().await.unwrap());
@@ -65,10 +66,19 @@ pub(super) async fn compact(world: &World, session: &Session) {
     follow(world, session, turn).await;
 }
 
-async fn move_to(session: &Session, folder: &str) {
+async fn move_to(world: &World, session: &Session, folder: &str) {
     let mut change = SettingsUpdate::default();
     change.cwd = Some(folder.into());
     session.configure(change).await.unwrap();
+    world.acked(Ack::Moved { cwd: folder.into() });
+}
+
+/// An input that waits for a while.
+async fn take_back(world: &World, session: &Session, text: &str) {
+    submitted(world, text);
+    session.prompt(Input::from(text).id(text)).await.unwrap();
+    session.withdraw(text).await.unwrap();
+    world.acked(Ack::Withdrawn { text: text.into() });
 }
 
 /// Notes what a turn acknowledges, to its end.
@@ -92,11 +102,14 @@ pub(super) async fn follow(world: &World, session: &Session, mut turn: TurnHandl
                 world.acked(Ack::Compacted);
             }
             Event::ApprovalRequest { call_id, .. } => {
-                session.answer(&call_id, None, ApprovalDecision::Approved).await.unwrap();
+                let decision = ApprovalDecision::ApprovedForSession;
+                session.answer(&call_id, None, decision).await.unwrap();
+                world.acked(Ack::Granted);
             }
             Event::ToolCallBegin { name, .. } if name == "change" => world.step("intent durable"),
             Event::ToolCallBegin { name, .. } if name == "endless" => drop(session.interrupt()),
             Event::ToolCallBegin { name, .. } if name == "slow" && world.waits => {
+                take_back(world, session, "w5").await;
                 submitted(world, "s5");
                 steer = Some(session.steer(Input::from("s5").id("s5")).await.unwrap());
                 world.gate.notify_one();

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
-use longhaul_testkit::check::log::{Note, Summary};
+use longhaul_testkit::check::log::{Ack, Note, Summary};
 
 use super::child::{ENDS, NEVER, WARM, driver, steps};
 use super::recover::recover;
@@ -114,11 +114,16 @@ fn f114_a_session_goes_on_where_its_log_ends_behind_any_record() {
     let bytes = fs::read(&logs[0]).unwrap();
     let is_end = |end: &usize| bytes[end - 1] == b'\n';
     let ends: Vec<_> = (1..=bytes.len()).filter(is_end).collect();
-    let is_submission = |note: &Note| matches!(note, Note::Run | Note::Submitted { .. });
     let cuts = ends.len();
     in_two_threads(ends, |end| {
         let folder = Folder::new();
-        let notes = whole.notes().into_iter().filter(is_submission);
+        let is_taken_back = bytes[..end].windows(11).any(|it| it == b"\"withdrawn\"");
+        let notes = whole.notes().into_iter().filter(|note| match note {
+            Note::Run | Note::Submitted { .. } => true,
+            // From there on no turn has it.
+            Note::Acked { ack: Ack::Withdrawn { .. }, .. } => is_taken_back,
+            _ => false,
+        });
         notes.for_each(|note| folder.note(&note));
         whole.copy_to(&folder, |path| match logs.iter().position(|log| log == path) {
             Some(0) => Some(bytes[..end].to_vec()),

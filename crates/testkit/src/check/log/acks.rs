@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use serde_json::Value;
+
+use super::lines::Line;
 use super::{Ack, Found, Note, View};
 
 pub(super) fn check(view: &View<'_>, found: &mut Found) {
@@ -13,10 +16,13 @@ pub(super) fn check(view: &View<'_>, found: &mut Found) {
     for ack in &acks {
         acknowledged(view, ack, found);
     }
-    let compacted = acks.iter().filter(|ack| **ack == &Ack::Compacted).count();
-    let recorded = view.lines.iter().filter(|line| line.kind == "compacted").count();
-    if recorded < compacted {
-        found.add("I13", format!("Of {compacted} acknowledged compactions, {recorded} are there."));
+    for (ack, kind) in [(Ack::Compacted, "compacted"), (Ack::Granted, "grant")] {
+        let acknowledged = acks.iter().filter(|it| **it == &ack).count();
+        let recorded = view.lines.iter().filter(|line| line.kind == kind).count();
+        if recorded < acknowledged {
+            let missing = format!("Acknowledged {acknowledged} times, and {recorded} times there:");
+            found.add("I13", format!("{missing} {kind}"));
+        }
     }
     submitted(view, found);
 }
@@ -41,11 +47,29 @@ fn acknowledged(view: &View<'_>, ack: &Ack, found: &mut Found) {
             });
             (format!("end of turn `{turn_id}`"), ends.count())
         }
-        Ack::Compacted => return,
+        Ack::Withdrawn { text } => (format!("withdrawn: {}", shown(text)), withdrawals(view, text)),
+        Ack::Moved { cwd } => {
+            let is_there = |line: &Line| {
+                matches!(&*line.kind, "settings" | "turn_context") && line.payload["cwd"] == **cwd
+            };
+            // Each turn says it again.
+            (format!("moved to {}", shown(cwd)), view.lines.iter().any(is_there).into())
+        }
+        Ack::Compacted | Ack::Granted => return,
     };
     if count != 1 {
         found.add("I13", format!("Acknowledged, and {count} times in the log: {what}"));
     }
+}
+
+/// How often the log says that the input with this text waits no more.
+fn withdrawals(view: &View<'_>, text: &str) -> usize {
+    let inputs = || view.lines.iter().filter(|line| line.kind == "input").map(|it| &it.payload);
+    let is_meant = |it: &&Value| it["item"]["content"][0]["text"] == *text;
+    let Some(accepted) = inputs().find(is_meant) else {
+        return 0;
+    };
+    inputs().filter(|it| it["state"] == "withdrawn" && it["id"] == accepted["id"]).count()
 }
 
 fn shown(text: &str) -> String {
@@ -62,6 +86,12 @@ fn submitted(view: &View<'_>, found: &mut Found) {
             Note::Submitted { text, .. } => {
                 if let Some(run) = runs.back_mut() {
                     run.push_back(text);
+                }
+            }
+            // No turn has it from then on. Where the process was gone before that was heard, it may.
+            Note::Acked { ack: Ack::Withdrawn { text }, .. } => {
+                if let Some(run) = runs.back_mut() {
+                    run.retain(|it| it != text);
                 }
             }
             Note::Forked { session, items, .. } if *session == view.evidence.session => {

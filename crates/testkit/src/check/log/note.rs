@@ -115,6 +115,18 @@ pub enum Ack {
         /// Its id.
         turn_id: String,
     },
+    /// An input was taken back.
+    Withdrawn {
+        /// All that it says; no other input says the same.
+        text: String,
+    },
+    /// Later turns work in another folder.
+    Moved {
+        /// The folder.
+        cwd: String,
+    },
+    /// A call was approved for the length of the session, for the first time.
+    Granted,
 }
 
 impl Note {
