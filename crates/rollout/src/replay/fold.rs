@@ -99,7 +99,7 @@ impl<'a> Fold<'a> {
                 self.surface = Some(text);
                 Ok(())
             }
-            Some(RecordKind::EventMsg) => Ok(self.add_event(text, &payload)?),
+            Some(RecordKind::EventMsg) => Ok(self.add_event(&text, &payload)?),
             Some(RecordKind::Call) => {
                 self.turn.iter_mut().for_each(|turn| turn.calls.push(text.clone()));
                 Ok(())
@@ -205,9 +205,9 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn add_event(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
+    fn add_event(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
         match &*event_type(payload)? {
-            "token_count" => self.sums.add(&text, payload)?,
+            "token_count" => self.sums.add(text, payload)?,
             "task_complete" | "turn_aborted" => self.turn = None,
             _ => {}
         }
