@@ -118,7 +118,7 @@ impl<'a> Fold<'a> {
                 self.surface = Some(text);
                 Ok(())
             }
-            Some(RecordKind::EventMsg) => Ok(self.add_event(text, &payload)?),
+            Some(RecordKind::EventMsg) => Ok(self.add_event(&text, &payload)?),
             Some(RecordKind::Call) => {
                 self.turn.iter_mut().for_each(|turn| turn.add_call(text.clone(), &payload));
                 Ok(())
@@ -225,9 +225,9 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn add_event(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
+    fn add_event(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
         match &*event_type(payload)? {
-            "token_count" => self.sums.add(&text, payload)?,
+            "token_count" => self.sums.add(text, payload)?,
             "task_complete" | "turn_aborted" => self.turn = None,
             _ => {}
         }
