@@ -59,7 +59,9 @@ struct Mark {
     spoken: usize,
     /// How much reasoning there is.
     reasoning: usize,
-    sum: Sum,
+    tokens: u64,
+    /// As in [`Sum`]; the rest of that is in the wire form itself.
+    hash: u64,
 }
 
 /// An entry as it is on the wire.
@@ -199,10 +201,9 @@ impl Segment {
     ) -> impl Iterator<Item = Encoded<'a>> + use<'a> {
         let wire = self.wire(config);
         let entries = self.entries.get(range.clone()).unwrap_or_default();
-        range.zip(entries).map(|(position, entry)| Encoded {
-            entry,
-            wire: wire.item(entry, position),
-            sum: wire.marks[position].sum,
+        range.zip(entries).map(|(position, entry)| {
+            let bytes = wire.item(entry, position);
+            Encoded { entry, wire: bytes, sum: wire.marks[position].sum(bytes) }
         })
     }
 
@@ -214,7 +215,7 @@ impl Segment {
     ) -> impl DoubleEndedIterator<Item = (&Entry, u64)> {
         let entries = self.entries.get(range.clone()).unwrap_or_default();
         let marks = self.wire(config).marks.get(range).unwrap_or_default();
-        entries.iter().zip(marks).map(|(entry, mark)| (entry, mark.sum.tokens))
+        entries.iter().zip(marks).map(|(entry, mark)| (entry, mark.tokens))
     }
 
     /// The wire bytes of all items but the reasoning among the first `before`, in runs of whole
@@ -237,6 +238,14 @@ impl Segment {
     }
 }
 
+impl Mark {
+    /// What is known of the item, whose wire form these bytes are.
+    fn sum(self, wire: &[u8]) -> Sum {
+        let Self { tokens, hash, .. } = self;
+        Sum { items: usize::from(!wire.is_empty()), bytes: wire.len(), tokens, hash }
+    }
+}
+
 impl Wire {
     /// Encodes `entries`. What was counted for another format is not counted again, unless it had
     /// other images.
@@ -244,7 +253,7 @@ impl Wire {
         let mut wire = Self::default();
         for (position, entry) in entries.iter().enumerate() {
             let counted = other.filter(|_| !entry.item.has_images());
-            let counted = counted.map(|other| other.marks[position].sum.tokens);
+            let counted = counted.map(|other| other.marks[position].tokens);
             wire.encode(&entry.item, config, counted);
         }
         wire
@@ -273,7 +282,7 @@ impl Wire {
     /// The bytes behind the last mark are those of `item`.
     fn mark(&mut self, item: &Item, sum: Sum) {
         let (spoken, reasoning) = (self.spoken.len(), self.reasoning.len());
-        self.marks.push(Mark { spoken, reasoning, sum });
+        self.marks.push(Mark { spoken, reasoning, tokens: sum.tokens, hash: sum.hash });
         self.all = self.all.plus(sum);
         if item.kind() != ItemKind::Reasoning {
             self.without_reasoning = self.without_reasoning.plus(sum);

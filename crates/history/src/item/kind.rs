@@ -89,8 +89,40 @@ impl CallKind {
 /// The outline of an item: what pairing and filtering look at.
 pub(super) struct Head {
     pub(super) kind: ItemKind,
-    pub(super) id: Option<Box<str>>,
-    pub(super) call_id: Option<Box<str>>,
+    id: Id,
+    call_id: Id,
+}
+
+/// An id of an item: where in the item's JSON it stands, so that it is not held twice, or itself if it
+/// has escapes there. No id is an empty one.
+#[derive(Clone)]
+enum Id {
+    At { start: u32, len: u32 },
+    Own(Box<str>),
+}
+
+impl Id {
+    /// The id that was read from `json`.
+    fn of(id: &str, json: &str) -> Self {
+        let inside = || {
+            let start = id.as_ptr().addr().checked_sub(json.as_ptr().addr())?;
+            json.get(start..start.checked_add(id.len())?)?;
+            Some(Self::At { start: start.try_into().ok()?, len: id.len().try_into().ok()? })
+        };
+        inside().unwrap_or_else(|| Self::Own(id.into()))
+    }
+
+    fn none() -> Self {
+        Self::At { start: 0, len: 0 }
+    }
+
+    fn text<'a>(&'a self, json: &'a str) -> Option<&'a str> {
+        let text = match self {
+            Self::At { start, len } => json.get(*start as usize..)?.get(..*len as usize)?,
+            Self::Own(text) => text,
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
 }
 
 /// The fields that tell types apart and that each type must have.
@@ -156,20 +188,31 @@ impl Head {
     /// Reads the outline of one JSON object that is text throughout.
     pub(super) fn read(json: &str) -> Self {
         let Some(outline) = Outline::read(json) else {
-            return Self { kind: ItemKind::Other, id: None, call_id: None };
+            return Self { kind: ItemKind::Other, id: Id::none(), call_id: Id::none() };
         };
         let kind = outline.kind();
-        let id = outline.id.filter(|id| !id.is_empty()).map(Box::from);
+        let read =
+            |id: Option<Cow<'_, str>>| id.filter(|id| !id.is_empty()).map(|id| Id::of(&id, json));
+        let id = read(outline.id);
         let by_own_id = match kind {
             ItemKind::LocalShellCall | ItemKind::LocalShellCallOutput => id.clone(),
             _ => None,
         };
-        let call_id = outline.call_id.filter(|id| !id.is_empty()).map(Box::from);
-        Self { kind, call_id: call_id.or(by_own_id), id }
+        let call_id = read(outline.call_id).or(by_own_id).unwrap_or_else(Id::none);
+        Self { kind, call_id, id: id.unwrap_or_else(Id::none) }
     }
 
-    pub(super) fn call_role(&self) -> Option<CallRole<'_>> {
-        let id = self.call_id.as_deref()?;
+    /// `json` is that from which it was read, also before it was mended: places are the same.
+    pub(super) fn id<'a>(&'a self, json: &'a str) -> Option<&'a str> {
+        self.id.text(json)
+    }
+
+    pub(super) fn call_id<'a>(&'a self, json: &'a str) -> Option<&'a str> {
+        self.call_id.text(json)
+    }
+
+    pub(super) fn call_role<'a>(&'a self, json: &'a str) -> Option<CallRole<'a>> {
+        let id = self.call_id(json)?;
         match self.kind {
             ItemKind::FunctionCall => Some(CallRole::Call(CallKind::Function, id)),
             ItemKind::CustomToolCall => Some(CallRole::Call(CallKind::Custom, id)),

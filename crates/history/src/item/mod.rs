@@ -111,7 +111,7 @@ impl Item {
 
     /// The id that its server gave the item; `None` if it has none or an empty one.
     pub fn id(&self) -> Option<&str> {
-        self.0.head.id.as_deref()
+        self.0.head.id(self.json())
     }
 
     /// The id under which the item is shown: the server's, else the one that its client gave it with
@@ -140,7 +140,7 @@ impl Item {
     ///
     /// A local shell call that has no `call_id` is known by its `id`.
     pub fn call_id(&self) -> Option<&str> {
-        self.0.head.call_id.as_deref()
+        self.0.head.call_id(self.json())
     }
 
     /// Whether the item calls itself a call but cannot be answered: it lacks an id, or another part
@@ -193,7 +193,7 @@ impl Item {
     }
 
     pub(crate) fn call_role(&self) -> Option<CallRole<'_>> {
-        self.0.head.call_role()
+        self.0.head.call_role(self.json())
     }
 }
 

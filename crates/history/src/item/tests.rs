@@ -180,3 +180,34 @@ fn calls_that_cannot_be_answered_are_known() {
         assert!(!broken || !item.encode_wire(WireFormat::default(), &mut Vec::new()));
     }
 }
+
+/// Each row: an item, its id and its call id.
+#[test]
+fn ids_are_read_where_they_stand_escaped_or_behind_what_is_mended() {
+    let table = [
+        (
+            r#"{"type":"function_call","name":"n","arguments":"","id":"fc","call_id":"c"}"#,
+            "fc",
+            "c",
+        ),
+        (
+            r#"{"call_id":"a\u0062\"","type":"function_call_output","output":"","id":""}"#,
+            "",
+            "ab\"",
+        ),
+        (
+            r#"{"a":"\ud800","call_id":"é","id":"\ud800x","type":"function_call_output","output":""}"#,
+            "\u{fffd}x",
+            "é",
+        ),
+        (r#"{"a":"\ud800","id":"l","type":"local_shell_call","action":{}}"#, "l", "l"),
+        (r#"{"type":"local_shell_call","id":"l","call_id":null}"#, "l", "l"),
+        (r#"{"type":"hologram","id":"x","id":"y","call_id":"c"}"#, "", ""),
+    ];
+    for (json, id, call_id) in table {
+        let item = Item::from_json(json).unwrap();
+        let found = (item.id().unwrap_or_default(), item.call_id().unwrap_or_default());
+        assert_eq!(found, (id, call_id), "{json}");
+        assert_eq!(item.id().is_none(), id.is_empty());
+    }
+}

@@ -19,11 +19,12 @@ const WORK_TREE_LIMIT: Duration = Duration::from_secs(30);
 /// [`Undo`] can go back to how it was before the turn.
 ///
 /// The snapshot is taken while the model is asked; tools wait for it. It is recorded in the
-/// conversation, where no model sees it, and a compaction keeps it. Where none can be taken, because
-/// git is missing, there is no repository, or git fails, that is told as [`Event::Background`], and the
-/// turn goes on without: also where an undo that was interrupted is at work for 30 s more, or the turn's
-/// deadline comes first. A turn that is run again to repair its answer has one snapshot. Files are stored as git adds them: what the repository converts or filters comes
-/// back as git checks it out.
+/// conversation, where no model sees it, and a compaction keeps it. Where none can be taken,
+/// because git is missing, there is no repository, or git fails, that is told as
+/// [`Event::Background`], and the turn goes on without: also where an undo that was interrupted is
+/// at work for 30 s more, or the turn's deadline comes first. A turn that is run again to repair
+/// its answer has one snapshot. Files are stored as git adds them: what the repository converts or
+/// filters comes back as git checks it out.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -101,9 +101,9 @@ impl SessionBuilder {
     /// path of its log: with its conversation, its settings and what it has used, and with the tools and
     /// instructions of this builder. [`Session::resumed`] says what was found.
     ///
-    /// A turn that was cut off goes on with [`Session::continue_turn`], or is over when another begins: its
-    /// calls are answered then with what is known of them. A damaged log is refused, or what is sound of it is taken over into a new one, as
-    /// `on_damage` says.
+    /// A turn that was cut off goes on with [`Session::continue_turn`], or is over when another
+    /// begins: its calls are answered then with what is known of them. A damaged log is refused, or
+    /// what is sound of it is taken over into a new one, as `on_damage` says.
     pub fn resume(mut self, which: LogRef, on_damage: OnDamage) -> Self {
         self.origin = Some(Origin::Resumed { which, on_damage });
         self

@@ -69,7 +69,7 @@ fn copy_from(file: &LogFile, offset: u64, medium: &mut dyn Medium) -> io::Result
 }
 
 /// Reads until `buffer` is full or the file at its end.
-pub(super) fn fill(source: &dyn Source, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+fn fill(source: &dyn Source, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match source.read_at(offset + filled as u64, &mut buffer[filled..]) {

@@ -9,7 +9,8 @@
 //! <home>/blobs/ab/<SHA-256>                                                    long strings of any log
 //! ```
 //!
-//! Folders and files are made for their owner alone. A home is on one file system. What blocks runs in tokio's blocking threads.
+//! Folders and files are made for their owner alone. A home is on one file system. What blocks runs
+//! in tokio's blocking threads.
 
 mod aside;
 mod blobs;

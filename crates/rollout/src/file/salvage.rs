@@ -5,11 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use memchr::memchr;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::aside::fill;
 use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
 use super::home::Home;
@@ -17,15 +15,12 @@ use super::layout::{salvaged_epoch, session_id, sibling};
 use super::open::{Fit, replay_file};
 use super::reading::{LogFile, Waiter};
 use crate::replay::without_lost;
-use crate::scan::{Found, Scan};
+use crate::scan::{Found, Line, Scan};
 use crate::store::{StoreError, beside, shown};
 use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, Sealed, SessionMeta};
 
 /// Lines are gathered to this length before they are written.
 const GATHERED_BYTES: usize = 256 * 1024;
-
-/// So much of a line is read at once.
-const READ_BYTES: usize = 16 * 1024;
 
 /// Writes the file that continues the damaged `path`. That one stays as it is.
 pub(super) fn salvage(
@@ -92,7 +87,7 @@ fn copy_sound(
         damaged.damage.iter().map(|damage| (damage.offset, &damage.flaw)).collect();
     let mut scan = Scan::new(file, MAX_LINE_BYTES)?;
     let mut copy = Copy::new(medium);
-    let (mut bytes, mut lost_inputs) = (Vec::new(), BTreeSet::new());
+    let mut lost_inputs = BTreeSet::new();
     while let Some(found) = scan.next()? {
         let line = match found {
             Found::Line(line) => line,
@@ -103,18 +98,17 @@ fn copy_sound(
             Found::Damage(_) | Found::Torn(_) => continue,
         };
         let flaw = at_fault.get(&line.offset).filter(|it| !matches!(it, Flaw::Ordinal { .. }));
-        match (flaw, line.head.kind) {
+        match (flaw, &line.head.kind) {
             // Its item went with the input.
             (None, _) if line.head.input.as_ref().is_some_and(|id| lost_inputs.contains(id)) => {
                 copy.lose(None)?;
             }
             (None, _) => {
-                let sealed = read_record(file, line.offset, &mut bytes)?;
+                let sealed = read_record(&scan, &line)?;
                 copy.add(path, &sealed.record, sealed.epoch)?;
             }
             (Some(_), Some(RecordKind::Input)) => {
-                read_line(file, line.offset, &mut bytes)?;
-                lost_inputs.extend(input_id(&bytes));
+                lost_inputs.extend(input_id(&scan.line(&line)?));
             }
             // The item had its place before it was found that it cannot be read.
             (Some(Flaw::Blob { .. } | Flaw::Payload(_)), Some(RecordKind::ResponseItem)) => {
@@ -125,7 +119,7 @@ fn copy_sound(
                 Some(Flaw::Blob { .. } | Flaw::Payload(_)),
                 Some(RecordKind::Compacted | RecordKind::Edited),
             ) => {
-                let sealed = read_record(file, line.offset, &mut bytes)?;
+                let sealed = read_record(&scan, &line)?;
                 if let Some(record) = without_lost(&sealed.record, &BlobFolder(&home.path)) {
                     copy.has_lost = true;
                     copy.add(path, &record, sealed.epoch)?;
@@ -137,10 +131,9 @@ fn copy_sound(
     copy.finish()
 }
 
-/// Reads the record in the line that starts at `offset`.
-fn read_record(file: &LogFile, offset: u64, line: &mut Vec<u8>) -> io::Result<Sealed> {
-    read_line(file, offset, line)?;
-    Record::open(line).map_err(io::Error::other)
+/// The record in the line that was found last.
+fn read_record(scan: &Scan<'_>, line: &Line) -> io::Result<Sealed> {
+    Record::open(&scan.line(line)?).map_err(io::Error::other)
 }
 
 /// The input that a line is about.
@@ -215,24 +208,5 @@ impl<'a> Copy<'a> {
             self.push(&self.made(RecordKind::Salvaged))?;
         }
         write_all(self.medium, &self.gathered)
-    }
-}
-
-/// Reads the line that starts at `offset`.
-fn read_line(file: &LogFile, mut offset: u64, line: &mut Vec<u8>) -> io::Result<()> {
-    line.clear();
-    loop {
-        let start = line.len();
-        line.resize(start + READ_BYTES, 0);
-        let read = fill(file, offset, &mut line[start..])?;
-        offset += read as u64;
-        line.truncate(start + read);
-        if let Some(end) = memchr(b'\n', &line[start..]) {
-            line.truncate(start + end);
-            return Ok(());
-        }
-        if read == 0 {
-            return Ok(());
-        }
     }
 }

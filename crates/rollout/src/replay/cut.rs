@@ -36,8 +36,8 @@ impl Replay {
     }
 
     /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
-    /// used, a compaction to take back. Also what the model was told at the beginning of that turn, if nothing but such messages
-    /// follows: they may not all be there.
+    /// used, a compaction to take back. Also what the model was told at the beginning of that turn,
+    /// if nothing but such messages follows: they may not all be there.
     pub fn disown(&mut self) {
         if let Some(told_at) = self.turn.as_ref().and_then(|turn| turn.told_at)
             && self.items.iter().skip(told_at).all(|it| turn_item::is_context(&it.item))

@@ -148,8 +148,8 @@ pub struct OpenTurn {
 /// Reads a log and says what it comes to.
 ///
 /// The log is scanned once, in pieces; what it comes to is read and parsed, and nothing else is: a
-/// log of any length takes the memory of the conversation at its end, and of the newest messages. Reading goes up to the length
-/// that the source has when it begins; a writer may append meanwhile.
+/// log of any length takes the memory of the conversation at its end, and of the newest messages.
+/// Reading goes up to the length that the source has when it begins; a writer may append meanwhile.
 ///
 /// # Errors
 ///

@@ -88,6 +88,11 @@ impl<'a> Scan<'a> {
         self.lines.bytes(range)
     }
 
+    /// The whole of the line that was found last, with its newline.
+    pub(crate) fn line(&self, last: &Line) -> io::Result<Cow<'_, [u8]>> {
+        self.bytes(last.offset..self.good_len())
+    }
+
     /// What stands next in the log; `None` at its end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         if let Some(line) = self.ahead.take() {

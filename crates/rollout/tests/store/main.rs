@@ -14,6 +14,7 @@ mod leftovers;
 mod listing;
 #[cfg(unix)]
 mod lock;
+mod lost;
 mod places;
 mod power;
 mod recovery;
