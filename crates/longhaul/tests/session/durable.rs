@@ -27,10 +27,6 @@ struct Operation {
 
 const SESSION_LONG: ApprovalDecision = ApprovalDecision::ApprovedForSession;
 
-fn text(error: TurnError) -> String {
-    error.to_string()
-}
-
 fn folder(cwd: &str) -> SettingsUpdate {
     let mut change = SettingsUpdate::default();
     change.cwd = Some(cwd.into());
@@ -52,20 +48,26 @@ fn operations() -> Vec<Operation> {
     vec![
         Operation {
             name: "withdraw",
-            perform: |session| async { session.withdraw("w").await.map_err(text) }.boxed(),
+            perform: |session| {
+                async { session.withdraw("w").await.map_err(|error| error.to_string()) }.boxed()
+            },
             is_kept: withdrawn,
         },
         Operation {
             name: "pin",
             perform: |session| {
-                async { session.pin(&Item::user("pinned")).await.map_err(text) }.boxed()
+                async {
+                    session.pin(&Item::user("pinned")).await.map_err(|error| error.to_string())
+                }
+                .boxed()
             },
             is_kept: |replay| says(replay, "pinned"),
         },
         Operation {
             name: "configure",
             perform: |session| {
-                async { session.configure(folder("/new")).await.map_err(text) }.boxed()
+                async { session.configure(folder("/new")).await.map_err(|error| error.to_string()) }
+                    .boxed()
             },
             is_kept: is_moved,
         },
@@ -80,15 +82,27 @@ fn operations() -> Vec<Operation> {
         Operation {
             name: "answer",
             perform: |session| {
-                async { session.answer("c1", None, SESSION_LONG).await.map_err(text) }.boxed()
+                async {
+                    session
+                        .answer("c1", None, SESSION_LONG)
+                        .await
+                        .map_err(|error| error.to_string())
+                }
+                .boxed()
             },
             is_kept: granted,
         },
         Operation {
             name: "undo_compaction",
             perform: |session| {
-                async { session.undo_compaction().await.map(|it| assert!(it)).map_err(text) }
-                    .boxed()
+                async {
+                    session
+                        .undo_compaction()
+                        .await
+                        .map(|it| assert!(it))
+                        .map_err(|error| error.to_string())
+                }
+                .boxed()
             },
             is_kept: |replay| !replay.has_compaction && says(replay, "aaaa"),
         },
@@ -122,7 +136,7 @@ fn operations() -> Vec<Operation> {
 }
 
 fn submit(session: &Session, op: Op) -> BoxFuture<'_, Result<(), String>> {
-    async { session.submit("op", op).await.map(drop).map_err(text) }.boxed()
+    async { session.submit("op", op).await.map(drop).map_err(|error| error.to_string()) }.boxed()
 }
 
 /// A session in a turn that asks for an approval, behind a compaction, while an input waits.

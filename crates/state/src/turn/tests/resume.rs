@@ -186,8 +186,7 @@ fn what_is_sent_anew_was_not_spent_and_a_step_shrinks_once() {
     let actions = turn.apply(too_long()).unwrap();
     assert!(matches!(&*actions, [Action::Fail(_)]), "{actions:?}");
     let limits = TurnLimits::new(1, BTreeMap::new());
-    let mut spent = Spent::default();
-    spent.model_calls = 1;
+    let spent = Spent { model_calls: 1, ..Spent::default() };
     let (_, actions) = Turn::resume(limits, [TurnRecord::Spent { spent, has_shrunk: false }]);
     assert!(matches!(&*actions, [Action::Fail(TurnError::TooManyModelCalls { limit: 1 })]));
 }
