@@ -13,7 +13,7 @@ impl Replay {
     /// conversation as it is, not how it came about, and no field that only this crate knows: items
     /// are [`unmarked`](longhaul_history::Item::unmarked), a bridge is a message of the user.
     ///
-    /// Each item bears the time at which it [was recorded](crate::ReplayItem::recorded_at), and `now`
+    /// Each item bears the time at which it [was recorded](Replay::times), and `now`
     /// where that is not known; what is told of it and the settings of its turn bear the same, what was
     /// used that of the last item, and the first line the time at which the session began.
     /// [`replay`](crate::replay()) reads the lines as a log of another program.
@@ -31,8 +31,7 @@ impl Replay {
     /// let now = jiff::Timestamp::UNIX_EPOCH;
     /// let mut session = Replay::default();
     /// session.meta = Some(SessionMeta::new("01a20298-0571-7a40-bd9c-36a08a0bd337", now));
-    /// let (item, recorded_at) = (Item::user("Say hello."), Some(now));
-    /// session.items.push(ReplayItem { item, starts_turn: true, recorded_at });
+    /// session.items.push(ReplayItem { item: Item::user("Say hello."), starts_turn: true });
     ///
     /// let log = session.export(now)?;
     /// let again = replay(&log, &(), OnDamage::Refuse)?;
@@ -65,7 +64,7 @@ impl Export<'_> {
     fn write(&mut self, now: Timestamp) -> Result<(), serde_json::Error> {
         self.write_meta()?;
         for (index, it) in self.replay.items.iter().enumerate() {
-            self.time = it.recorded_at.unwrap_or(now);
+            self.time = self.replay.times.get(index).copied().flatten().unwrap_or(now);
             if it.starts_turn {
                 self.write_turn(index)?;
             }

@@ -26,9 +26,7 @@ pub(crate) fn export(
     }
     replay.token_count = Some(raw(&TokenCount::of(&snapshot.known, &BTreeMap::new()))?);
     let items = snapshot.items.into_iter();
-    let recorded_at = None;
-    let items = items.map(|(item, starts_turn)| ReplayItem { item, starts_turn, recorded_at });
-    replay.items = items.collect();
+    replay.items = items.map(|(item, starts_turn)| ReplayItem { item, starts_turn }).collect();
     if let Some(log) = log {
         date(&mut replay, log);
     }
@@ -40,11 +38,10 @@ fn date(replay: &mut Replay, log: Replay) {
     if let (Some(meta), Some(of_log)) = (&mut replay.meta, log.meta) {
         meta.timestamp = of_log.timestamp.or(meta.timestamp);
     }
-    for (it, of_log) in replay.items.iter_mut().zip(log.items) {
-        if it.item == of_log.item {
-            it.recorded_at = of_log.recorded_at;
-        }
-    }
+    let of_log = log.items.iter().zip(log.times);
+    let times = replay.items.iter().zip(of_log);
+    let times = times.map(|(it, (of_log, time))| time.filter(|_| it.item == of_log.item));
+    replay.times = times.collect();
 }
 
 fn raw(payload: &impl Serialize) -> Result<Box<RawValue>, ReadError> {

@@ -165,7 +165,9 @@ impl Keeper {
     pub(crate) async fn said(&self) -> Option<Replay> {
         // What cannot be kept is not in it.
         let _ = self.kept().await;
-        self.store.read(&self.which, ReplayConfig::default()).await.ok()
+        let mut config = ReplayConfig::default();
+        config.times = true;
+        self.store.read(&self.which, config).await.ok()
     }
 
     /// Completes when the log is written to its end and closed.

@@ -450,9 +450,11 @@ async fn a_session_goes_out_and_comes_in_again() {
     assert!(read_bytes(&unkept.export().await.unwrap()).items.is_empty());
     session.shutdown().await.unwrap();
     let which = LogRef::Id(session.id().to_owned());
-    let closed = store.read(&which, OnDamage::Refuse.into()).await.unwrap();
+    let mut config = ReplayConfig::default();
+    config.times = true;
+    let closed = store.read(&which, config).await.unwrap();
     let began = closed.meta.clone().unwrap().timestamp;
-    let recorded: Vec<_> = closed.items.iter().map(|it| it.recorded_at).collect();
+    let recorded = closed.times.clone();
     assert!(recorded.iter().all(Option::is_some));
     let closed = closed.export(jiff::Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(read_bytes(&closed).items, read_bytes(&log).items);
@@ -464,11 +466,12 @@ async fn a_session_goes_out_and_comes_in_again() {
     let log = read_bytes(&exported);
     let millisecond = |time: Option<jiff::Timestamp>| time.map(jiff::Timestamp::as_millisecond);
     assert_eq!(millisecond(log.meta.unwrap().timestamp), millisecond(began));
-    let times: Vec<_> = log.items.iter().map(|it| it.recorded_at).collect();
-    assert_eq!(times[..recorded.len()], recorded);
-    assert_eq!(times.len(), recorded.len() + 2);
+    assert_eq!(log.times[..recorded.len()], recorded);
+    assert_eq!(log.times.len(), recorded.len() + 2);
 }
 
 fn read_bytes(log: &[u8]) -> Replay {
-    replay(&log, &(), OnDamage::Refuse).unwrap()
+    let mut config = ReplayConfig::default();
+    config.times = true;
+    replay(&log, &(), config).unwrap()
 }

@@ -90,10 +90,12 @@ impl Reading<'_> {
                         meet(text, replay.items.len());
                     }
                     let starts_turn = starts_turn || self.starts_turn(&item);
-                    let text = element.value.text();
-                    let recorded_at = text.map(|it| it.recorded_at(self.fold.log)).transpose()?;
-                    let recorded_at = recorded_at.flatten();
-                    replay.items.push(ReplayItem { item, starts_turn, recorded_at });
+                    replay.items.push(ReplayItem { item, starts_turn });
+                    if self.config.times {
+                        let text = element.value.text();
+                        let time = text.map(|it| it.recorded_at(self.fold.log)).transpose()?;
+                        replay.times.push(time.flatten());
+                    }
                     is_lost = false;
                 }
                 None => told.remove(replay.items.len()),

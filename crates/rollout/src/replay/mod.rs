@@ -49,6 +49,9 @@ pub struct ReplayConfig {
     /// Read also what the last compaction took the place of: [`Replay::exchanged`]. Not by default: it
     /// takes the memory of the conversation before it, and once more of that behind it.
     pub exchanged: bool,
+    /// Read also when each item was recorded: [`Replay::times`]. Not by default: it is one more piece of
+    /// the log to read for each.
+    pub times: bool,
 }
 
 impl Default for ReplayConfig {
@@ -58,6 +61,7 @@ impl Default for ReplayConfig {
             through: None,
             max_line_bytes: MAX_LINE_BYTES,
             exchanged: false,
+            times: false,
         }
     }
 }
@@ -76,6 +80,10 @@ pub struct Replay {
     pub meta: Option<SessionMeta>,
     /// The conversation.
     pub items: Vec<ReplayItem>,
+    /// When the record of each item was made, if [`ReplayConfig::times`] asked for it; else empty. Of an
+    /// input that waited, when that was accepted; of what a fork or an import took over, when it did;
+    /// `None` where the log does not say.
+    pub times: Vec<Option<Timestamp>>,
     /// What was said last, also what the conversation no longer has, since it was compacted.
     pub recent: RecentMessages,
     /// The item that is appended next starts a turn.
@@ -123,9 +131,6 @@ pub struct ReplayItem {
     pub item: Item,
     /// A turn starts with it.
     pub starts_turn: bool,
-    /// When the record was made that holds it: of an input that waited, when that was accepted; of what
-    /// a fork or an import took over, when it did. `None` where the log does not say.
-    pub recorded_at: Option<Timestamp>,
 }
 
 /// A turn that had begun and not ended.

@@ -2,6 +2,7 @@
 //! before that one, and keeps what its conversation does not have.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 
@@ -15,16 +16,41 @@ struct Stand {
     is_shown: bool,
 }
 
+/// Where items of the conversation stand.
+#[derive(Debug, Clone, Default)]
+struct Met {
+    found: Vec<Stand>,
+    /// The indices of such as stand before all messages that were found. They may be as many as the
+    /// conversation has items, but follow on one another.
+    older: Vec<Range<usize>>,
+}
+
 /// Which messages the conversation has; by default all.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stands(Option<Vec<Stand>>);
+pub(super) struct Stands(Option<Met>);
 
 /// Where the messages are, by their places in the log.
 pub(super) struct Places {
     messages: BTreeMap<u64, (usize, bool)>,
     /// Before this place in the log are only such as are too old to be shown.
     oldest: u64,
-    stands: Vec<Stand>,
+    met: Met,
+}
+
+impl Met {
+    fn add_older(&mut self, index: usize) {
+        match self.older.last_mut() {
+            Some(range) if range.end == index => range.end += 1,
+            _ => self.older.push(index..index + 1),
+        }
+    }
+
+    /// The place of the message that this item is.
+    fn place_of(&self, index: usize) -> Option<usize> {
+        let found = self.found.iter().find(|stand| stand.index == index);
+        let is_older = || self.older.iter().any(|range| range.contains(&index));
+        found.map(|stand| stand.place).or_else(|| is_older().then_some(0))
+    }
 }
 
 impl Places {
@@ -37,18 +63,22 @@ impl Places {
         let messages =
             found.map(|(text, newer, is_shown)| (text, (place(newer, is_shown), is_shown)));
         let oldest = if is_cut { oldest } else { 0 };
-        Self { messages: messages.collect(), oldest, stands: Vec::new() }
+        Self { messages: messages.collect(), oldest, met: Met::default() }
     }
 
     /// The item with this index stands there in the log.
     pub(super) fn meet(&mut self, text: u64, index: usize) {
-        let is_older = text < self.oldest;
-        let message = self.messages.get(&text).copied().or(is_older.then_some((0, false)));
-        self.stands.extend(message.map(|(place, is_shown)| Stand { index, place, is_shown }));
+        match self.messages.get(&text) {
+            Some((place, is_shown)) => {
+                self.met.found.push(Stand { index, place: *place, is_shown: *is_shown });
+            }
+            None if text < self.oldest => self.met.add_older(index),
+            None => {}
+        }
     }
 
     pub(super) fn finish(self) -> Stands {
-        Stands(Some(self.stands))
+        Stands(Some(self.met))
     }
 }
 
@@ -59,10 +89,9 @@ impl Stands {
     /// One that a compaction has made anew is none that was found. It is as far before the next of them
     /// as the user's messages are.
     pub(super) fn find(&self, users: &[usize], messages: &[TurnItem]) -> Option<usize> {
-        let stands = self.0.as_deref().unwrap_or_default();
-        let found = users.iter().enumerate().find_map(|(nth, index)| {
-            let stand = stands.iter().find(|stand| stand.index == *index)?;
-            Some((nth, stand.place))
+        let found = self.0.as_ref().and_then(|met| {
+            let mut users = users.iter().enumerate();
+            users.find_map(|(nth, index)| Some((nth, met.place_of(*index)?)))
         });
         let (nth, place) = found.unwrap_or((users.len(), messages.len()));
         let is_users = |it: &TurnItem| matches!(it.kind, TurnItemKind::UserMessage { .. });
@@ -75,13 +104,15 @@ impl Stands {
 
     /// The conversation ends before that item.
     pub(super) fn cut(&mut self, len: usize) {
-        self.0.iter_mut().for_each(|stands| stands.retain(|stand| stand.index < len));
+        let Some(met) = &mut self.0 else { return };
+        met.found.retain(|stand| stand.index < len);
+        met.older.iter_mut().for_each(|range| range.end = range.end.min(len));
     }
 
     /// The messages that the conversation does not have, each with the item before which it stands.
     pub(super) fn gone<'a>(&self, messages: &'a [TurnItem]) -> Vec<(usize, &'a TurnItem)> {
-        let Some(stands) = &self.0 else { return Vec::new() };
-        let shown = stands.iter().filter(|stand| stand.is_shown);
+        let Some(met) = &self.0 else { return Vec::new() };
+        let shown = met.found.iter().filter(|stand| stand.is_shown);
         let shown: BTreeMap<usize, usize> = shown.map(|it| (it.place, it.index)).collect();
         let mut gone = Vec::new();
         let mut next = usize::MAX;

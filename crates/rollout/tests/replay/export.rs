@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use longhaul_history::{Item, Role};
-use longhaul_rollout::{OnDamage, ReadError, Replay, ReplayItem, SessionMeta, replay};
+use longhaul_rollout::{ReadError, Replay, ReplayConfig, ReplayItem, SessionMeta, replay};
 use longhaul_testkit::strategies;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,8 +18,11 @@ fn now() -> Timestamp {
     "2026-11-28T11:30:00+01:00".parse().unwrap()
 }
 
+/// With the times of its items.
 fn read(log: &[u8]) -> Replay {
-    replay(&log, &(), OnDamage::Refuse).unwrap()
+    let mut config = ReplayConfig::default();
+    config.times = true;
+    replay(&log, &(), config).unwrap()
 }
 
 fn lines(log: &[u8]) -> Vec<Value> {
@@ -50,7 +53,7 @@ fn a_session_is_told_in_the_words_of_the_format() {
     let reasoning = r#"{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"},{"type":"summary_text","text":"ah"}],"encrypted_content":"e"}"#;
     log.item(&Item::from_json(reasoning).unwrap());
     log.add("event_msg", json!({"type": "token_count", "info": {"a": 1}, "cost": 2, "models": {}}));
-    let told = lines(&log.read().unwrap().export(now()).unwrap());
+    let told = lines(&read(&log.bytes).export(now()).unwrap());
 
     assert!(told.iter().all(|line| line["timestamp"] == "2026-11-28T10:00:00.000Z"));
     let fields = |line: &Value| line.as_object().unwrap().len();
@@ -144,7 +147,7 @@ fn what_was_compacted_away_is_not_in_it_and_a_bridge_is_nobodys_message() {
     let mut log = Log::new();
     log.user("a").user("b");
     log.add("compacted", json!({"replaced": 2, "parts": [new("x"), {"keep": [1, 2]}]}));
-    let told = lines(&log.read().unwrap().export(now()).unwrap());
+    let told = lines(&read(&log.bytes).export(now()).unwrap());
     let items: Vec<_> = told.iter().filter(|it| it["type"] == "response_item").collect();
     let text = |it: &&Value| it["payload"]["content"][0]["text"].as_str().unwrap().to_owned();
     assert_eq!(items.iter().map(text).collect::<Vec<_>>(), ["x", "b"]);
@@ -178,9 +181,10 @@ fn what_is_exported_says_when_it_was_recorded() {
     log.seal(&at(6, "turn_context", &json!({"turn_id": "2", "model": "m", "told": false})));
     log.seal(&at(7, "response_item", &json!({})).with_input("i"));
     log.seal(&at(8, "event_msg", &json!({"type": "token_count", "info": null})));
-    let replay = log.read().unwrap();
-    let minute = |it: &ReplayItem| it.recorded_at.unwrap().strftime("%M").to_string();
-    assert_eq!(replay.items.iter().map(minute).collect::<Vec<_>>(), ["05", "03", "04"]);
+    assert_eq!(log.read().unwrap().times, []);
+    let replay = read(&log.bytes);
+    let minute = |it: &Option<Timestamp>| it.unwrap().strftime("%M").to_string();
+    assert_eq!(replay.times.iter().map(minute).collect::<Vec<_>>(), ["05", "03", "04"]);
     let exported = replay.export(now()).unwrap();
     let expected = [
         "00 session_meta ",
@@ -196,12 +200,11 @@ fn what_is_exported_says_when_it_was_recorded() {
     ];
     assert_eq!(minutes(&exported), expected);
     let again = read(&exported);
-    let times = |replay: &Replay| replay.items.iter().map(|it| it.recorded_at).collect::<Vec<_>>();
-    assert_eq!(times(&again), times(&replay));
+    assert_eq!(again.times, replay.times);
 
     // What does not say so is of now, also where the time is not the first thing that is said.
     let mut unknown = replay;
-    unknown.items[1].recorded_at = None;
+    unknown.times[1] = None;
     let exported = unknown.export(now()).unwrap();
     assert_eq!(minutes(&exported)[3..5], ["30 turn_context ", "30 response_item message"]);
     let moved = format!(
@@ -209,7 +212,7 @@ fn what_is_exported_says_when_it_was_recorded() {
         message("a")
     );
     let log = [PLAIN.as_bytes(), moved.as_bytes()].concat();
-    let times = times(&read(&log));
+    let times = read(&log).times;
     assert!(times[..times.len() - 1].iter().all(Option::is_some) && times.last() == Some(&None));
 }
 
@@ -244,9 +247,9 @@ proptest! {
             .map(|(index, item)| ReplayItem {
                 item: item.clone(),
                 starts_turn: starts_turn(index),
-                recorded_at: (index % 2 == 0).then(now),
             })
             .collect();
+        session.times = (0..conversation.len()).map(|index| (index % 2 == 0).then(now)).collect();
         let log = session.export(now()).unwrap();
         let again = read(&log);
         prop_assert!(again.is_foreign && again.damage.is_empty() && again.torn.is_none());
