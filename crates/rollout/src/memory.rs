@@ -109,7 +109,7 @@ fn seal(records: &[Record], ordinal: u64, epoch: u64, lines: &mut Vec<u8>) {
 #[async_trait]
 impl Store for MemoryStore {
     async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
-        let Start { id, path } = Start::of(&records)?;
+        let Start { id, path, .. } = Start::of(&records)?;
         let mut logs = self.logs();
         if let Some(log) = logs.values().find(|log| log.id == id) {
             return Err(log.holder.clone().map_or(

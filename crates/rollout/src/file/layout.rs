@@ -112,21 +112,23 @@ pub(super) fn find(
     id: &str,
     owner_of: impl Fn(&Path) -> io::Result<Option<Owner>>,
 ) -> io::Result<Option<PathBuf>> {
-    let named = Found::among(home, id, true, &owner_of)?;
+    let named = Found::among(home, id, true, None, &owner_of)?;
     if let Some(path) = named.ours {
         return Ok(Some(path));
     }
-    let other = Found::among(home, id, false, &owner_of)?;
+    let other = Found::among(home, id, false, None, &owner_of)?;
     Ok(other.ours.or(named.foreign).or(other.foreign))
 }
 
-/// The log of the session with this id that is there by its name, unless another program wrote it.
+/// The log of the session with this id that is there by its name, unless another program wrote it. It is
+/// in no folder of before `since`, so that what starting a session costs does not grow with the home.
 pub(super) fn find_named(
     home: &Path,
     id: &str,
+    since: Option<&Path>,
     owner_of: impl Fn(&Path) -> io::Result<Option<Owner>>,
 ) -> io::Result<Option<PathBuf>> {
-    Ok(Found::among(home, id, true, &owner_of)?.ours)
+    Ok(Found::among(home, id, true, since, &owner_of)?.ours)
 }
 
 /// The newest logs of a session.
@@ -143,11 +145,16 @@ impl Found {
         home: &Path,
         id: &str,
         is_named: bool,
+        since: Option<&Path>,
         owner_of: &impl Fn(&Path) -> io::Result<Option<Owner>>,
     ) -> io::Result<Self> {
         let mut found = Self::default();
+        let since = since.map(|since| home.join(since));
         for day in days(home, None)? {
             let day = day?;
+            if since.as_ref().is_some_and(|since| day < *since) {
+                break;
+            }
             for name in logs(&day, |stem| (id_of(stem) == Some(id)) == is_named)? {
                 let path = day.join(name.file_name());
                 match owner_of(&path)? {

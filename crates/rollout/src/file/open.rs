@@ -34,7 +34,7 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
         StoreError::Locked { holder, .. } => StoreError::Locked { path: start.id.clone(), holder },
         error => error,
     })?;
-    let lock = check_is_new(home, &start.id, &path)?;
+    let lock = check_is_new(home, &start.id, start.since.as_deref(), &path)?;
     sweep(&home.disk, &path);
     sweep_starts(home);
     let mut lines = Vec::new();
@@ -51,8 +51,13 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
 }
 
 /// The lock of a log that is to be started, if its session has none yet.
-fn check_is_new(home: &Home, id: &str, path: &Path) -> Result<Lock, StoreError> {
-    let named = find_named(&home.path, id, |path| Ok(owner_of(path)));
+fn check_is_new(
+    home: &Home,
+    id: &str,
+    since: Option<&Path>,
+    path: &Path,
+) -> Result<Lock, StoreError> {
+    let named = find_named(&home.path, id, since, |path| Ok(owner_of(path)));
     let named = named.map_err(|e| StoreError::io("listing", &home.path, e))?;
     let there = named.or_else(|| path.symlink_metadata().is_ok().then(|| path.to_owned()));
     let lock = Lock::take(&home.disk, &first_of_family(there.as_deref().unwrap_or(path)))?;

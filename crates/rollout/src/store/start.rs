@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use super::StoreError;
+use crate::path::earliest_folder;
 use crate::{FORMAT_VERSION, Record, RecordKind, SessionMeta, log_path};
 
 /// Which session it is, and the path of its log in a store.
 pub(crate) struct Start {
     pub(crate) id: String,
     pub(crate) path: PathBuf,
+    /// No log of the session is in a folder of before; `None` if nobody knows.
+    pub(crate) since: Option<PathBuf>,
 }
 
 impl Start {
@@ -24,6 +27,7 @@ impl Start {
         }
         let started_at = meta.timestamp.ok_or_else(|| bad("its `timestamp` is missing".into()))?;
         let path = log_path(started_at, &meta.id).map_err(|error| bad(error.to_string()))?;
-        Ok(Self { id: meta.id, path })
+        let since = earliest_folder(&meta.id, started_at);
+        Ok(Self { id: meta.id, path, since })
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use longhaul_rollout::{Fsync, OnDamage, Query, Store, StoreError};
+use longhaul_rollout::{
+    Fsync, OnDamage, Query, Record, RecordKind, SessionMeta, Store, StoreError,
+};
 use longhaul_testkit::disk::{Fault, Operation};
 
 use crate::child::Child;
@@ -40,6 +42,32 @@ async fn two_tasks_that_start_a_session_at_once_give_it_one_log() {
     let error = folder.store().create(late(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Exists { path: there } if there == path.to_str().unwrap()));
     assert_eq!(folder.names().len(), 2, "{:?}", folder.names());
+}
+
+/// What stands in folders of before an id was made is not looked at: so starting a session costs the same
+/// however long a home has been in use.
+#[tokio::test]
+async fn a_start_looks_at_no_folder_of_before_its_id_was_made() {
+    let folder = Folder::new();
+    let store = folder.store();
+    store.create(vec![session(1)]).await.unwrap().close().await.unwrap();
+    // Of 2025, by its own time.
+    let id = "01941f29-7c00-7000-8000-000000000001";
+    let with = |at: &str| {
+        let mut meta = SessionMeta::new(id, at.parse().unwrap());
+        meta.cwd = Some("/".into());
+        let payload = serde_json::value::to_raw_value(&meta).unwrap();
+        vec![Record::new(at.parse().unwrap(), RecordKind::SessionMeta, payload)]
+    };
+    let older = folder.path().join("sessions/2024/12/29");
+    fs::create_dir_all(&older).unwrap();
+    let name = format!("rollout-2024-12-29T00-00-00-{id}.jsonl");
+    fs::write(older.join(name), "not read").unwrap();
+    store.create(with("2026-11-28T10:00:00Z")).await.unwrap().close().await.unwrap();
+    for at in ["2026-11-29T10:00:00Z", "2024-12-30T10:00:00Z"] {
+        let error = store.create(with(at)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Exists { .. }), "{error}");
+    }
 }
 
 #[tokio::test]
