@@ -142,6 +142,9 @@ impl Gatekeeping {
         if let Some(cwd) = settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
             return Err(BuildError::RelativeCwd(cwd.clone()));
         }
+        if let Some(cwd) = settings.cwd.as_ref().filter(|cwd| cwd.to_str().is_none()) {
+            return Err(BuildError::CwdNotUtf8(cwd.clone()));
+        }
         self.check(tools, settings.approval_policy)
     }
 

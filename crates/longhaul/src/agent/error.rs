@@ -25,6 +25,9 @@ pub enum BuildError {
     /// The model's slug is empty.
     #[error("the model's name is empty: name one")]
     NoModel,
+    /// The working folder is not UTF-8, so that neither a log nor the model could be told of it.
+    #[error("the working folder `{0}` is not UTF-8: give one that is")]
+    CwdNotUtf8(std::path::PathBuf),
     /// The working folder is relative.
     #[error("the working folder `{0}` is relative: give an absolute path")]
     RelativeCwd(std::path::PathBuf),

@@ -25,6 +25,12 @@ impl Left {
         }
     }
 
+    /// Whether tools are other ones than those that calls were approved for, as far as their definitions
+    /// tell.
+    pub(crate) fn has_other_tools(&self, surface: &Surface) -> bool {
+        self.surface.as_ref().is_some_and(|left| left.tools != surface.tools)
+    }
+
     /// What differs now, a sentence each. What the log does not say differs in nothing.
     pub(crate) fn differences(&self, settings: &Settings, surface: &Surface) -> Vec<String> {
         let mut differences = Vec::new();

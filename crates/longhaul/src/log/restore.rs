@@ -75,6 +75,10 @@ pub(crate) async fn open(
     let mut replay = opened.replay;
     let recent = std::mem::take(&mut replay.recent);
     let open_turn = cut_off(&replay);
+    if open_turn.is_none() {
+        // Of its beginning only a part may be there.
+        replay.forget_turn();
+    }
     let (inputs, unreadable) = waiting(&replay);
     let resumed = Resumed {
         torn_bytes: replay.torn.as_ref().map_or(0, |torn| torn.len),

@@ -283,6 +283,10 @@ impl SessionBuilder {
         if let (Some(left), Some(surface)) = (left, &surface) {
             differences = left.differences(settings, surface);
             state.note_opening(differences.clone());
+            if left.has_other_tools(surface) {
+                // What was approved was to be done by others.
+                state.clear_grants();
+            }
         }
         if state.settings() != *settings {
             state.set_settings(settings.clone());

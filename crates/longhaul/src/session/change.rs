@@ -117,8 +117,9 @@ impl Session {
 }
 
 impl Inner {
-    /// Nothing is changed in a session that accepts nothing more.
-    fn check_open(&self) -> Result<(), TurnError> {
+    /// Nothing is changed in a session that accepts nothing more. What is changed just when it ends may come
+    /// too late for its log: so that is asked again behind each change.
+    pub(super) fn check_open(&self) -> Result<(), TurnError> {
         if self.queue.is_closed() { Err(TurnError::Closed) } else { Ok(()) }
     }
 
@@ -129,6 +130,10 @@ impl Inner {
         }
         if change.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
             return Err(TurnError::InvalidInput("`model` is empty: name one".into()));
+        }
+        if let Some(cwd) = change.cwd.as_ref().filter(|cwd| cwd.to_str().is_none()) {
+            let message = format!("`cwd` is not UTF-8: `{}`; give a folder that is", cwd.display());
+            return Err(TurnError::InvalidInput(message));
         }
         let Some(policy) = change.approval_policy else {
             return Ok(());
@@ -142,7 +147,7 @@ impl Inner {
         self.check_open()?;
         self.check_settings(&change)?;
         self.state.update_settings(change);
-        Ok(())
+        self.check_open()
     }
 
     /// Records an item that every compaction keeps, if there is room for it.
@@ -161,7 +166,7 @@ impl Inner {
             )));
         }
         self.state.record([item.pinned()]);
-        Ok(())
+        self.check_open()
     }
 
     fn set_tools(&self, tools: &[Arc<dyn Tool>]) -> Result<(), BuildError> {
@@ -179,7 +184,7 @@ impl Inner {
         }
         // What was approved was to be done by others.
         self.state.clear_grants();
-        Ok(())
+        if self.queue.is_closed() { Err(BuildError::Closed) } else { Ok(()) }
     }
 
     /// The log knows what the session works with.
@@ -199,6 +204,7 @@ impl Inner {
             self.state.recall_compaction(keeper.past_compaction().await?);
         }
         let is_undone = self.state.undo_compaction();
+        self.check_open()?;
         if is_undone {
             self.kept().await?;
         }

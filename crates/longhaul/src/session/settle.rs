@@ -26,7 +26,7 @@ impl Inner {
     /// Takes back an input that waits, in memory.
     pub(super) fn withdraw(&self, input_id: &str) -> Result<(), TurnError> {
         if self.take_back(|waiting| *waiting.id == *input_id) {
-            return Ok(());
+            return self.check_open();
         }
         Err(TurnError::UnknownInput { input_id: input_id.to_owned() })
     }

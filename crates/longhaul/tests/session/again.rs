@@ -246,3 +246,35 @@ async fn t039_a_resumed_session_sends_what_its_log_holds_and_nothing_else() {
     let expected = [user("first"), reply("one"), user("hello")];
     assert_eq!(inputs(&server.requests())[1], expected);
 }
+
+/// Of a turn's beginning a log may have a part: then the model was told nothing, and is told when the
+/// next turn begins.
+#[tokio::test]
+async fn a_turn_of_which_only_the_beginning_is_there_told_the_model_nothing() {
+    let server = server(["FIRST", "SECOND"]).await;
+    let folder = Folder::new();
+    let telling = || CodingContext::new(Some("Be kind.".into()));
+    let agent = over_http(&server).cwd("/work").context(telling());
+    let agent = agent.store(FileStore::new(&folder.0)).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let context = telling().messages(None, &session.settings());
+    let context: Vec<Value> =
+        context.iter().map(|item| serde_json::from_str(item.json()).unwrap()).collect();
+    assert_eq!(context.len(), 2);
+    say(&session, &["lost"]).await;
+    let log = close(session).await;
+    let bytes = fs::read_to_string(&log).unwrap();
+    let began = bytes.lines().position(|line| line.contains(r#""type":"turn_context""#)).unwrap();
+    for kept in began..began + context.len() {
+        let lines: Vec<_> = bytes.lines().take(kept + 1).collect();
+        fs::write(&log, lines.join("\n") + "\n").unwrap();
+        let session = again(&agent, &log).await;
+        assert_eq!(session.resumed().unwrap().open_turn, None);
+        let next = session.preview_request("said").await.unwrap();
+        let next: Value = serde_json::from_slice(&next).unwrap();
+        let input = next["input"].as_array().unwrap();
+        let expected = [&context[..], &[user("said")]].concat();
+        assert!(input.ends_with(&expected), "{kept} lines: {input:?}");
+        close(session).await;
+    }
+}

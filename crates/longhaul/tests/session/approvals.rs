@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul::approval::{ApprovalDecision, Approvals, CallDigest};
 use longhaul::prelude::*;
+use longhaul::rollout::{LogRef, MemoryStore, OnDamage};
 use longhaul::state::protocol::SettingsUpdate;
 use longhaul::state::protocol::{ApprovalPolicy, TurnEnd};
 use longhaul_testkit::ScriptedModel;
@@ -312,4 +313,40 @@ async fn an_approval_for_the_session_ends_with_its_tools() {
     session.set_tools(&[Arc::new(Probe::echo("risky").write().asks())]).await.unwrap();
     let mut turn = session.prompt("again").await.unwrap();
     until(&mut turn, |line| line.starts_with("ask b")).await;
+}
+
+/// What was approved was to be done there, and by these.
+#[tokio::test]
+async fn an_approval_for_the_session_ends_where_it_is_opened_elsewhere_or_with_other_tools() {
+    for (cwd, has_more_tools, asks) in
+        [("/a", false, false), ("/b", false, true), ("/a", true, true)]
+    {
+        let model = the_same_call_twice();
+        let store = MemoryStore::new();
+        let agent = scripted(&model)
+            .tool(Probe::echo("risky").write().asks())
+            .approvals(Approvals::answered())
+            .store(store);
+        let agent = agent.cwd("/a").build().unwrap();
+        let session = agent.session().start().await.unwrap();
+        let mut turn = session.prompt("go").await.unwrap();
+        until(&mut turn, |line| line.starts_with("ask a")).await;
+        session.answer("a", None, ApprovalDecision::ApprovedForSession).await.unwrap();
+        turn.await.unwrap();
+        session.shutdown().await.unwrap();
+
+        let which = LogRef::Id(session.id().to_owned());
+        let mut change = SettingsUpdate::default();
+        change.cwd = Some(cwd.into());
+        let mut opening = agent.session().resume(which, OnDamage::Refuse).settings(change);
+        if has_more_tools {
+            opening = opening.tool(Probe::echo("another"));
+        }
+        let session = opening.start().await.unwrap();
+        let mut turn = session.prompt("again").await.unwrap();
+        let is_decided = |line: &str| line.starts_with("ask b") || line.starts_with("end b");
+        let seen = until(&mut turn, is_decided).await;
+        let asked = seen.last().is_some_and(|line| line.starts_with("ask b"));
+        assert_eq!(asked, asks, "{cwd} {has_more_tools}: {seen:?}");
+    }
 }

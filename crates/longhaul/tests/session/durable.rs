@@ -16,7 +16,7 @@ use longhaul_testkit::ScriptedModel;
 use tokio::sync::Notify;
 
 use super::kept::Full;
-use super::support::{Folder, Probe, scripted, until, yield_twice};
+use super::support::{Folder, Probe, scripted, until, yield_times, yield_twice};
 
 /// Something that is done to a session, and whether a log says so.
 struct Operation {
@@ -397,4 +397,20 @@ async fn wherever_the_log_ends_what_was_acknowledged_is_in_it() {
     }
     println!("{checked} acknowledgements checked");
     assert!(checked > 300, "{checked}");
+}
+
+/// What was undone before it was kept leaves nothing to write. But whether the log is sound is asked all
+/// the same: the attempt that failed may have left something.
+#[tokio::test]
+async fn a_withdrawal_of_what_could_not_be_kept_is_not_acknowledged_by_a_log_that_fails() {
+    let scene = Scene::new().await;
+    scene.stall(true);
+    let mut giving = scene.session.prompt(Input::from("more").id("x")).boxed();
+    stays_pending(&mut giving, "prompt").await;
+    scene.fill(true);
+    scene.stall(false);
+    yield_times(10).await;
+    assert_eq!(scene.session.withdraw("x").await.unwrap_err().code(), "storage");
+    scene.fill(false);
+    scene.session.withdraw("w").await.unwrap();
 }

@@ -5,12 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use longhaul::compaction::Compaction;
 use longhaul::prelude::*;
+use longhaul::state::protocol::SettingsUpdate;
 use longhaul::transport::RetryPolicy;
+use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::{Cut, Reply, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
-use super::support::{conversation, lines, provider};
+use super::support::{conversation, lines, provider, scripted};
 
 fn refusal(status: u16, kind: &str, code: &str, message: &str) -> Reply {
     let error = json!({"type": kind, "code": code, "message": message});
@@ -146,4 +148,26 @@ async fn a_credential_shows_in_no_error() {
     assert_eq!(error.code(), "unauthorized");
     assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     server.assert_complete();
+}
+
+/// Neither a log nor the model could be told of it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_not_utf8_is_refused_where_it_is_given() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let cwd = std::path::PathBuf::from(OsStr::from_bytes(b"/w\xff"));
+    let mut change = SettingsUpdate::default();
+    change.cwd = Some(cwd.clone());
+    let agent = scripted(&ScriptedModel::new()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let error = session.configure(change.clone()).await.unwrap_err();
+    assert_eq!(error.code(), "invalid_submission");
+    assert!(error.to_string().contains("`cwd` is not UTF-8"), "{error}");
+    let input = Input::from("go").settings(change.clone());
+    assert_eq!(session.prompt(input).await.unwrap_err().code(), "invalid_submission");
+    let error = agent.session().settings(change).start().await.unwrap_err();
+    assert_eq!(error.to_string(), "the working folder `/w\u{fffd}` is not UTF-8: give one that is");
+    let built = scripted(&ScriptedModel::new()).cwd(cwd).build();
+    assert!(matches!(built.map(drop), Err(longhaul::BuildError::CwdNotUtf8(_))));
 }

@@ -35,17 +35,22 @@ impl Replay {
         Ok(())
     }
 
-    /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
-    /// used, a compaction to take back. Also what the model was told at the beginning of that turn,
-    /// if nothing but such messages follows: they may not all be there.
-    pub fn disown(&mut self) {
-        if let Some(told_at) = self.turn.as_ref().and_then(|turn| turn.told_at)
+    /// Forgets the open turn. Also what the model was told at its beginning, if nothing but such messages
+    /// follows: they may not all be there.
+    pub fn forget_turn(&mut self) {
+        if let Some(told_at) = self.turn.take().and_then(|turn| turn.told_at)
             && self.items.iter().skip(told_at).all(|it| turn_item::is_context(&it.item))
         {
             self.told.pop_if(|(index, _)| *index == told_at);
         }
+    }
+
+    /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
+    /// used, a compaction to take back.
+    pub fn disown(&mut self) {
+        self.forget_turn();
         (self.grants, self.inputs) = (Vec::new(), Vec::new());
-        (self.turn, self.token_count) = (None, None);
+        self.token_count = None;
         (self.has_compaction, self.exchanged) = (false, None);
     }
 }

@@ -146,10 +146,7 @@ impl SessionState {
             if inner.settings != before {
                 inner.note(|inner| Change::Settings(inner.settings.clone()));
             }
-            if inner.settings.cwd != before.cwd {
-                // The same command does something else there.
-                inner.clear_grants();
-            }
+            inner.leave_folder(&before);
             if inner.settings.model != before.model {
                 // Another limit holds, and another model sums up.
                 inner.breaker.reset();
@@ -160,8 +157,9 @@ impl SessionState {
     /// Puts other settings in the place of those that there are.
     pub fn set_settings(&self, settings: Settings) {
         self.change(|inner| {
-            inner.settings = settings;
+            let before = std::mem::replace(&mut inner.settings, settings);
             inner.note(|inner| Change::Settings(inner.settings.clone()));
+            inner.leave_folder(&before);
         });
     }
 
@@ -421,6 +419,13 @@ impl Inner {
             self.sent_items = self.sent_items.map(|sent| sent - 1);
         }
         is_removed
+    }
+
+    /// The same command does something else in another folder.
+    fn leave_folder(&mut self, before: &Settings) {
+        if self.settings.cwd != before.cwd {
+            self.clear_grants();
+        }
     }
 
     fn clear_grants(&mut self) {
