@@ -15,7 +15,7 @@ use longhaul::state::protocol::{InputPart, Op, SettingsUpdate, TurnEnd};
 use longhaul_testkit::ScriptedModel;
 use tokio::sync::Notify;
 
-use super::kept::Full;
+use super::full::Full;
 use super::support::{Folder, Probe, scripted, until, yield_times, yield_twice};
 
 /// Something that is done to a session, and whether a log says so.

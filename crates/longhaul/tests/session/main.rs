@@ -29,10 +29,12 @@ mod events;
 mod fork;
 #[cfg(all(feature = "coding", unix))]
 mod fork_anywhere;
+mod full;
 mod import;
 mod interrupt;
 mod isolation;
 mod kept;
+mod kept_in_any_order;
 mod models;
 mod observer;
 mod panics;

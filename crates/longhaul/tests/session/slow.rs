@@ -10,7 +10,8 @@ use longhaul_testkit::model::Answer;
 use longhaul_testkit::server::Gate;
 use longhaul_testkit::sse::ResponseBuilder;
 
-use super::kept::{Full, again};
+use super::full::Full;
+use super::kept::again;
 use super::support::{Probe, lines, scripted, yield_times, yield_twice};
 
 /// While a sync takes long the turn waits, others go on, and what waits to be kept does not grow.

@@ -8,7 +8,7 @@ use longhaul_testkit::sse::ResponseBuilder;
 use longhaul_transport::rate_limits::RateLimitWindow;
 use longhaul_transport::{RateLimits, ResponseEvent};
 
-use super::kept::Full;
+use super::full::Full;
 use super::support::{Probe, Yielding};
 
 /// A response whose headers tell limits; others run while it is on its way.

@@ -13,7 +13,7 @@ use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
-use super::kept::Full;
+use super::full::Full;
 use super::policy::Host;
 use super::support::{Folder, Probe, conversation, items, lines, scripted, until};
 

@@ -11,7 +11,8 @@ use longhaul_state::protocol::SettingsUpdate;
 use longhaul_testkit::ScriptedModel;
 use serde_json::{Value, json};
 
-use super::kept::{Full, again};
+use super::full::Full;
+use super::kept::again;
 use super::support::{Folder, Probe, Yielding, conversation, scripted, until, yield_twice};
 
 /// The process is gone, with all that the agent was about to do.

@@ -1,6 +1,7 @@
 //! Who runs and who waits.
 
 mod approvals;
+mod planned;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use self::approvals::Approvals;
+use self::planned::{Planned, take_if};
 use crate::protocol::AbortReason;
 
 /// How many inputs may wait in a session. More is a client that does not listen.
@@ -43,18 +45,6 @@ enum Stage {
     Closed,
     /// Nothing is begun.
     Stopped,
-}
-
-/// A turn that waits.
-struct Planned<I> {
-    /// What starts it.
-    input: I,
-    /// What its first request carries besides.
-    steers: VecDeque<I>,
-    /// What starts it was to steer another.
-    is_steer: bool,
-    /// Somebody has ended it already.
-    is_interrupted: bool,
 }
 
 /// The turn that runs.
@@ -375,44 +365,6 @@ impl<I> ActiveTurn<I> {
         }
         self.cancel.cancel();
         self.state.approvals = Approvals::default();
-    }
-}
-
-/// Takes the inputs of which `is_meant` says yes.
-fn take_if<I>(inputs: &mut VecDeque<I>, is_meant: impl Fn(&I) -> bool) -> VecDeque<I> {
-    let (taken, left) = std::mem::take(inputs).into_iter().partition(is_meant);
-    *inputs = left;
-    taken
-}
-
-impl<I> Planned<I> {
-    fn of(input: I) -> Self {
-        Self { input, steers: VecDeque::new(), is_steer: false, is_interrupted: false }
-    }
-
-    /// A turn of steers that no other takes.
-    fn of_steers(mut steers: VecDeque<I>) -> Option<Self> {
-        let input = steers.pop_front()?;
-        Some(Self { input, steers, is_steer: true, is_interrupted: false })
-    }
-
-    /// Whether it has inputs that were to steer: what was accepted later comes after them.
-    fn has_steers(&self) -> bool {
-        self.is_steer || !self.steers.is_empty()
-    }
-
-    fn into_inputs(self) -> impl Iterator<Item = I> {
-        std::iter::once(self.input).chain(self.steers)
-    }
-
-    /// What is unwanted of it, and what is left.
-    fn without(mut self, is_unwanted: impl Fn(&I) -> bool) -> (VecDeque<I>, Option<Self>) {
-        let mut unwanted = take_if(&mut self.steers, &is_unwanted);
-        if !is_unwanted(&self.input) {
-            return (unwanted, Some(self));
-        }
-        unwanted.push_front(self.input);
-        (unwanted, Self::of_steers(self.steers))
     }
 }
 

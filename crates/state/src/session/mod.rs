@@ -5,26 +5,28 @@ mod change;
 mod changes;
 mod compaction;
 mod fork;
+mod grants;
 mod journal;
+mod models;
 mod snapshot;
 mod surface;
 #[cfg(test)]
 mod tests;
 mod told;
 mod turns;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longhaul_compaction::{Breaker, BreakerLimits};
-use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_history::{History, Item, Part, Prompt, ReasoningFilter, Repair, WireFormat};
-use longhaul_transport::request::TaskKind;
-use longhaul_transport::{RateLimits, Request};
+use longhaul_transport::RateLimits;
 
 use self::compaction::LastCompaction;
 use self::journal::Journal;
+use self::models::Remembered;
 use self::told::Told;
 use crate::ContextMessages;
 use crate::protocol::{CallDigest, GrantScope, Settings, SettingsUpdate};
@@ -33,17 +35,11 @@ pub use self::change::{AcceptedInput, Change, Edit, EditCause, Known, KnownModel
 pub use self::changes::Changes;
 pub use self::compaction::PastCompaction;
 pub use self::fork::Place;
+pub use self::grants::MAX_GRANTS;
+pub use self::models::MAX_REMEMBERED_MODELS;
 pub use self::snapshot::Snapshot;
 pub use self::surface::Surface;
 pub use self::turns::TurnStarts;
-
-/// Of this many models a session remembers what it met with; of later ones nothing. Nobody uses
-/// that many: it bounds what a slug made at random for each turn could cost.
-pub const MAX_REMEMBERED_MODELS: usize = 256;
-
-/// A session remembers this many calls that were approved for its length. Whoever approves more is
-/// asked again.
-pub const MAX_GRANTS: usize = 4096;
 
 /// The conversation of a session and what is known of it.
 ///
@@ -78,17 +74,6 @@ struct Inner {
     last_compaction: LastCompaction,
     /// What is to be kept, if anything is.
     journal: Journal,
-}
-
-/// What a session met with at a model.
-#[derive(Clone, Copy, Default)]
-struct Remembered {
-    /// The raw context window in tokens, as the server named it.
-    window: Option<u64>,
-    /// The user was told that the window is assumed.
-    told: bool,
-    /// How far counts of tokens are off for it.
-    calibration: Calibration,
 }
 
 impl SessionState {
@@ -234,167 +219,6 @@ impl SessionState {
     pub fn history(&self) -> History {
         self.lock().history.clone()
     }
-
-    /// Takes note of what is about to be asked, so that the usage that its server reports shows how
-    /// far the counts of tokens are off. Gives its tokens by the local count.
-    pub fn note_request(&self, request: &Request) -> u64 {
-        let counter = Arc::clone(&self.lock().history.config().counter);
-        let tokens = request.estimate_tokens(&*counter);
-        let mut inner = self.lock();
-        inner.asked = Some((request.model.clone(), tokens));
-        if request.task_kind != TaskKind::Compact {
-            inner.sent_items = Some(inner.history.len());
-        }
-        tokens
-    }
-
-    /// So many items of the conversation were in the last request of a turn; `None` before the first,
-    /// and where the conversation was replaced since.
-    pub fn sent_items(&self) -> Option<usize> {
-        self.lock().sent_items
-    }
-
-    /// How far counts of tokens are off for `model`, as far as its server has reported its own.
-    pub fn calibration(&self, model: &str) -> Calibration {
-        self.lock().models.get(model).map(|it| it.calibration).unwrap_or_default()
-    }
-
-    /// Tokens of the conversation, as the server of `model` is expected to count them.
-    pub fn context_tokens(&self, model: &str) -> u64 {
-        let tokens = self.lock().history.tokens();
-        self.calibration(model).apply(tokens)
-    }
-
-    /// Takes note of a response of a turn, and of what it cost if it says so. Its usage alone is held
-    /// against `limit`, from how many tokens on the conversation is to be compacted.
-    pub fn record_response(
-        &self,
-        usage: Option<TokenUsage>,
-        model_context_window: Option<u64>,
-        limit: u64,
-    ) {
-        if let Some(usage) = usage {
-            self.record_usage(usage, model_context_window);
-        }
-        let mut inner = self.lock();
-        inner.used = usage.map(|usage| usage.in_context()).filter(|used| *used > 0);
-        let used = inner.used;
-        inner.breaker.measured(used, limit);
-    }
-
-    /// Adds what a response cost, also one that is no step of a turn.
-    pub fn record_usage(&self, usage: TokenUsage, model_context_window: Option<u64>) {
-        self.change(|inner| {
-            if let Some((model, tokens)) = inner.asked.take()
-                && let Some(remembered) = inner.remember(&model)
-            {
-                remembered.calibration.observe(tokens, usage.input);
-            }
-            let info = inner.usage.get_or_insert_default();
-            info.record(usage, model_context_window);
-            inner.note_used();
-        });
-    }
-
-    /// Adds what requests cost.
-    pub fn add_cost(&self, cost: f64) {
-        self.change(|inner| {
-            inner.cost += cost;
-            inner.note_used();
-        });
-    }
-
-    /// What the session has cost, by the agent's prices; 0 where those know none.
-    pub fn cost(&self) -> f64 {
-        self.lock().cost
-    }
-
-    /// What an approval for the session's length is given for now.
-    pub fn grant_scope(&self) -> GrantScope {
-        self.lock().grant_scope
-    }
-
-    /// Calls of this digest need no further approval, unless what that was given for has changed.
-    pub fn grant(&self, digest: CallDigest, scope: GrantScope) {
-        self.change(|inner| {
-            let is_now = inner.grant_scope == scope && inner.grants.len() < MAX_GRANTS;
-            if is_now && inner.grants.insert(digest) {
-                inner.note(|_| Change::Granted(digest));
-            }
-        });
-    }
-
-    /// What was approved for the session's length no longer is, also where the answer is still to
-    /// come.
-    pub fn clear_grants(&self) {
-        self.change(Inner::clear_grants);
-    }
-
-    /// Whether calls of this digest were approved for the session's length, for just this.
-    pub fn is_granted(&self, digest: CallDigest, scope: GrantScope) -> bool {
-        let inner = self.lock();
-        inner.grant_scope == scope && inner.grants.contains(&digest)
-    }
-
-    /// What the last response says that the conversation takes, in tokens; `None` if it said nothing
-    /// or the conversation was compacted since.
-    pub fn used_tokens(&self) -> Option<u64> {
-        self.lock().used
-    }
-
-    /// The server says that the conversation fills the context window of `tokens`. What the session
-    /// has used so far stays as it is.
-    pub fn mark_window_full(&self, tokens: u64) {
-        self.change(|inner| {
-            inner.usage.get_or_insert_default().mark_window_full(tokens);
-            inner.note_used();
-        });
-    }
-
-    /// The server says how large the raw context window of `model` is, in tokens. A window of 0 says
-    /// nothing.
-    pub fn learn_window(&self, model: &str, tokens: u64) {
-        if tokens == 0 {
-            return;
-        }
-        self.change(|inner| {
-            if let Some(remembered) = inner.remember(model) {
-                remembered.window = Some(tokens);
-                inner.note_used();
-            }
-        });
-    }
-
-    /// How large the raw context window of `model` is, in tokens, if its server ever said so.
-    pub fn learned_window(&self, model: &str) -> Option<u64> {
-        self.lock().models.get(model)?.window
-    }
-
-    /// Whether the user is still to be told that the context window of `model` is assumed. Only the
-    /// first answer is yes.
-    pub fn take_window_warning(&self, model: &str) -> bool {
-        let mut inner = self.lock();
-        inner.remember(model).is_some_and(|it| !std::mem::replace(&mut it.told, true))
-    }
-
-    /// Takes note of limits that the server states; those that it leaves out stay known. Whoever keeps
-    /// changes gets them with the next one.
-    pub fn record_rate_limits(&self, rate_limits: RateLimits) {
-        let mut inner = self.lock();
-        inner.rate_limits.get_or_insert_default().update(rate_limits);
-        inner.note_limits();
-    }
-
-    /// What the session has used, and what it knows of models.
-    pub fn known(&self) -> Known {
-        self.lock().known()
-    }
-
-    /// What the session has used, and the newest limits.
-    pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
-        let inner = self.lock();
-        (inner.usage, inner.rate_limits)
-    }
 }
 
 impl Inner {
@@ -419,28 +243,5 @@ impl Inner {
             self.sent_items = self.sent_items.map(|sent| sent - 1);
         }
         is_removed
-    }
-
-    /// The same command does something else in another folder.
-    fn leave_folder(&mut self, before: &Settings) {
-        if self.settings.cwd != before.cwd {
-            self.clear_grants();
-        }
-    }
-
-    fn clear_grants(&mut self) {
-        self.grant_scope.end();
-        if !self.grants.is_empty() {
-            self.grants.clear();
-            self.note(|_| Change::GrantsCleared);
-        }
-    }
-
-    /// What is remembered of `model`, to be changed.
-    fn remember(&mut self, model: &str) -> Option<&mut Remembered> {
-        if !self.models.contains_key(model) && self.models.len() >= MAX_REMEMBERED_MODELS {
-            return None;
-        }
-        Some(self.models.entry(model.to_owned()).or_default())
     }
 }

@@ -1,6 +1,7 @@
 //! Windows, counts and warnings, model by model.
 
 use super::*;
+use longhaul_transport::Request;
 
 #[test]
 fn windows_are_learned_per_model_and_warnings_come_once() {

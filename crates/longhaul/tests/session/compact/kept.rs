@@ -7,7 +7,8 @@ use longhaul::rollout::{LogRef, MemoryStore};
 use longhaul_testkit::ScriptedModel;
 
 use super::support::{bridge, last_sent, say};
-use crate::kept::{Full, again};
+use crate::full::Full;
+use crate::kept::again;
 use crate::support::{Probe, conversation, scripted};
 
 fn model() -> ScriptedModel {

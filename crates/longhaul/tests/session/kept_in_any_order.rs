@@ -1,0 +1,185 @@
+//! Sessions that are opened again after anything that somebody did, in any order: what comes out of the
+//! log is what the live session was.
+
+use std::sync::Arc;
+
+use longhaul::ForkPoint;
+use longhaul::prelude::*;
+use longhaul::rollout::MemoryStore;
+use longhaul_testkit::ScriptedModel;
+use longhaul_testkit::model::{Answer, Recorded};
+use longhaul_testkit::sse::ResponseBuilder;
+use longhaul_transport::{ErrorCode, ModelError};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::kept::again;
+use super::support::{Probe, Yielding, conversation, in_virtual_time, move_to, yield_times};
+
+/// What somebody does.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Prompt,
+    Steer,
+    Interrupt,
+    Compact,
+    UndoCompaction,
+    /// In the session, and in one that is opened out of a copy of its log.
+    UndoTwice,
+    Move(u8),
+    Wait(u8),
+    Reopen,
+    Fork(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Prompt),
+        2 => Just(Step::Steer),
+        2 => Just(Step::Interrupt),
+        2 => Just(Step::Compact),
+        1 => Just(Step::UndoCompaction),
+        2 => Just(Step::UndoTwice),
+        1 => (0..3_u8).prop_map(Step::Move),
+        8 => (1..60_u8).prop_map(Step::Wait),
+        2 => Just(Step::Reopen),
+        1 => any::<usize>().prop_map(Step::Fork),
+    ]
+}
+
+/// A response by the number of its request.
+fn respond(seed: u64, request: &Recorded) -> Answer {
+    let order = request.order as u64;
+    let chance = (seed ^ order).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+    let call = |response: ResponseBuilder, n: u64| {
+        let name = ["look", "change"][usize::try_from((chance + n) % 2).unwrap()];
+        response.call(&format!("c{order}_{n}"), name, "{}")
+    };
+    if request.body["tool_choice"] == "none" {
+        return Answer::from(ResponseBuilder::new().text("SUMMARY"));
+    }
+    match chance % 8 {
+        0..4 => Answer::from(ResponseBuilder::new().reasoning("hm", Some("x")).text("answer")),
+        4..7 => Answer::from((0..=chance / 16 % 3).fold(ResponseBuilder::new().text("hm"), call)),
+        _ => Answer::failure(ModelError::new(ErrorCode::InvalidRequest, "no").retryable(false)),
+    }
+}
+
+/// Where the sessions of a case are kept.
+struct Kept {
+    seed: u64,
+    store: MemoryStore,
+    agent: Agent,
+}
+
+impl Kept {
+    fn new(seed: u64, store: MemoryStore) -> Self {
+        Self { seed, agent: agent(seed, store.clone()), store }
+    }
+
+    /// What would be found if the process died now.
+    fn copy(&self) -> Self {
+        Self::new(self.seed, self.store.copy())
+    }
+}
+
+fn agent(seed: u64, store: MemoryStore) -> Agent {
+    let model =
+        ScriptedModel::new().respond_with(move |request| respond(seed, request)).repeat_last();
+    let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model)));
+    let agent = agent.context_window(1_000_000).max_model_calls(4).store(store);
+    let agent = agent.context(longhaul::coding::CodingContext::new(None)).cwd("/0");
+    agent.tool(Probe::echo("look")).tool(Probe::echo("change").write()).build().unwrap()
+}
+
+/// Shuts the session down and opens it again: the same request would leave.
+async fn reopen(agent: &Agent, session: &Session) -> Session {
+    session.drain(std::time::Duration::from_secs(1_000)).await.unwrap();
+    let resumed = again(agent, session.id()).await;
+    assert_same(&resumed, session).await;
+    resumed
+}
+
+/// Takes the last compaction back, live and out of the log: the same comes of both.
+async fn undo_live_and_from_log(kept: &Kept, session: &Session) -> Session {
+    // When its turn is over, nothing runs, and no input waits that an interrupt has left.
+    let _ = session.prompt("last").await.unwrap().await;
+    let copy = kept.copy();
+    let is_undone = session.undo_compaction().await.unwrap();
+    let copy = again(&copy.agent, session.id()).await;
+    assert_eq!(copy.undo_compaction().await.unwrap(), is_undone);
+    let resumed = reopen(&kept.agent, session).await;
+    assert_same(&copy, session).await;
+    assert!(!copy.undo_compaction().await.unwrap() && !resumed.undo_compaction().await.unwrap());
+    resumed
+}
+
+/// The same conversation, and the same request next.
+async fn assert_same(one: &Session, other: &Session) {
+    let turns = |session: &Session| {
+        let history = session.history();
+        (history.turn_starts(0).collect::<Vec<_>>(), history.awaits_turn())
+    };
+    assert_eq!(conversation(&one.history()), conversation(&other.history()));
+    assert_eq!(turns(one), turns(other));
+    assert_eq!(one.token_count(), other.token_count());
+    let (one, other) = (one.preview_request("next").await, other.preview_request("next").await);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(String::from_utf8_lossy(&one), String::from_utf8_lossy(&other));
+}
+
+async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
+    let agent = &kept.agent;
+    match step {
+        Step::Prompt => drop(session.prompt(format!("p{number}")).await),
+        Step::Steer => drop(session.steer(format!("s{number}")).await),
+        Step::Interrupt => drop(session.interrupt()),
+        Step::Compact => drop(session.compact()),
+        Step::UndoCompaction => drop(session.undo_compaction().await.unwrap()),
+        Step::UndoTwice => *session = undo_live_and_from_log(kept, session).await,
+        Step::Move(n) => move_to(session, n).await,
+        Step::Wait(polls) => yield_times(polls).await,
+        Step::Reopen => *session = reopen(agent, session).await,
+        Step::Fork(n) => {
+            let messages = session.history().user_message_count();
+            let records = session.log_position().unwrap() + 1;
+            let at = match n % 3 {
+                0 if messages > 0 => ForkPoint::BeforeUserMessage(n % messages),
+                1 => ForkPoint::Behind(n as u64 % records),
+                _ => ForkPoint::End,
+            };
+            *session = agent.session().fork(session, at).unwrap().start().await.unwrap();
+        }
+    }
+}
+
+/// Takes the steps; then the session is opened again.
+fn live_is_resumed(seed: u64, steps: Vec<Step>) {
+    in_virtual_time(async {
+        let kept = Kept::new(seed, MemoryStore::new());
+        let mut session = kept.agent.session().start().await.unwrap();
+        for (number, step) in steps.into_iter().enumerate() {
+            take(&kept, &mut session, number, step).await;
+        }
+        let session = reopen(&kept.agent, &session).await;
+        session.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_fork_whose_model_was_told_nothing_tells_it_everything_also_when_it_is_opened_again() {
+    use Step::{Compact, Fork, Move, Prompt, UndoCompaction, Wait};
+    // What was told behind a compaction is told anew once that is undone.
+    let (there, back) = ([Prompt, Wait(59), Compact, Wait(59)], [UndoCompaction, Fork(0)]);
+    let steps = there.into_iter().chain([Move(1), Prompt, Wait(59)]).chain(back);
+    live_is_resumed(0, steps.collect());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_session_out_of_its_log_is_the_session(seed: u64, steps in vec(step(), 1..30)) {
+        live_is_resumed(seed, steps);
+    }
+}
