@@ -314,9 +314,10 @@ async fn a_handle_that_is_looked_at_while_it_is_told_waits_for_the_log_too() {
         let quick = Quick::new(waiting.into_future());
         assert!(!quick.is_told(), "its input waits");
         store.is_slow.send_replace(true);
-        let mut ending = match is_closed {
-            true => async { session.shutdown().await.unwrap() }.boxed(),
-            false => async { session.withdraw("w").await.unwrap() }.boxed(),
+        let mut ending = if is_closed {
+            async { session.shutdown().await.unwrap() }.boxed()
+        } else {
+            async { session.withdraw("w").await.unwrap() }.boxed()
         };
         stays_pending(&mut ending, "the end").await;
         assert!(!quick.is_told(), "the log does not know yet; closed: {is_closed}");
