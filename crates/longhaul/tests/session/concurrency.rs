@@ -11,7 +11,7 @@ use longhaul_testkit::sse::ResponseBuilder;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Barrier;
 
-use super::support::{Probe, items, scripted};
+use super::support::{Probe, items, kept_if, scripted};
 
 /// Calls two tools, then answers.
 fn two_steps() -> ScriptedModel {
@@ -24,8 +24,10 @@ fn two_steps() -> ScriptedModel {
     ScriptedModel::new().respond_with(respond).repeat_last()
 }
 
-fn agent(model: &ScriptedModel) -> longhaul::Agent {
-    let agent = scripted(model).tool(Probe::echo("look")).tool(Probe::echo("change").write());
+fn agent(model: &ScriptedModel, is_kept: bool) -> longhaul::Agent {
+    let agent = kept_if(scripted(model), is_kept)
+        .tool(Probe::echo("look"))
+        .tool(Probe::echo("change").write());
     agent.tool(Probe::endless("endless")).build().unwrap()
 }
 
@@ -36,7 +38,7 @@ fn f140_one_thread_is_enough() {
     let current = Builder::new_current_thread().max_blocking_threads(1).enable_all().build();
     for runtime in [one_worker, current] {
         runtime.unwrap().block_on(async {
-            let session = agent(&two_steps()).session().start().await.unwrap();
+            let session = agent(&two_steps(), false).session().start().await.unwrap();
             // Two files are read elsewhere, by the one thread that there is for it.
             let input = Input::from("go").local_image("/nowhere/1").local_image("/nowhere/2");
             let (one, two) = tokio::join!(session.prompt(input.clone()), session.prompt(input));
@@ -50,49 +52,54 @@ fn f140_one_thread_is_enough() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f142_a_thousand_turns_at_once_all_complete() {
-    const SESSIONS: usize = 1_000;
-    let model = two_steps();
-    let agent = agent(&model);
-    let all = Arc::new(Barrier::new(SESSIONS));
-    let mut turns = tokio::task::JoinSet::new();
-    for _ in 0..SESSIONS {
-        let (agent, all) = (agent.clone(), Arc::clone(&all));
-        turns.spawn(async move {
-            let session = agent.session().start().await.unwrap();
-            all.wait().await;
-            session.prompt("go").await.unwrap().await.unwrap().end
-        });
+    for is_kept in [false, true] {
+        const SESSIONS: usize = 1_000;
+        let model = two_steps();
+        let agent = agent(&model, is_kept);
+        let all = Arc::new(Barrier::new(SESSIONS));
+        let mut turns = tokio::task::JoinSet::new();
+        for _ in 0..SESSIONS {
+            let (agent, all) = (agent.clone(), Arc::clone(&all));
+            turns.spawn(async move {
+                let session = agent.session().start().await.unwrap();
+                all.wait().await;
+                session.prompt("go").await.unwrap().await.unwrap().end
+            });
+        }
+        let mut complete = 0;
+        while let Some(end) = turns.join_next().await {
+            assert_eq!(end.unwrap(), TurnEnd::Complete);
+            complete += 1;
+        }
+        assert_eq!((complete, model.requests().len()), (SESSIONS, 2 * SESSIONS));
+        assert_eq!(model.problems(), [""; 0]);
     }
-    let mut complete = 0;
-    while let Some(end) = turns.join_next().await {
-        assert_eq!(end.unwrap(), TurnEnd::Complete);
-        complete += 1;
-    }
-    assert_eq!((complete, model.requests().len()), (SESSIONS, 2 * SESSIONS));
-    assert_eq!(model.problems(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn f143_no_task_outlives_its_turn() {
-    let model = ScriptedModel::new()
-        .calls([("c1", "look", "1"), ("c2", "endless", "2")])
-        .calls([("c1", "look", "1"), ("c2", "change", "2")])
-        .text("done");
-    let session = agent(&model).session().start().await.unwrap();
-    let tasks = || Handle::current().metrics().num_alive_tasks();
-    let before = tasks();
-    let mut turn = session.prompt("go").await.unwrap();
-    while !matches!(turn.next().await, Some(Event::ToolCallBegin { call_id, .. }) if call_id == "c2")
-    {
+    for is_kept in [false, true] {
+        let model = ScriptedModel::new()
+            .calls([("c1", "look", "1"), ("c2", "endless", "2")])
+            .calls([("c1", "look", "1"), ("c2", "change", "2")])
+            .text("done");
+        let session = agent(&model, is_kept).session().start().await.unwrap();
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        let mut turn = session.prompt("go").await.unwrap();
+        while !matches!(turn.next().await, Some(Event::ToolCallBegin { call_id, .. }) if call_id == "c2")
+        {
+        }
+        session.interrupt();
+        assert!(turn.await.unwrap().is_interrupted());
+        assert_eq!(tasks(), before, "the tools are gone");
+        session.prompt("again").await.unwrap().await.unwrap();
+        assert_eq!(tasks(), before);
+        session.shutdown().await.unwrap();
+        tokio::task::yield_now().await;
+        let of_session = 1 + usize::from(is_kept);
+        assert_eq!(tasks(), before - of_session, "and so are the session and who keeps it");
     }
-    session.interrupt();
-    assert!(turn.await.unwrap().is_interrupted());
-    assert_eq!(tasks(), before, "the tools are gone");
-    session.prompt("again").await.unwrap().await.unwrap();
-    assert_eq!(tasks(), before);
-    session.shutdown().await.unwrap();
-    tokio::task::yield_now().await;
-    assert_eq!(tasks(), before - 1, "and so is the session");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a session acknowledges of what changes it beside turns: nothing before its log has it.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -273,6 +273,59 @@ async fn a_handle_says_that_the_session_is_closed_when_the_log_knows() {
     assert_eq!(found.inputs.len(), 0);
     ending.await.unwrap();
     assert!(turn.await.unwrap().is_interrupted());
+}
+
+/// Somebody who waits for a handle and is so quick that it looks again while it is being told.
+struct Quick<T> {
+    waiting: Mutex<BoxFuture<'static, T>>,
+    told: Mutex<Option<T>>,
+}
+
+impl<T: Send + 'static> Quick<T> {
+    fn new(waiting: BoxFuture<'static, T>) -> Arc<Self> {
+        let quick = Arc::new(Self { waiting: Mutex::new(waiting), told: Mutex::default() });
+        Arc::clone(&quick).wake();
+        quick
+    }
+
+    fn is_told(&self) -> bool {
+        self.told.lock().unwrap().is_some()
+    }
+}
+
+impl<T: Send + 'static> Wake for Quick<T> {
+    fn wake(self: Arc<Self>) {
+        // Not while it looks, and not again once it was told.
+        let Ok(mut waiting) = self.waiting.try_lock() else { return };
+        if self.is_told() {
+            return;
+        }
+        let waker = Waker::from(Arc::clone(&self));
+        if let Poll::Ready(told) = waiting.poll_unpin(&mut Context::from_waker(&waker)) {
+            *self.told.lock().unwrap() = Some(told);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handle_that_is_looked_at_while_it_is_told_waits_for_the_log_too() {
+    for is_closed in [false, true] {
+        let Scene { store, session, waiting, .. } = Scene::new().await;
+        let quick = Quick::new(waiting.into_future());
+        assert!(!quick.is_told(), "its input waits");
+        store.is_slow.send_replace(true);
+        let mut ending = if is_closed {
+            async { session.shutdown().await.unwrap() }.boxed()
+        } else {
+            async { session.withdraw("w").await.unwrap() }.boxed()
+        };
+        stays_pending(&mut ending, "the end").await;
+        assert!(!quick.is_told(), "the log does not know yet; closed: {is_closed}");
+        store.is_slow.send_replace(false);
+        ending.await;
+        yield_twice().await;
+        assert!(quick.is_told());
+    }
 }
 
 #[tokio::test]

@@ -12,31 +12,34 @@ use tokio::sync::Notify;
 
 use std::sync::Arc;
 
-use super::support::{Probe, line, lines, over_http, scripted};
+use super::support::{Probe, kept_if, line, lines, over_http, scripted};
 
 #[tokio::test]
 async fn dropping_the_session_finishes_what_was_accepted() {
-    let gate = Gate::new("first");
-    let model = ScriptedModel::new().hold(&gate).text("one").text("two").text("three");
-    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
-    let mut events = session.events();
-    let first = session.prompt("a").await.unwrap();
-    gate.reached().await;
-    let steered = session.steer("b").await.unwrap();
-    let second = session.clone().prompt("c").await.unwrap();
-    drop(session);
-    gate.open();
-    let mut said = Vec::new();
-    for turn in [first, steered, second] {
-        said.push(turn.await.unwrap().last_message.unwrap());
+    for is_kept in [false, true] {
+        let gate = Gate::new("first");
+        let model = ScriptedModel::new().hold(&gate).text("one").text("two").text("three");
+        let session =
+            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let mut events = session.events();
+        let first = session.prompt("a").await.unwrap();
+        gate.reached().await;
+        let steered = session.steer("b").await.unwrap();
+        let second = session.clone().prompt("c").await.unwrap();
+        drop(session);
+        gate.open();
+        let mut said = Vec::new();
+        for turn in [first, steered, second] {
+            said.push(turn.await.unwrap().last_message.unwrap());
+        }
+        assert_eq!(said, ["one", "two", "three"]);
+        let mut seen = Vec::new();
+        while let Some(event) = events.next().await {
+            seen.push(line(&event.event));
+        }
+        assert_eq!(seen[seen.len() - 2..], ["complete three", "ended"]);
+        model.assert_complete();
     }
-    assert_eq!(said, ["one", "two", "three"]);
-    let mut seen = Vec::new();
-    while let Some(event) = events.next().await {
-        seen.push(line(&event.event));
-    }
-    assert_eq!(seen[seen.len() - 2..], ["complete three", "ended"]);
-    model.assert_complete();
 }
 
 #[tokio::test]
@@ -50,79 +53,97 @@ async fn a_session_that_did_nothing_ends_when_it_is_dropped() {
 
 #[tokio::test]
 async fn shutdown_interrupts_what_runs_and_settles_what_waits() {
-    let model = ScriptedModel::new().call("c1", "endless", "{}");
-    let begun = Arc::new(Notify::new());
-    let tell = Arc::clone(&begun);
-    let endless = Probe::new("endless", move |_, context| {
-        tell.notify_one();
-        async move {
-            context.cancelled().await;
-            ToolOutput::text("stopped half way")
+    for is_kept in [false, true] {
+        let model = ScriptedModel::new().call("c1", "endless", "{}");
+        let begun = Arc::new(Notify::new());
+        let tell = Arc::clone(&begun);
+        let endless = Probe::new("endless", move |_, context| {
+            tell.notify_one();
+            async move {
+                context.cancelled().await;
+                ToolOutput::text("stopped half way")
+            }
+        });
+        let session = kept_if(scripted(&model), is_kept)
+            .tool(endless)
+            .build()
+            .unwrap()
+            .session()
+            .start()
+            .await
+            .unwrap();
+        let mut events = session.events();
+        let mut running = session.prompt("a").await.unwrap();
+        begun.notified().await;
+        let steered = session.steer("b").await.unwrap();
+        let mut waiting = session.prompt("c").await.unwrap();
+
+        // Twice at once, and once more.
+        let (first, second) = tokio::join!(session.shutdown(), session.shutdown());
+        assert!(first.is_ok() && second.is_ok() && session.shutdown().await.is_ok());
+
+        let lines_of_running = lines(&mut running).await;
+        assert_eq!(
+            lines_of_running[lines_of_running.len() - 2..],
+            ["end c1 ok stopped half way", "aborted"]
+        );
+        assert!(running.await.unwrap().is_interrupted());
+        assert_eq!(lines(&mut waiting).await, ["error closed"]);
+        for handle in [steered, waiting] {
+            let error = handle.await.unwrap_err();
+            assert_eq!((error.code(), error.session_can_go_on()), ("closed", false));
         }
-    });
-    let session = scripted(&model).tool(endless).build().unwrap().session().start().await.unwrap();
-    let mut events = session.events();
-    let mut running = session.prompt("a").await.unwrap();
-    begun.notified().await;
-    let steered = session.steer("b").await.unwrap();
-    let mut waiting = session.prompt("c").await.unwrap();
-
-    // Twice at once, and once more.
-    let (first, second) = tokio::join!(session.shutdown(), session.shutdown());
-    assert!(first.is_ok() && second.is_ok() && session.shutdown().await.is_ok());
-
-    let lines_of_running = lines(&mut running).await;
-    assert_eq!(
-        lines_of_running[lines_of_running.len() - 2..],
-        ["end c1 ok stopped half way", "aborted"]
-    );
-    assert!(running.await.unwrap().is_interrupted());
-    assert_eq!(lines(&mut waiting).await, ["error closed"]);
-    for handle in [steered, waiting] {
-        let error = handle.await.unwrap_err();
-        assert_eq!((error.code(), error.session_can_go_on()), ("closed", false));
+        let mut seen = Vec::new();
+        while let Some(event) = events.next().await {
+            seen.push(line(&event.event));
+        }
+        assert_eq!(seen.pop().unwrap(), "ended");
+        let last = seen.pop().unwrap();
+        assert!(last == "aborted" || last == "error closed", "{last}");
+        model.assert_complete();
     }
-    let mut seen = Vec::new();
-    while let Some(event) = events.next().await {
-        seen.push(line(&event.event));
-    }
-    assert_eq!(seen.pop().unwrap(), "ended");
-    let last = seen.pop().unwrap();
-    assert!(last == "aborted" || last == "error closed", "{last}");
-    model.assert_complete();
 }
 
 #[tokio::test]
 async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
-    let model = ScriptedModel::new().text("one");
-    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
-    session.prompt("a").await.unwrap().await.unwrap();
-    session.shutdown().await.unwrap();
-    for refused in [session.prompt("b").await, session.steer("b").await] {
-        assert_eq!(refused.err().unwrap().code(), "closed");
+    for is_kept in [false, true] {
+        let model = ScriptedModel::new().text("one");
+        let session =
+            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        session.prompt("a").await.unwrap().await.unwrap();
+        session.shutdown().await.unwrap();
+        for refused in [session.prompt("b").await, session.steer("b").await] {
+            assert_eq!(refused.err().unwrap().code(), "closed");
+        }
+        assert!(!session.interrupt());
+        assert_eq!(
+            session.configure(SettingsUpdate::default()).await.unwrap_err().code(),
+            "closed"
+        );
+        assert_eq!(session.pin(&Item::user("a")).await.unwrap_err().code(), "closed");
+        assert_eq!(session.set_tools(&[]).await.unwrap_err(), BuildError::Closed);
+        assert!(session.events().next().await.is_none(), "no event will ever come");
+        assert_eq!(session.history().len(), 2);
+        assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 15);
+        session.shutdown().await.unwrap();
     }
-    assert!(!session.interrupt());
-    assert_eq!(session.configure(SettingsUpdate::default()).await.unwrap_err().code(), "closed");
-    assert_eq!(session.pin(&Item::user("a")).await.unwrap_err().code(), "closed");
-    assert_eq!(session.set_tools(&[]).await.unwrap_err(), BuildError::Closed);
-    assert!(session.events().next().await.is_none(), "no event will ever come");
-    assert_eq!(session.history().len(), 2);
-    assert_eq!(session.token_count().0.unwrap().total_token_usage.total, 15);
-    session.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_shutdown_that_nobody_awaits_goes_on() {
-    let model = ScriptedModel::new().hang();
-    let session = scripted(&model).build().unwrap().session().start().await.unwrap();
-    let turn = session.prompt("a").await.unwrap();
-    model.wait_for_requests(1).await;
-    {
-        let mut shutdown = std::pin::pin!(session.shutdown());
-        assert!(shutdown.as_mut().now_or_never().is_none());
+    for is_kept in [false, true] {
+        let model = ScriptedModel::new().hang();
+        let session =
+            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let turn = session.prompt("a").await.unwrap();
+        model.wait_for_requests(1).await;
+        {
+            let mut shutdown = std::pin::pin!(session.shutdown());
+            assert!(shutdown.as_mut().now_or_never().is_none());
+        }
+        assert!(turn.await.unwrap().is_interrupted());
+        assert_eq!(model.wait_until_ended(0).await, StreamEnd::Dropped);
     }
-    assert!(turn.await.unwrap().is_interrupted());
-    assert_eq!(model.wait_until_ended(0).await, StreamEnd::Dropped);
 }
 
 #[tokio::test]

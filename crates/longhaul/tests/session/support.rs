@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use longhaul::history::turn_item::TurnItemKind;
 use longhaul::history::{History, ReasoningFilter};
+use longhaul::rollout::MemoryStore;
 use longhaul::tool::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
 use longhaul::transport::{Model, Provider, Request, ResponseStream};
 use longhaul::{Agent, AgentBuilder, Session, TurnHandle};
@@ -25,6 +26,11 @@ pub(crate) const WINDOW: u64 = 100_000;
 /// An agent over a scripted model.
 pub(crate) fn scripted(model: &ScriptedModel) -> AgentBuilder {
     Agent::builder("test-model", Arc::new(model.clone())).context_window(WINDOW)
+}
+
+/// The same agent, with a log of each session or without.
+pub(crate) fn kept_if(agent: AgentBuilder, is_kept: bool) -> AgentBuilder {
+    if is_kept { agent.store(MemoryStore::new()) } else { agent }
 }
 
 /// An agent over real HTTP.

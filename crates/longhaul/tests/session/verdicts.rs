@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use longhaul::approval::{ApprovalDecision, Approvals, CallInQuestion, Ruling};
 use longhaul::prelude::*;
-use longhaul::rollout::{FileStore, Fsync, LogRef, OnDamage, Record, RecordKind};
+use longhaul::rollout::{
+    FileStore, Fsync, LogRef, MemoryStore, OnDamage, Record, RecordKind, Store,
+};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -300,6 +302,31 @@ fn what_was_said_of_a_call_is_told_to_the_model_also_where_its_turn_is_let_go() 
         denied += left.outputs.iter().filter(|(_, output)| output.ends_with("not that")).count();
     }
     assert!(denied > 10);
+}
+
+/// No session says so of one that had started. But a log may, and what was done is not told as undone.
+#[tokio::test]
+async fn a_call_that_had_started_is_not_told_as_denied_whatever_a_log_says_behind_that() {
+    let model = ScriptedModel::new().call("c1", "hang", "{}").text("well");
+    let store = MemoryStore::new();
+    let agent = scripted(&model).store(store.clone()).tool(Probe::endless("hang").write());
+    let agent = agent.build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let mut turn = session.prompt(Input::from("go").id("t")).await.unwrap();
+    until(&mut turn, |line| line.starts_with("begin c1")).await;
+    let left = store.copy();
+    let which = LogRef::Id(session.id().to_owned());
+    let mut writer = left.open(&which, OnDamage::Refuse).await.unwrap().writer;
+    let denied = json!({"turn_id": "t", "state": "denied", "position": 0, "reason": "no"});
+    let denied = serde_json::value::to_raw_value(&denied).unwrap();
+    let record = Record::new("2026-11-28T10:00:00Z".parse().unwrap(), RecordKind::Call, denied);
+    writer.append(vec![record]).await.unwrap();
+    writer.close().await.unwrap();
+    let agent = scripted(&model).store(left).tool(Probe::endless("hang").write()).build().unwrap();
+    let session = agent.session().resume(which, OnDamage::Refuse).start().await.unwrap();
+    session.prompt("next").await.unwrap().await.unwrap();
+    let said = conversation(&session.history());
+    assert_eq!(said[2], format!("output c1 {UNKNOWN}"));
 }
 
 /// Two calls that are the same to the last byte are two calls.
