@@ -50,7 +50,7 @@ async fn a_log_that_may_not_be_looked_at_is_not_said_to_be_gone() {
     let folder = Folder::new();
     let (_, path) = start(&folder.store()).await;
     let day = path.parent().unwrap();
-    fs::set_permissions(day, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(day, fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser looks at anything.
     let holds = fs::read(&path).is_err();
     let closed = folder.store().read(&LogRef::Path(path.clone()), OnDamage::Refuse.into()).await;
