@@ -7,7 +7,7 @@ use std::time::Duration;
 use longhaul::approval::Approvals;
 use longhaul::coding::{CodingContext, INSTRUCTIONS, Snapshots, default_reasoning};
 use longhaul::events::EventBuffer;
-use longhaul::rollout::{FileStore, Fsync};
+use longhaul::rollout::{FileStore, Fsync, LogRef};
 use longhaul::state::protocol::{Config, FsyncPolicy};
 use longhaul::{Agent, AgentBuilder};
 
@@ -32,9 +32,9 @@ pub(crate) struct Setup {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     New,
-    Resumed(PathBuf),
+    Resumed(LogRef),
     /// Before which message of the user, counted from 0.
-    Forked(PathBuf, usize),
+    Forked(LogRef, usize),
 }
 
 /// Reads the command line and the file that it names.
@@ -77,21 +77,33 @@ fn arguments_of(
     let config = config.ok_or_else(|| format!("`--config` is missing; {USAGE}"))?;
     let origin = match (resumed, forked, before) {
         (None, None, None) => Origin::New,
-        (Some(log), None, None) => Origin::Resumed(absolute(&log)?),
+        (Some(log), None, None) => Origin::Resumed(log_ref(&log)?),
         (None, Some(log), Some(before)) => {
             let number = before.to_str().and_then(|text| text.parse().ok());
             let number = number.ok_or_else(|| {
                 format!("`--before` is no number: `{}`; {USAGE}", before.display())
             })?;
-            Origin::Forked(absolute(&log)?, number)
+            Origin::Forked(log_ref(&log)?, number)
         }
         _ => return Err(format!("these options do not go together; {USAGE}")),
     };
     Ok((config.into(), origin))
 }
 
-fn absolute(path: &OsStr) -> Result<PathBuf, String> {
-    std::path::absolute(path).map_err(|error| format!("`{}`: {error}", path.display()))
+/// A file; where there is none and the name is a session's id, the log of that session in the home.
+fn log_ref(named: &OsStr) -> Result<LogRef, String> {
+    let id = named.to_str().filter(|it| is_id(it) && !Path::new(it).exists());
+    if let Some(id) = id {
+        return Ok(LogRef::Id(id.to_owned()));
+    }
+    let path = std::path::absolute(named);
+    path.map(LogRef::Path).map_err(|error| format!("`{}`: {error}", named.display()))
+}
+
+/// Whether it has the form of a UUID.
+fn is_id(text: &str) -> bool {
+    let groups = text.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
 }
 
 /// The configuration in `text`; the error names the key.

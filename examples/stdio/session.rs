@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 use longhaul::events::SessionEvents;
-use longhaul::rollout::{LogRef, OnDamage};
+use longhaul::rollout::OnDamage;
 use longhaul::state::protocol::{Op, TurnError};
 use longhaul::{BuildError, Imported, Resumed, Session};
 use serde_json::json;
@@ -77,17 +77,14 @@ async fn open(setup: &Setup) -> Result<Session, BuildError> {
     let opening = setup.agent.session();
     match &setup.origin {
         Origin::New => opening.start().await,
-        Origin::Forked(log, before) => opening.fork_log(log.as_path(), *before).start().await,
-        Origin::Resumed(log) => {
-            let which = LogRef::Path(log.clone());
-            match opening.resume(which, OnDamage::Refuse).start().await {
-                Err(BuildError::Foreign { .. }) => {
-                    let opening = setup.agent.session();
-                    opening.import(log.as_path(), OnDamage::Refuse).start().await
-                }
-                opened => opened,
+        Origin::Forked(log, before) => opening.fork_log(log.clone(), *before).start().await,
+        Origin::Resumed(log) => match opening.resume(log.clone(), OnDamage::Refuse).start().await {
+            Err(BuildError::Foreign { .. }) => {
+                let opening = setup.agent.session();
+                opening.import(log.clone(), OnDamage::Refuse).start().await
             }
-        }
+            opened => opened,
+        },
     }
 }
 

@@ -111,7 +111,7 @@ pub enum ReadError {
     Damaged(#[from] Damage),
     /// No sound line names the session: the log is empty, or not a log, or its writer died before
     /// anything was acknowledged.
-    #[error("no record names the session")]
+    #[error("no record names the session: it is empty, or no session log")]
     NoMeta {
         /// The end of the log, if it is torn.
         torn: Option<Torn>,

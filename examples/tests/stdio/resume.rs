@@ -176,7 +176,11 @@ async fn a_session_of_codex_is_taken_over_and_forked() {
     program.until("task_complete").await;
     program.shut_down().await;
 
-    let mut program = Program::start_with(&config, &folder, &["--resume", &ours]).await;
+    // By its id as by its file.
+    let program = Program::start_with(&config, &folder, &["--resume", &ours]).await;
+    assert_eq!((log_of(&program), &program.session_id), (ours.clone(), &id));
+    program.shut_down().await;
+    let mut program = Program::start_with(&config, &folder, &["--resume", &id]).await;
     assert_eq!((log_of(&program), &program.session_id), (ours, &id));
     program.say("1", "still more").await;
     program.until("task_complete").await;

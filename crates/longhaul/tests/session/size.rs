@@ -277,6 +277,44 @@ async fn fifty_compactions_write_nothing_again() {
     }
 }
 
+/// A hundred compactions with an image in each turn, of which each is sent twice: as many blobs as there
+/// are images, and a log that grows by the same each time.
+#[tokio::test]
+async fn f176_a_hundred_compactions_with_images_hold_each_image_once() {
+    let home = Home::new();
+    let respond = |request: &Recorded| {
+        let is_compaction = request.body["tool_choice"] == "none";
+        let kilobytes = if is_compaction { 1 } else { 2 };
+        Answer::from(ResponseBuilder::new().text(text("said", request.order, kilobytes)))
+    };
+    let mut config = Config::default();
+    config.keep.tail = Tail::Turns(3);
+    let model = ScriptedModel::new().respond_with(respond).repeat_last();
+    let agent = scripted(&model).context_window(100_000_000);
+    let agent = agent.compaction_config(config).store(home.store()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let image = |number: usize| {
+        let pixels = format!("{number:04}").repeat(20_000);
+        format!("data:image/png;base64,{pixels}")
+    };
+    let mut lengths = vec![0];
+    for number in 0..100 {
+        let look = Input::from("look").image(image(number / 2));
+        session.prompt(look).await.unwrap().await.unwrap();
+        session.compact().unwrap().await.unwrap();
+        lengths.push(home.files("sessions")[0].len());
+    }
+    session.shutdown().await.unwrap();
+    let mut blobs: Vec<usize> = home.files("blobs").iter().map(Vec::len).collect();
+    blobs.dedup();
+    assert_eq!((home.files("blobs").len(), blobs), (50, vec![image(0).len()]));
+    // Linear: no turn costs more than any other by a part of an image.
+    let steps = lengths.windows(2).map(|pair| pair[1] - pair[0]).skip(10);
+    let (least, most) = (steps.clone().min().unwrap(), steps.max().unwrap());
+    assert!(most < least * 2 && most < image(0).len() / 4, "{least} to {most}");
+    assert_bounded(&home);
+}
+
 /// What the log of a session says of models.
 async fn models(home: &Home, session: &Session) -> serde_json::Map<String, Value> {
     let which = LogRef::Id(session.id().to_owned());

@@ -41,7 +41,11 @@ impl Home {
 
     fn make_folder(&self, folder: &Path) -> Result<(), StoreError> {
         match self.disk.make_folder(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let problem = "a file has its name; move that away, or take another home";
+                Err(StoreError::io("making the folder", folder, io::Error::other(problem)))
+            }
             made => made.map_err(|e| StoreError::io("making the folder", folder, e)),
         }
     }

@@ -288,6 +288,6 @@ fn names<T>(folder: &Path, take: impl Fn(&str) -> Option<T>) -> io::Result<Vec<T
 }
 
 /// No folder of that name: also where a file has it.
-fn is_absent(error: &io::Error) -> bool {
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

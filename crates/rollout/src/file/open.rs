@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
 use super::home::Home;
-use super::layout::{find, find_named, first_of_family, newest_of_family, start_of};
+use super::layout::{find, find_named, first_of_family, is_absent, newest_of_family, start_of};
 use super::list::owner_of;
 use super::lock::Lock;
 use super::reading::{LogFile, Waiter};
@@ -157,8 +157,8 @@ pub(super) fn replay_file(
 fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, StoreError> {
     let found = match which {
         LogRef::Path(path) => {
-            let named = Some(home.path.join(path)).filter(|path| path.exists());
-            let newest = named.map(|path| {
+            let named = home.path.join(path);
+            let newest = is_there(&named)?.then_some(named).map(|path| {
                 newest_of_family(&path).map_err(|e| StoreError::io("listing", &path, e))
             });
             newest.transpose()?
@@ -172,4 +172,13 @@ fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, Stor
         LogRef::Path(path) => StoreError::NotFound { which: shown(path) },
         LogRef::Id(id) => StoreError::NotFound { which: shown(Path::new(id)) },
     })
+}
+
+/// What may not be looked at is not gone.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match path.metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(StoreError::io("opening", path, error)),
+    }
 }

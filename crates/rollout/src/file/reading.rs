@@ -42,7 +42,7 @@ impl LogFile {
     pub(super) fn open(path: &Path, waiter: &Waiter) -> Result<Self, StoreError> {
         let failed = |error| StoreError::io("opening", path, error);
         if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(failed(io::Error::other("no regular file")));
+            return Err(failed(io::Error::other("no regular file; give the path of a log")));
         }
         let file = File::open(path).map_err(failed)?;
         Ok(Self { file, waiter: waiter.clone() })

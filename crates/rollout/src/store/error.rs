@@ -101,8 +101,8 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The file or its folder cannot be written to, by this user or by anybody.
-    #[error("{path} cannot be written to ({operation}): {source}; check its owner and mode")]
+    /// The file or its folder may not be read or written to, by this user or by anybody.
+    #[error("{operation} {path} is not permitted: {source}; check its owner and mode")]
     ReadOnly {
         /// The file or folder.
         path: String,

@@ -25,6 +25,49 @@ async fn f085_a_home_that_cannot_be_is_an_error_at_the_start() {
     }
 }
 
+#[tokio::test]
+async fn a_file_where_the_home_should_be_is_told_by_its_name() {
+    let folder = Folder::new();
+    let home = folder.path().join("file");
+    fs::write(&home, "").unwrap();
+    for below in ["", "below"] {
+        let store = longhaul_rollout::FileStore::new(home.join(below));
+        let error = store.create(vec![session(0)]).await.unwrap_err();
+        let expected = format!(
+            "making the folder {} failed: a file has its name; move that away, or take another home",
+            home.display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(fs::read(&home).unwrap(), b"");
+}
+
+/// Whoever is told that there is no log begins another.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_log_that_may_not_be_looked_at_is_not_said_to_be_gone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let (_, path) = start(&folder.store()).await;
+    let day = path.parent().unwrap();
+    fs::set_permissions(day, fs::Permissions::from_mode(0o000)).unwrap();
+    // The superuser looks at anything.
+    let holds = fs::read(&path).is_err();
+    let closed = folder.store().read(&LogRef::Path(path.clone()), OnDamage::Refuse.into()).await;
+    fs::set_permissions(day, fs::Permissions::from_mode(0o700)).unwrap();
+    match closed {
+        Err(error) => assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}"),
+        Ok(_) => assert!(!holds),
+    }
+    // A name that no file can have holds back everybody.
+    let long = LogRef::Path("x".repeat(5000).into());
+    let error = folder.store().read(&long, OnDamage::Refuse.into()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    let gone = LogRef::Path(path.join("below"));
+    let error = folder.store().read(&gone, OnDamage::Refuse.into()).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+}
+
 /// A pipe would be waited for.
 #[cfg(unix)]
 #[tokio::test]

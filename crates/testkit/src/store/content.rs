@@ -65,6 +65,26 @@ pub(super) async fn comes_back_byte_for_byte(subject: &impl Subject) {
     assert_eq!(again.replay.settings.unwrap().get(), settings);
 }
 
+/// Ten thousand levels, in an item and in a record of a type that nobody knows.
+pub(super) async fn what_is_nested_deeply_comes_back(subject: &impl Subject) {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let json = format!(r#"{{"type":"hologram","depth":{deep}}}"#);
+    let record = |kind: RecordKind, json: &str| {
+        Record::new(START, kind, RawValue::from_string(json.to_owned()).unwrap())
+    };
+    let records = [
+        item("before"),
+        record(RecordKind::ResponseItem, &json),
+        record(RecordKind::Other("later".into()), &json),
+        item("behind"),
+    ];
+    let store = subject.store();
+    store_all(&*store, &records).await;
+    let replay = read(&*store).await;
+    let expected = [records[0].payload.get(), &*json, records[3].payload.get()];
+    assert_eq!(items(&replay), expected);
+}
+
 pub(super) async fn many_records_in_one_append(subject: &impl Subject) {
     let records: Vec<_> = (0..2000).map(|n| item(&n.to_string())).collect();
     let store = subject.store();

@@ -79,6 +79,7 @@ pub trait Subject: Send + Sync {
 /// The checks that are left are not run.
 pub async fn store_conformance<S: Subject>(make: impl Fn() -> S) -> Vec<&'static str> {
     content::comes_back_byte_for_byte(&make()).await;
+    content::what_is_nested_deeply_comes_back(&make()).await;
     content::many_records_in_one_append(&make()).await;
     content::ordinals_and_epochs_go_on(&make()).await;
     content::no_records_are_no_append(&make()).await;
