@@ -141,7 +141,7 @@ pub struct Summary {
     /// The session that it was forked from.
     pub forked_from: Option<String>,
     /// The beginning of the first user message, on one line; `None` if it does not stand in the
-    /// first 64 KiB of the log.
+    /// first 64 KiB of the log. A text that is so long that a blob has it is passed over.
     pub title: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::layout::{days, logs};
 use super::reading::Waiter;
@@ -19,6 +19,8 @@ const READ_BYTES: usize = 8 * 1024;
 /// So many files are looked at for one page. A filter that takes hardly any gives short pages.
 const MAX_LOOKED_AT: usize = 10_000;
 
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// `YYYY/MM/DD/` and the stem of a name.
 const DAY_LEN: usize = 10;
 
@@ -27,7 +29,8 @@ pub(super) fn list(home: &Path, query: &Query, waiter: &Waiter) -> Result<Page, 
     let failed = |path: &Path, error| StoreError::io("listing", path, error);
     let mut page = Page::default();
     let mut looked_at = 0;
-    let first = query.since.map(day_of);
+    // Others name folders by local days.
+    let first = query.since.map(|since| day_of(since.saturating_sub(A_DAY).unwrap_or(since)));
     for day in days(home, after.map(|(day, _)| day)).map_err(|e| failed(home, e))? {
         let day = day.map_err(|e| failed(home, e))?;
         let Some(date) = date(home, &day) else { continue };

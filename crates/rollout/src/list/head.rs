@@ -153,17 +153,20 @@ fn first_words(records: impl Iterator<Item = Record>) -> (Option<String>, bool) 
 
 /// The beginning of what the user says in an item of a record, if it is a message of the user.
 fn title(item: &str, record: &Record) -> Option<String> {
-    if !record.blobs().is_empty() {
-        return None;
-    }
+    let has_blobs = !record.blobs().is_empty();
     let item = Item::from_json(item).ok()?;
     if item.kind() != ItemKind::Message(Role::User) || is_context(&item) {
         return None;
     }
     let ItemView::Message { content, .. } = item.view() else { return None };
-    let text =
-        content.iter().filter_map(|part| part.text()).find(|text| !text.trim().is_empty())?;
-    Some(one_line(text))
+    let is_here = |text: &&str| !(text.trim().is_empty() || has_blobs && is_stand_in(text));
+    Some(one_line(content.iter().filter_map(|part| part.text()).find(is_here)?))
+}
+
+/// Whether a text is so long that a blob has it.
+fn is_stand_in(text: &str) -> bool {
+    let digest = text.strip_prefix("blob:");
+    digest.is_some_and(|it| it.len() == 64 && it.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// The first words of a text, between single spaces.

@@ -100,16 +100,17 @@ impl<'a> Fold<'a> {
             self.recent.record_shown(text);
             return Ok(());
         }
-        let payload = scan.bytes(line.payload())?;
+        // Only where it is looked at: a later version's may be long.
+        let payload = || scan.bytes(line.payload());
         if scan.is_foreign() {
-            return foreign::add(self, line.head.kind.as_ref(), text, &payload);
+            return foreign::add(self, line.head.kind.as_ref(), text, &payload()?);
         }
         match line.head.kind {
-            Some(RecordKind::SessionMeta) => self.add_meta(&payload),
-            Some(RecordKind::Compacted) => Ok(self.compact(&text, &payload)?),
-            Some(RecordKind::Edited) => Ok(self.edit(&text, &payload)?),
-            Some(RecordKind::CompactionUndone) => Ok(self.undo_compaction(&payload)?),
-            Some(RecordKind::TurnContext) => Ok(self.begin_turn(text, &payload)?),
+            Some(RecordKind::SessionMeta) => self.add_meta(&payload()?),
+            Some(RecordKind::Compacted) => Ok(self.compact(&text, &payload()?)?),
+            Some(RecordKind::Edited) => Ok(self.edit(&text, &payload()?)?),
+            Some(RecordKind::CompactionUndone) => Ok(self.undo_compaction(&payload()?)?),
+            Some(RecordKind::TurnContext) => Ok(self.begin_turn(text, &payload()?)?),
             Some(RecordKind::Settings) => {
                 self.settings = Some(text);
                 Ok(())
@@ -118,13 +119,14 @@ impl<'a> Fold<'a> {
                 self.surface = Some(text);
                 Ok(())
             }
-            Some(RecordKind::EventMsg) => Ok(self.add_event(&text, &payload)?),
+            Some(RecordKind::EventMsg) => Ok(self.add_event(&text, &payload()?)?),
             Some(RecordKind::Call) => {
+                let payload = payload()?;
                 self.turn.iter_mut().for_each(|turn| turn.add_call(text.clone(), &payload));
                 Ok(())
             }
-            Some(RecordKind::Grant) => Ok(self.add_grant(&payload)?),
-            Some(RecordKind::Input) => Ok(self.add_input(text, &payload)?),
+            Some(RecordKind::Grant) => Ok(self.add_grant(&payload()?)?),
+            Some(RecordKind::Input) => Ok(self.add_input(text, &payload()?)?),
             Some(RecordKind::LostItem) => Ok(self.add_item(line.head.at, Entry::Lost)?),
             Some(RecordKind::Salvaged) => {
                 self.conversation.forget(|entry| matches!(entry, Entry::Lost));

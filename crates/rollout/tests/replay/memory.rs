@@ -91,6 +91,21 @@ fn a_long_item_is_held_twice_at_most() {
     assert!(active > 20 * MB as u64 && peak < 2 * active + FIXED / 16, "{peak}");
 }
 
+/// Whatever a later version writes, and what a later record of its kind replaces, is passed by.
+#[test]
+fn f091_what_is_not_looked_at_is_not_held_however_long() {
+    let mut log = Log::new();
+    log.user("a");
+    for kind in ["a_later_kind", "settings", "surface", "session_opened"] {
+        log.add(kind, serde_json::json!({"model": "x".repeat(4 * MB)}));
+    }
+    log.add("settings", serde_json::json!({"model": "m"}));
+    log.add("surface", serde_json::json!({}));
+    let (peak, replay) = on_disk("passed-by", &log.bytes, |it| peak(&it));
+    assert_eq!(replay.unwrap().items.len(), 1);
+    assert!(peak < FIXED / 16, "{peak}");
+}
+
 fn replay_with(log: &Log, blobs: &Once) -> Replay {
     replay(&log.bytes, blobs, OnDamage::Refuse).unwrap()
 }

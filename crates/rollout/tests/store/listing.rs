@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use longhaul_rollout::{Cursor, Fsync, OnDamage, Query, Store};
+use jiff::SignedDuration;
+use longhaul_rollout::{Cursor, Fsync, OnDamage, Query, Record, RecordKind, Store};
 
 use crate::support::*;
 
@@ -126,6 +127,43 @@ async fn the_head_of_a_file_is_read_and_no_more() {
     sparse.extend(tail);
     fs::write(&path, sparse).unwrap();
     assert_eq!(title(store.list(&Query::default()).await.unwrap()), None);
+}
+
+/// What the user said beside an image, which a blob has, is the title; a text that a blob has is none.
+#[tokio::test]
+async fn a_title_is_what_was_said_beside_what_is_long() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let (mut writer, _) = start(&store).await;
+    let long = "x".repeat(70_000);
+    let image = format!(
+        r#"{{"type":"message","role":"user","content":[{{"type":"input_image","image_url":"data:{long}"}},{{"type":"input_text","text":"{long}"}},{{"type":"input_text","text":"What is this?"}}]}}"#
+    );
+    let first = item("a");
+    let image = serde_json::value::RawValue::from_string(image).unwrap();
+    let image = Record::new(first.timestamp, RecordKind::ResponseItem, image);
+    writer.append(vec![item(&long), image, item("later")]).await.unwrap();
+    writer.close().await.unwrap();
+    let page = store.list(&Query::default()).await.unwrap();
+    assert_eq!(page.sessions[0].title.as_deref(), Some("What is this?"));
+}
+
+/// Folders of others are of local days, which may be the day before.
+#[tokio::test]
+async fn a_session_of_another_program_is_listed_since_its_time_whatever_its_folder() {
+    let folder = Folder::new();
+    let day = folder.path().join("sessions/2026/11/21");
+    fs::create_dir_all(&day).unwrap();
+    let id = "01a20298-0250-7381-b6bd-90dbbc3d1c96";
+    let log = include_str!("../fixtures/plain.jsonl");
+    fs::write(day.join(format!("rollout-2026-11-21T23-30-46-{id}.jsonl")), log).unwrap();
+    let page = folder.store().list(&Query::default()).await.unwrap();
+    let started_at = page.sessions[0].started_at;
+    assert_eq!(started_at.strftime("%d").to_string(), "22");
+    for (since, found) in [(started_at, 1), (started_at + SignedDuration::from_secs(1), 0)] {
+        let page = folder.store().list(&Query::default().since(since)).await.unwrap();
+        assert_eq!(page.sessions.len(), found);
+    }
 }
 
 #[tokio::test]
