@@ -76,12 +76,16 @@ async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
     }
 }
 
+/// Nobody goes on with a turn that was cut off once another begins: it is over before anybody can.
 fn start(inner: &Inner, submission: &Submission) -> Start {
     let kept = match (submission.continues(), submission.item()) {
         (true, _) if inner.open_turn_id().is_some() => Kept::Steers,
         (true, _) | (false, Some(_)) => Kept::Starts,
         (false, None) => Kept::Waits,
     };
+    if !submission.continues() {
+        inner.end_open_turn();
+    }
     Start { turn_id: turn_of(submission), cancel: submission.reply.cancel.token(), kept }
 }
 
@@ -111,9 +115,6 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let grants = inner.state.grant_scope();
     let tools = inner.tools();
     let context = TurnContext { grants, ..inner.context_for(&input, &tools) };
-    if !input.continues() {
-        inner.end_open_turn();
-    }
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;

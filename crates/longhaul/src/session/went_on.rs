@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use longhaul_state::TurnContext;
 use longhaul_state::protocol::{Settings, TurnError};
+use longhaul_state::{Standing, TurnContext};
 
 use super::{Inner, Submission};
 use crate::tool::ToolSet;
@@ -43,5 +43,27 @@ impl Inner {
         };
         let checked = self.gatekeeping.check(&self.tools(), approval_policy);
         checked.map_err(|error| TurnError::InvalidInput(format!("the turn cannot go on: {error}")))
+    }
+
+    /// Whether what was cut off is there still, and nobody goes on with it: `turn_id` is that of the turn,
+    /// if it is one. What begins in its place ends it as it begins, so that what runs while it is there
+    /// goes on with it.
+    pub(super) fn check_goes_on(
+        &self,
+        turn_id: Option<&Arc<str>>,
+        standing: &Standing<'_, Submission>,
+    ) -> Result<(), TurnError> {
+        let open = self.open_turn_id();
+        let is_taken = open.is_some() && standing.is_running;
+        let refusal = if is_taken || standing.replacing.iter().any(|it| it.continues()) {
+            "what was cut off goes on already"
+        } else if open.is_some() && !standing.replacing.is_empty() {
+            "another task takes the place of the turn that was cut off"
+        } else if open.as_ref() != turn_id || open.is_none() && standing.kept.is_empty() {
+            "no turn was cut off and no input waits, or another turn has begun"
+        } else {
+            return Ok(());
+        };
+        Err(TurnError::InvalidInput(refusal.into()))
     }
 }
