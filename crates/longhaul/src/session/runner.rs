@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
-use longhaul_state::{Begun, Kept, Start, TurnContext};
+use longhaul_state::{Begun, Kept, Start};
 use longhaul_transport::models::WindowSource;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -114,7 +114,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     // Before the tools: if they change between the two, nothing is granted.
     let grants = inner.state.grant_scope();
     let tools = inner.tools();
-    let context = TurnContext { grants, ..inner.context_for(&input, &tools) };
+    let context = inner.context_for(grants, &input, &tools);
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use longhaul_state::protocol::{Settings, TurnError};
+use longhaul_state::protocol::{GrantScope, Settings, TurnError};
 use longhaul_state::{Standing, TurnContext};
 
 use super::{Inner, Submission};
@@ -18,15 +18,17 @@ impl Inner {
         settings.unwrap_or_else(|| self.state.settings())
     }
 
-    /// What the turn is run with that `submission` starts or goes on with.
-    pub(super) fn context_for(&self, submission: &Submission, tools: &ToolSet) -> TurnContext {
-        let turn_id: &Arc<str> = &submission.id;
-        if !submission.continues() {
-            return self.turn_context(turn_id, tools);
-        }
+    /// What the turn is run with that `submission` starts or goes on with. See
+    /// [`turn_context`](Self::turn_context) for `grants`.
+    pub(super) fn context_for(
+        &self,
+        grants: GrantScope,
+        submission: &Submission,
+        tools: &ToolSet,
+    ) -> TurnContext {
         let settings = self.settings_for(submission);
-        let context = self.turn_context_under(settings, turn_id, tools, None);
-        if context.settings.cwd != self.state.settings().cwd {
+        let context = self.turn_context(grants, settings, &submission.id, tools);
+        if submission.continues() && context.settings.cwd != self.state.settings().cwd {
             // As when the folder changed: what is approved here is not approved there.
             self.state.clear_grants();
         }
