@@ -43,7 +43,8 @@ pub mod turn;
 
 pub use context::{ContextMessages, TurnContext};
 pub use queue::{
-    ActiveTurn, Begun, Kept, MAX_WAITING, QueueError, Start, Steered, TurnQueue, TurnState,
+    ActiveTurn, Begun, Kept, MAX_WAITING, QueueError, Standing, Start, Steered, TurnQueue,
+    TurnState,
 };
 pub use services::{DefaultReasoning, SessionServices};
 pub use session::{

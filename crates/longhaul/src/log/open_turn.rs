@@ -19,14 +19,14 @@ use super::went_on;
 /// A turn that was cut off.
 pub(crate) struct OpenTurn {
     pub(crate) turn_id: Arc<str>,
-    /// Those that it began with; `None` if the log does not say.
+    /// Its own; `None` if the log does not say.
     pub(crate) settings: Option<Settings>,
     /// What its final message has to follow.
     pub(crate) output_schema: Option<Arc<Value>>,
     /// What became of the calls of its newest response.
     pub(crate) records: Vec<TurnRecord>,
-    /// That these are answered their outputs say, and the log does not yet. Behind the next response
-    /// nobody could tell its calls from them.
+    /// What the log does not say yet: that calls are answered, as their outputs say (behind the next
+    /// response nobody could tell its calls from them), and settings that it has from now on.
     unsaid: Vec<TurnRecord>,
     calls: Vec<OpenCall>,
     /// Calls of a response that was recorded in part, as the end of the log was torn.
@@ -55,9 +55,18 @@ impl OpenTurn {
         unknown.filter_map(|call| call.item.call_id().map(str::to_owned)).collect()
     }
 
-    /// Who opens the session wants other settings, of this turn too.
-    pub(crate) fn update_settings(&mut self, change: &SettingsUpdate) {
-        self.settings.iter_mut().for_each(|settings| settings.update(change.clone()));
+    /// Who opens the session wants other settings, of this turn too, whoever goes on with it.
+    pub(crate) fn update_settings(&mut self, changes: &[SettingsUpdate]) {
+        let Some(settings) = &mut self.settings else {
+            return;
+        };
+        let before = settings.clone();
+        for change in changes {
+            settings.update(change.clone());
+        }
+        if *settings != before {
+            self.unsaid.push(TurnRecord::Settings { settings: settings.clone() });
+        }
     }
 
     /// The outputs of its calls where nobody goes on with it.
@@ -65,8 +74,8 @@ impl OpenTurn {
         self.calls.iter().map(OpenCall::output).collect()
     }
 
-    /// Says what a torn end does not: what is answered, and that calls of a response in part never run;
-    /// the model is asked again.
+    /// Says what the log does not: what is answered, that calls of a response in part never run (the model
+    /// is asked again), and which settings are new.
     pub(crate) fn mend(&self, state: &SessionState) {
         for record in &self.unsaid {
             state.note_call(&self.turn_id, record.clone());
@@ -147,7 +156,10 @@ fn record(known: KnownCall<'_>, calls: &[PlacedCall]) -> Option<TurnRecord> {
         KnownCall::Spent { spent, has_shrunk } => {
             Some(TurnRecord::Spent { spent: spent.into_spent(), has_shrunk })
         }
-        KnownCall::Response { .. } | KnownCall::Answered { .. } | KnownCall::Unknown => None,
+        KnownCall::Settings(_)
+        | KnownCall::Response { .. }
+        | KnownCall::Answered { .. }
+        | KnownCall::Unknown => None,
     }
 }
 

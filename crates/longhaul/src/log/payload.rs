@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Of `settings`, and part of `turn_context`.
+/// Of `settings`, and part of `turn_context` and of a `call`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SettingsPayload<'a> {
     model: Cow<'a, str>,
@@ -250,7 +250,7 @@ pub(super) struct Call<'a> {
     pub(super) known: KnownCall<'a>,
 }
 
-/// What is known of the calls of a turn's newest response.
+/// What is known of a turn, most of it of the calls of its newest response.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(super) enum KnownCall<'a> {
@@ -264,6 +264,8 @@ pub(super) enum KnownCall<'a> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         spent: Option<SpentPayload>,
     },
+    /// Those of the turn from here on.
+    Settings(SettingsPayload<'a>),
     /// By the turn, before its next response.
     Spent {
         spent: SpentPayload,

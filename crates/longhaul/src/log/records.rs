@@ -204,6 +204,7 @@ fn known_call<'a>(record: &'a TurnRecord, given: &[String]) -> KnownCall<'a> {
             let usage = usage.filter(|_| spent.is_none());
             KnownCall::Response { calls: given.len(), usage, spent }
         }
+        TurnRecord::Settings { settings } => KnownCall::Settings(SettingsPayload::of(settings)),
         TurnRecord::Spent { spent, has_shrunk } => {
             KnownCall::Spent { spent: SpentPayload::of(spent), has_shrunk: *has_shrunk }
         }

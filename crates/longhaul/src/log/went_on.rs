@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::payload::{KnownCall, SpentPayload};
 use super::restore::settings_of;
 
-/// The settings that the turn began with; `None` if the log does not say.
+/// The settings of the turn: those that it began with, or that somebody who opened the session gave it;
+/// `None` if the log does not say.
 pub(super) fn settings(turn: &OpenTurn) -> Option<Settings> {
     settings_of(turn.context.as_ref()?.get())
 }

@@ -105,18 +105,16 @@ impl Inner {
         Ok(handle)
     }
 
-    /// Accepts to go on with the turn that was cut off.
+    /// Accepts to go on with the turn that was cut off, once.
     pub(super) fn continue_turn(self: &Arc<Self>) -> Result<TurnHandle, TurnError> {
         let turn_id = self.open_turn_id();
-        if turn_id.is_none() && self.queue.kept(|_| Some(())).is_empty() {
-            return Err(TurnError::InvalidInput(
-                "no turn was cut off and no input waits, or another turn has begun".into(),
-            ));
-        }
         self.check_open_turn()?;
         let task = Arc::new(Continue);
         let (submission, handle) = self.without_input(turn_id.as_deref(), Work::Continuing, task);
-        self.queue.replace(submission).map_err(refusal)?;
+        let checked = self
+            .queue
+            .replace_if(submission, |standing| self.check_goes_on(turn_id.as_ref(), &standing));
+        checked.map_err(refusal)??;
         self.wake.notify_one();
         Ok(handle)
     }

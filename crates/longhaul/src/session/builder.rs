@@ -170,8 +170,8 @@ impl SessionBuilder {
     }
 
     /// Settings that differ from the agent's, or from those of the session that it goes on from: model,
-    /// effort, summary, policy, folder. They hold for a turn that was cut off too, if it goes on; else
-    /// that keeps its own.
+    /// effort, summary, policy, folder. They hold for a turn that was cut off too, if it goes on, also
+    /// after another crash; else that keeps its own.
     pub fn settings(mut self, change: SettingsUpdate) -> Self {
         self.changes.push(change);
         self

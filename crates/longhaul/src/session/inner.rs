@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use longhaul_history::{Prompt, Repair};
 use longhaul_rollout::{ForkedFrom, RecentMessages};
-use longhaul_state::protocol::{Event, Settings, TurnEnd, TurnError};
+use longhaul_state::protocol::{Event, GrantScope, Settings, TurnEnd, TurnError};
 use longhaul_state::turn::TurnLimits;
 use longhaul_state::{Place, SessionServices, SessionState, TurnContext, TurnQueue};
 use longhaul_transport::models::ContextWindow;
@@ -78,34 +78,15 @@ impl Inner {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What a turn that begins now is run with.
-    pub(crate) fn turn_context(&self, turn_id: &Arc<str>, tools: &ToolSet) -> TurnContext {
-        self.turn_context_of(&self.state, turn_id, tools, None)
-    }
-
-    /// What a turn over the conversation in `state` is run with.
-    pub(crate) fn turn_context_of(
+    /// What a turn is run with. Who has the `settings` from the session takes `grants` from it first: if
+    /// they change between the two, nothing is granted.
+    pub(crate) fn turn_context(
         &self,
-        state: &SessionState,
-        turn_id: &Arc<str>,
-        tools: &ToolSet,
-        output_schema: Option<Arc<Value>>,
-    ) -> TurnContext {
-        // Before the settings: if they change between the two, nothing is granted.
-        let grants = self.state.grant_scope();
-        let context = self.turn_context_under(state.settings(), turn_id, tools, output_schema);
-        TurnContext { grants, ..context }
-    }
-
-    /// What a turn under these settings is run with.
-    pub(super) fn turn_context_under(
-        &self,
+        grants: GrantScope,
         settings: Settings,
         turn_id: &Arc<str>,
         tools: &ToolSet,
-        output_schema: Option<Arc<Value>>,
     ) -> TurnContext {
-        let grants = self.state.grant_scope();
         let mut limits = TurnLimits::new(self.bounds.max_model_calls, tools.handling());
         limits.budget = self.bounds.budget;
         limits.price = self.services.prices.find(&settings.model).unwrap_or_default();
@@ -114,7 +95,7 @@ impl Inner {
             turn_id: Arc::clone(turn_id),
             instructions: self.instructions.clone(),
             tools: tools.list(),
-            output_schema,
+            output_schema: None,
             options: self.options.clone(),
             limits,
             grants,
@@ -152,7 +133,9 @@ impl Inner {
             return Err(TurnError::Internal("the input says nothing".into()));
         };
         state.record([item]);
-        let context = self.turn_context_of(&state, &id, &self.tools(), schema);
+        let (grants, settings) = (state.grant_scope(), state.settings());
+        let mut context = self.turn_context(grants, settings, &id, &self.tools());
+        context.output_schema = schema;
         let (prompt, _) = self.prompt_of(&state, &context);
         let request = context.request(prompt, &self.services);
         Ok(self.services.model.encode(&request)?)

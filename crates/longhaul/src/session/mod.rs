@@ -207,8 +207,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`TurnError::InvalidInput`] if there is neither, another turn has begun, or today's tools would have
-    /// to ask for approvals under the turn's policy and nobody can be asked;
+    /// [`TurnError::InvalidInput`] if there is neither, it goes on already, another turn has begun, or
+    /// today's tools would have to ask for approvals under the turn's policy and nobody can be asked;
     /// [`TurnError::Busy`], [`TurnError::Closed`].
     pub fn continue_turn(&self) -> Result<TurnHandle, TurnError> {
         self.inner.continue_turn()

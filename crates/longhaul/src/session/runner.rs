@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
-use longhaul_state::{Begun, Kept, Start, TurnContext};
+use longhaul_state::{Begun, Kept, Start};
 use longhaul_transport::models::WindowSource;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -76,12 +76,16 @@ async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
     }
 }
 
+/// Nobody goes on with a turn that was cut off once another begins: it is over before anybody can.
 fn start(inner: &Inner, submission: &Submission) -> Start {
     let kept = match (submission.continues(), submission.item()) {
         (true, _) if inner.open_turn_id().is_some() => Kept::Steers,
         (true, _) | (false, Some(_)) => Kept::Starts,
         (false, None) => Kept::Waits,
     };
+    if !submission.continues() {
+        inner.end_open_turn();
+    }
     Start { turn_id: turn_of(submission), cancel: submission.reply.cancel.token(), kept }
 }
 
@@ -110,10 +114,7 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     // Before the tools: if they change between the two, nothing is granted.
     let grants = inner.state.grant_scope();
     let tools = inner.tools();
-    let context = TurnContext { grants, ..inner.context_for(&input, &tools) };
-    if !input.continues() {
-        inner.end_open_turn();
-    }
+    let context = inner.context_for(grants, &input, &tools);
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
     let mut inputs = kept;

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use longhaul_state::TurnContext;
-use longhaul_state::protocol::{Settings, TurnError};
+use longhaul_state::protocol::{GrantScope, Settings, TurnError};
+use longhaul_state::{Standing, TurnContext};
 
 use super::{Inner, Submission};
 use crate::tool::ToolSet;
@@ -18,15 +18,17 @@ impl Inner {
         settings.unwrap_or_else(|| self.state.settings())
     }
 
-    /// What the turn is run with that `submission` starts or goes on with.
-    pub(super) fn context_for(&self, submission: &Submission, tools: &ToolSet) -> TurnContext {
-        let turn_id: &Arc<str> = &submission.id;
-        if !submission.continues() {
-            return self.turn_context(turn_id, tools);
-        }
+    /// What the turn is run with that `submission` starts or goes on with. See
+    /// [`turn_context`](Self::turn_context) for `grants`.
+    pub(super) fn context_for(
+        &self,
+        grants: GrantScope,
+        submission: &Submission,
+        tools: &ToolSet,
+    ) -> TurnContext {
         let settings = self.settings_for(submission);
-        let context = self.turn_context_under(settings, turn_id, tools, None);
-        if context.settings.cwd != self.state.settings().cwd {
+        let context = self.turn_context(grants, settings, &submission.id, tools);
+        if submission.continues() && context.settings.cwd != self.state.settings().cwd {
             // As when the folder changed: what is approved here is not approved there.
             self.state.clear_grants();
         }
@@ -43,5 +45,27 @@ impl Inner {
         };
         let checked = self.gatekeeping.check(&self.tools(), approval_policy);
         checked.map_err(|error| TurnError::InvalidInput(format!("the turn cannot go on: {error}")))
+    }
+
+    /// Whether what was cut off is there still, and nobody goes on with it: `turn_id` is that of the turn,
+    /// if it is one. What begins in its place ends it as it begins, so that what runs while it is there
+    /// goes on with it.
+    pub(super) fn check_goes_on(
+        &self,
+        turn_id: Option<&Arc<str>>,
+        standing: &Standing<'_, Submission>,
+    ) -> Result<(), TurnError> {
+        let open = self.open_turn_id();
+        let is_taken = open.is_some() && standing.is_running;
+        let refusal = if is_taken || standing.replacing.iter().any(|it| it.continues()) {
+            "what was cut off goes on already"
+        } else if open.is_some() && !standing.replacing.is_empty() {
+            "another task takes the place of the turn that was cut off"
+        } else if open.as_ref() != turn_id || open.is_none() && standing.kept.is_empty() {
+            "no turn was cut off and no input waits, or another turn has begun"
+        } else {
+            return Ok(());
+        };
+        Err(TurnError::InvalidInput(refusal.into()))
     }
 }

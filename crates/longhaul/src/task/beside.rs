@@ -5,7 +5,7 @@ use std::sync::Arc;
 use longhaul_history::Item;
 use longhaul_history::turn_item::TurnItemKind;
 use longhaul_state::protocol::{Event, Settings};
-use longhaul_state::{ContextMessages, SessionState};
+use longhaul_state::{ContextMessages, SessionState, TurnContext};
 use longhaul_transport::request::{Instructions, TaskKind};
 
 use super::TaskScope;
@@ -87,10 +87,10 @@ impl TaskScope {
         own.record(input);
         let tools = self.tools().clone();
         let tools = if aside.hosted_tools { tools } else { tools.without_hosted() };
-        let mut context = self.inner.turn_context_of(&own, &self.context().turn_id, &tools, None);
+        let TurnContext { grants, turn_id, .. } = self.context();
+        let mut context = self.inner.turn_context(*grants, own.settings(), turn_id, &tools);
         context.instructions = aside.instructions;
         context.task_kind = aside.task_kind;
-        context.grants = self.context().grants;
         let beside = Beside {
             context: aside.context,
             hides_messages: aside.hides_messages,

@@ -19,6 +19,7 @@ mod budget;
 mod command;
 mod compact;
 mod concurrency;
+mod continued;
 #[cfg(unix)]
 mod crash;
 mod differences;

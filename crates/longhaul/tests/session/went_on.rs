@@ -127,16 +127,26 @@ async fn live(comes: bool, bound: impl Fn(AgentBuilder) -> AgentBuilder) -> Live
     let input = Input::from("go").id("turn").output_schema(schema("first"));
     let turn = session.prompt(input.settings(change("/first", "low"))).await.unwrap();
     let result = read(&session, turn, &gate, comes).await;
-    let next = session.preview_request("next").await.unwrap();
-    let (id, log) = (session.id().to_owned(), session.log_path().unwrap().to_owned());
-    session.shutdown().await.unwrap();
-    let mut requests: Vec<Bytes> = model.requests().iter().map(|it| it.bytes.clone()).collect();
-    requests.dedup();
-    let lines = std::fs::read_to_string(&log).unwrap().lines().map(str::to_owned).collect();
-    Live { folder, id, log, lines, requests, result, next }
+    Live::of(folder, &model, &session, result).await
 }
 
 impl Live {
+    /// What became of a turn whose session ends with it.
+    async fn of(
+        folder: Folder,
+        model: &ScriptedModel,
+        session: &Session,
+        result: Result<TurnResult, TurnError>,
+    ) -> Self {
+        let next = session.preview_request("next").await.unwrap();
+        let (id, log) = (session.id().to_owned(), session.log_path().unwrap().to_owned());
+        session.shutdown().await.unwrap();
+        let mut requests: Vec<Bytes> = model.requests().iter().map(|it| it.bytes.clone()).collect();
+        requests.dedup();
+        let lines = std::fs::read_to_string(&log).unwrap().lines().map(str::to_owned).collect();
+        Self { folder, id, log, lines, requests, result, next }
+    }
+
     /// A copy of its home in which the log has only so many records.
     fn cut(&self, records: usize) -> Folder {
         let folder = Folder::new();
@@ -168,6 +178,7 @@ impl Live {
 
 /// What became of a turn that went on.
 struct WentOn {
+    folder: Folder,
     model: ScriptedModel,
     session: Session,
     result: Result<TurnResult, TurnError>,
@@ -192,7 +203,7 @@ async fn go_on(
     let comes = live.count(records, "besides") == 0 && live.count(live.lines.len(), "besides") > 0;
     let turn = session.continue_turn().unwrap();
     let result = read(&session, turn, &gate, comes).await;
-    WentOn { model, session, result, step }
+    WentOn { folder, model, session, result, step }
 }
 
 /// In millionths of a millionth.
@@ -207,11 +218,17 @@ async fn cut_at_every_record_it_sends_what_it_would_have_sent_and_its_sums_are_t
     let live = live(true, |agent| agent).await;
     let expected = live.result.as_ref().unwrap();
     assert_eq!((expected.model_calls, expected.attempts, live.requests.len()), (4, 5, STEPS));
+    sweep(&live, live.open()).await;
+}
+
+/// Cuts the log behind so many records, and compares how the turn goes on with how it went.
+async fn sweep(live: &Live, cuts: std::ops::Range<usize>) {
+    let expected = live.result.as_ref().unwrap();
     let mut compared = [0; STEPS];
-    for records in live.open() {
+    for records in cuts {
         let place = format!("{records} {}", live.lines[records - 1]);
-        let went_on = go_on(&live, records, SettingsUpdate::default(), |agent| agent).await;
-        let WentOn { model, session, result, step } = went_on;
+        let went_on = go_on(live, records, SettingsUpdate::default(), |agent| agent).await;
+        let WentOn { model, session, result, step, .. } = went_on;
         assert_eq!(sums(&result.unwrap()), sums(expected), "{place}");
         assert_eq!(session.settings().cwd, Some("/later".into()), "{place}");
         if !live.is_torn(records) {
@@ -262,4 +279,26 @@ async fn what_is_wanted_when_it_is_opened_holds_for_it_too() {
     assert_eq!(expected["reasoning"]["effort"], "low");
     expected["reasoning"]["effort"] = "medium".into();
     assert_eq!(sent, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_wanted_when_it_was_opened_holds_after_the_next_crash_too() {
+    let first = live(true, |agent| agent).await;
+    let mut change = change("/moved", "medium");
+    change.model = Some("test-other".into());
+    let begun = first.open().start;
+    let WentOn { folder, model, session, result, .. } =
+        go_on(&first, begun, change, |agent| agent).await;
+    let second = Live::of(folder, &model, &session, result).await;
+    for request in &second.requests {
+        let sent: Value = serde_json::from_slice(request).unwrap();
+        assert_eq!(
+            (&sent["model"], &sent["reasoning"]["effort"]),
+            (&"test-other".into(), &"medium".into())
+        );
+    }
+    let wanted = second.lines.iter().position(|it| it.contains(r#""state":"settings""#)).unwrap();
+    assert!((begun..second.open().end).contains(&wanted), "once, as it was opened: {wanted}");
+    assert_eq!(second.count(second.lines.len(), r#""state":"settings""#), 1);
+    sweep(&second, wanted + 1..second.open().end).await;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::conversation::Conversation;
 use super::payload::{
-    Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, event_type, is_response, read,
+    Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, call_state, event_type, read,
 };
 use super::recent::{Recent, has_shown_type, may_be_shown};
 use super::sums::Sums;
@@ -36,6 +36,7 @@ pub(super) struct Fold<'a> {
 /// A turn that has begun.
 pub(super) struct Turn {
     pub(super) id: String,
+    /// Its settings, with more.
     pub(super) context: Text,
     pub(super) schema: Option<Text>,
     /// From the newest response on, so that a turn of any length takes the memory of one step.
@@ -55,10 +56,13 @@ pub(super) struct Waiting {
 }
 
 impl Turn {
-    /// What is known of the calls of a response says all that is known of those before.
+    /// What is known of the calls of a response says all that is known of those before. Settings are the
+    /// turn's until its end.
     fn add_call(&mut self, text: Text, payload: &[u8]) {
-        if is_response(payload) {
-            self.calls.clear();
+        match call_state(payload).as_deref() {
+            Some("settings") => return self.context = text,
+            Some("response") => self.calls.clear(),
+            _ => {}
         }
         self.calls.push(text);
     }

@@ -139,7 +139,8 @@ pub struct ReplayItem {
 pub struct OpenTurn {
     /// The turn's id.
     pub turn_id: String,
-    /// The payload of its `turn_context`: the settings that it began with.
+    /// The payload of its `turn_context`, or of the newest `call` that has other settings for it: those
+    /// under which it goes on.
     pub context: Option<Box<RawValue>>,
     /// The `output_schema` of the newest input that it took and that brought one.
     pub output_schema: Option<Box<RawValue>>,

@@ -112,9 +112,9 @@ pub(super) fn event_type(payload: &[u8]) -> Result<Cow<'_, str>, Flaw> {
     }
 }
 
-/// Whether a `call` says that a response is whole. One that cannot be read does not.
-pub(super) fn is_response(payload: &[u8]) -> bool {
-    read(payload).is_ok_and(|call: Call<'_>| call.state == "response")
+/// What a `call` tells of; `None` of one that cannot be read.
+pub(super) fn call_state(payload: &[u8]) -> Option<Cow<'_, str>> {
+    read(payload).ok().map(|call: Call<'_>| call.state)
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Flaw> {

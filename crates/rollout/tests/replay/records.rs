@@ -249,6 +249,27 @@ fn a_turn_is_open_until_it_ends() {
 }
 
 #[test]
+fn settings_of_a_turn_are_the_newest_that_it_was_given() {
+    let given = |model: &str| json!({"turn_id": "1", "state": "settings", "model": model});
+    let response = json!({"turn_id": "1", "state": "response", "calls": 0});
+    let asked = json!({"turn_id": "1", "state": "asked", "position": 0});
+    let mut log = Log::new();
+    log.add("settings", json!({"model": "session"})).add("call", given("of no turn"));
+    log.turn("1").add("call", asked).add("call", given("a")).add("call", given("b"));
+    log.add("call", response.clone());
+    let replay = log.read().unwrap();
+    let turn = replay.turn.unwrap();
+    assert_eq!(turn.context.unwrap().get(), raw(&given("b")).get());
+    let calls: Vec<_> = turn.calls.iter().map(|call| call.get()).collect();
+    assert_eq!(calls, [raw(&response).get()]);
+    let own = json!({"turn_id": "1", "model": "m", "told": false});
+    assert_eq!(replay.settings.unwrap().get(), raw(&own).get(), "those of the session stay");
+    log.turn("1");
+    let turn = log.read().unwrap().turn.unwrap();
+    assert_eq!(turn.context.unwrap().get(), raw(&own).get(), "it is another turn");
+}
+
+#[test]
 fn grants_and_inputs_wait() {
     let input = |id: &str, state: &str| json!({"id": id, "state": state});
     let mut log = Log::new();

@@ -90,6 +90,16 @@ pub enum Steered {
     Queued,
 }
 
+/// What there is when something is to take the place of the turn that runs.
+pub struct Standing<'a, I> {
+    /// A turn runs.
+    pub is_running: bool,
+    /// What is to take its place already, oldest first.
+    pub replacing: Vec<&'a I>,
+    /// What an interrupted turn left for the next one, oldest first.
+    pub kept: &'a [I],
+}
+
 /// What a turn is begun with.
 pub struct Start {
     /// Its id.
@@ -173,11 +183,27 @@ impl<I> TurnQueue<I> {
     pub fn replace(&self, input: I) -> Result<(), QueueError> {
         let mut inner = self.lock();
         inner.check_room()?;
-        inner.next.push_back(Planned::of(input));
-        if let Some(active) = &mut inner.active {
-            active.abort(AbortReason::Replaced);
-        }
+        inner.replace(input);
         Ok(())
+    }
+
+    /// The same, if `check` lets it. No turn begins or ends between the two.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`], or inside of that what `check` says; the input is dropped, and the turn runs on.
+    pub fn replace_if<E>(
+        &self,
+        input: I,
+        check: impl FnOnce(Standing<'_, I>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, QueueError> {
+        let mut inner = self.lock();
+        inner.check_room()?;
+        let checked = check(inner.standing());
+        if checked.is_ok() {
+            inner.replace(input);
+        }
+        Ok(checked)
     }
 
     /// Takes input for the running turn, or for the one that is about to begin, or else for a new one.
@@ -208,7 +234,8 @@ impl<I> TurnQueue<I> {
     }
 
     /// Begins the next turn, if none runs and input waits. `start` gives, for the input that starts
-    /// it, the turn's id, the token that ends it, and whether it takes input.
+    /// it, the turn's id, the token that ends it, and whether it takes input; what it does happens as
+    /// the turn begins.
     pub fn begin(&self, start: impl FnOnce(&I) -> Start) -> Option<Begun<I>> {
         let mut inner = self.lock();
         if inner.active.is_some() || inner.stage == Stage::Stopped {
@@ -369,6 +396,18 @@ impl<I> ActiveTurn<I> {
 }
 
 impl<I> Inner<I> {
+    fn standing(&self) -> Standing<'_, I> {
+        let replacing = self.next.iter().map(|planned| &planned.input).collect();
+        Standing { is_running: self.active.is_some(), replacing, kept: &self.kept }
+    }
+
+    fn replace(&mut self, input: I) {
+        self.next.push_back(Planned::of(input));
+        if let Some(active) = &mut self.active {
+            active.abort(AbortReason::Replaced);
+        }
+    }
+
     /// Keeps what is input for the next turn; the rest has turns of its own.
     fn keep(&mut self, mut left: VecDeque<I>, is_input: impl Fn(&I) -> bool) {
         self.kept.extend(take_if(&mut left, is_input));

@@ -56,6 +56,33 @@ fn what_is_kept_steers_a_turn_that_goes_on() {
 }
 
 #[test]
+fn what_replaces_a_turn_only_if_it_may_sees_what_there_is() {
+    let queue = TurnQueue::default();
+    let look = |input, may: bool| {
+        let mut seen = None;
+        let checked = queue.replace_if(input, |standing| {
+            let replacing = standing.replacing.into_iter().copied().collect::<Vec<u32>>();
+            seen = Some((standing.is_running, replacing, standing.kept.to_vec()));
+            if may { Ok(()) } else { Err(input) }
+        });
+        (checked, seen)
+    };
+    queue.keep([1, 2]);
+    assert_eq!(look(8, false), (Ok(Err(8)), Some((false, vec![], vec![1, 2]))));
+    assert_eq!(begin(&queue), None, "it was not let");
+    assert_eq!(look(9, true), (Ok(Ok(())), Some((false, vec![], vec![1, 2]))));
+    assert_eq!(look(8, false), (Ok(Err(8)), Some((false, vec![9], vec![1, 2]))));
+    let cancel = CancellationToken::new();
+    queue.begin(|_| Start { cancel: cancel.clone(), ..start(String::new()) }).unwrap();
+    assert_eq!(look(8, false), (Ok(Err(8)), Some((true, vec![], vec![]))));
+    assert!(!cancel.is_cancelled());
+    assert_eq!(look(7, true), (Ok(Ok(())), Some((true, vec![], vec![]))));
+    assert!(cancel.is_cancelled());
+    queue.close();
+    assert_eq!(look(6, true), (Err(QueueError::Closed), None));
+}
+
+#[test]
 fn what_is_no_input_is_not_kept_after_an_interrupt() {
     let queue = TurnQueue::default();
     for input in [1, 9] {

@@ -6,11 +6,17 @@ use longhaul_history::usage::TokenUsage;
 use super::calls::Known;
 use super::{Action, Phase, Ruling, Turn, TurnLimits, Verdict, wording};
 use crate::budget::Spent;
+use crate::protocol::Settings;
 
 /// What a log knows of a turn, in the order in which it was written.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TurnRecord {
+    /// Whoever goes on with the turn does so under these settings, in place of those with which it began.
+    Settings {
+        /// All of them.
+        settings: Settings,
+    },
     /// A response was recorded.
     Response {
         /// Its items in order.
@@ -130,6 +136,8 @@ impl Turn {
                 (self.spent, self.has_shrunk) = (spent, has_shrunk);
                 return;
             }
+            // What the turn is run with, its limits have of them.
+            TurnRecord::Settings { .. } => return,
             TurnRecord::Asked { position, arguments } => (position, Known::Asked { arguments }),
             TurnRecord::Allowed { position, arguments } => (position, Known::Ready { arguments }),
             TurnRecord::Denied { position, reason } => (position, Known::Denied { reason }),

@@ -67,7 +67,7 @@ impl SessionBuilder {
                 let opened = log::open(self.store()?, &which, on_damage, settings, check).await?;
                 let mut opening = self.opening(opened);
                 if let Some(turn) = &mut opening.open_turn {
-                    self.changes.iter().for_each(|change| turn.update_settings(change));
+                    turn.update_settings(&self.changes);
                 }
                 self.settle(&opening.state);
                 return Ok(opening);

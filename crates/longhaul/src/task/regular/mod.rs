@@ -49,8 +49,13 @@ impl SessionTask for Continue {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
         match scope.take_open_turn() {
             Some(open) => {
+                let outputs = open.outputs();
                 scope.follow(open.output_schema);
-                Driver::resumed(scope, open.records).run().await
+                let driver = Driver::resumed(scope, open.records);
+                if scope.is_cancelled() && !driver.turn.is_done() {
+                    return Ok(driver.abandon(outputs));
+                }
+                driver.run().await
             }
             None if scope.has_joined() => Regular.run(scope).await,
             None => Ok(TurnResult::empty(TurnEnd::Complete)),
@@ -95,6 +100,15 @@ impl<'a> Driver<'a> {
         let limits = scope.context().limits.clone();
         let (turn, actions) = Turn::resume(limits, records);
         Self { turn, todo: actions.into(), ..Self::new(scope) }
+    }
+
+    /// Ends the turn before anything more of it is done: nothing starts only to be stopped, so that the
+    /// `outputs` of its calls say which of them had.
+    fn abandon(self, outputs: Vec<Item>) -> TurnResult {
+        for output in outputs {
+            self.scope.record_output(output);
+        }
+        self.turn.result(TurnEnd::INTERRUPTED)
     }
 
     async fn run(mut self) -> Result<TurnResult, TurnError> {
