@@ -3,6 +3,9 @@
 //! A compaction, an edit or damage may have taken them out of it, and others may stand behind them: calls
 //! that cannot be answered, pinned copies, and those of a next response that was recorded in part.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use longhaul_history::Item;
