@@ -94,11 +94,12 @@ async fn a_turn_that_was_compacted_in_its_middle_asks_the_model_again_wherever_i
             let torn = live.lines[records - 1].contains("function_call");
             let last = items(&model.requests()[0].input()).pop().unwrap();
             assert_eq!(torn, last.ends_with(NOT_STARTED), "{place}");
-        } else {
+        } else if records >= compacted {
+            // A process that comes before does not know how the server counts, and does not compact.
             assert!(requests.ends_with(&sent(&model)), "{place}");
             assert_eq!(sums(&went_on), sums(&result), "{place}");
             assert_eq!(session.preview_request("next").await.unwrap(), next, "{place}");
-            behind += usize::from(records >= compacted);
+            behind += 1;
         }
         assert_eq!(session.resumed().unwrap().unknown_calls, [""; 0], "{place}");
         session.shutdown().await.unwrap();
@@ -160,7 +161,7 @@ async fn answer_all(session: &Session) -> Vec<String> {
     while let Some(event) = turn.next().await {
         if let Event::ApprovalRequest { call_id, .. } = event {
             session.answer(&call_id, None, ApprovalDecision::Approved).await.unwrap();
-            asked.push(call_id.to_string());
+            asked.push(call_id);
         }
     }
     turn.await.unwrap();
