@@ -14,6 +14,7 @@ mod open_turn;
 mod payload;
 mod records;
 mod restore;
+mod step;
 mod surface;
 mod went_on;
 

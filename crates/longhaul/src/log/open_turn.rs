@@ -1,12 +1,11 @@
 //! A turn that was cut off, out of the log.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
-use longhaul_rollout::{Replay, ReplayItem};
+use longhaul_rollout::Replay;
 use longhaul_state::SessionState;
 use longhaul_state::protocol::{Settings, SettingsUpdate};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use super::payload::{Call, KnownCall};
 use super::records::call_arguments;
+use super::step::{Open, Step};
 use super::went_on;
 
 /// A turn that was cut off.
@@ -29,8 +29,9 @@ pub(crate) struct OpenTurn {
     /// response nobody could tell its calls from them), and settings that it has from now on.
     unsaid: Vec<TurnRecord>,
     calls: Vec<OpenCall>,
-    /// Calls of a response that was recorded in part, as the end of the log was torn.
-    torn: Vec<OpenCall>,
+    /// Calls that never run: of a response that was recorded in part, as the end of the log was torn, or
+    /// of one whose other calls the conversation no longer has.
+    aborted: Vec<OpenCall>,
 }
 
 /// A call that has no output.
@@ -51,7 +52,8 @@ impl OpenTurn {
             }
             _ => false,
         };
-        let unknown = self.calls.iter().filter(|call| call.had_started && !may_run_again(call));
+        let unknown = self.calls.iter().filter(|call| !may_run_again(call)).chain(&self.aborted);
+        let unknown = unknown.filter(|call| call.had_started);
         unknown.filter_map(|call| call.item.call_id().map(str::to_owned)).collect()
     }
 
@@ -74,19 +76,25 @@ impl OpenTurn {
         self.calls.iter().map(OpenCall::output).collect()
     }
 
-    /// Says what the log does not: what is answered, that calls of a response in part never run (the model
-    /// is asked again), and which settings are new.
+    /// Says what the log does not: what is answered, which settings are new, and what became of calls that
+    /// never run; the model is asked again.
     pub(crate) fn mend(&self, state: &SessionState) {
         for record in &self.unsaid {
             state.note_call(&self.turn_id, record.clone());
         }
-        for call in &self.torn {
+        for call in &self.aborted {
             state.record_output(call.output());
         }
     }
 }
 
 impl OpenCall {
+    fn of(open: &Open<'_>) -> Option<Self> {
+        let Open { call, had_started, denial, .. } = *open;
+        let denial = denial.map(str::to_owned);
+        Some(Self { item: call.clone(), kind: call.kind().call()?, had_started, denial })
+    }
+
     fn output(&self) -> Item {
         let aborted = longhaul_state::turn::aborted(self.had_started);
         let denial = self.denial.as_deref().filter(|_| !self.had_started);
@@ -104,62 +112,62 @@ pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
         .iter()
         .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known))
         .collect();
-    let partial = torn_calls(&replay.items, &known);
-    let (mut calls, mut records, mut said) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for known in known {
-        match known {
-            KnownCall::Response { calls: count, .. } => {
-                calls = newest_calls(&replay.items, count, partial);
-                said.clear();
-                let items = calls.iter().map(|call| call.item.clone()).collect();
-                records = vec![went_on::response(&known, items, replay)];
-            }
-            KnownCall::Answered { position } => drop(said.insert(position)),
-            known => records.extend(record(known, &calls)),
-        }
-    }
+    let step = Step::of(&known, &replay.items);
     // That a call is answered is what its output says: a torn end may have that alone.
-    let (answered, open): (Vec<_>, Vec<_>) =
-        calls.into_iter().enumerate().partition(|(_, call)| call.is_answered(&replay.items));
-    let open = open.into_iter().map(|(position, call)| call.open(position, &records)).collect();
-    let answered: Vec<usize> = answered.into_iter().map(|(position, _)| position).collect();
-    let answer = |position: &usize| TurnRecord::Answered { position: *position };
-    let unsaid = answered.iter().filter(|it| !said.contains(it)).map(answer).collect();
-    records.extend(answered.iter().map(answer));
-    let in_part = newest_calls(&replay.items, partial, 0).into_iter();
+    let answer = |position| TurnRecord::Answered { position };
+    let unsaid = step.answered().filter(|at| !step.is_said(*at)).map(answer).collect();
+    let mut records: Vec<_> = known.iter().flat_map(|it| records(it, &step, replay)).collect();
+    if !step.is_over() {
+        records.extend(step.answered().map(answer));
+    }
+    let (calls, aborted): (Vec<_>, Vec<_>) =
+        step.open(went_on::start(replay)).partition(|open| open.goes_on);
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
         settings: went_on::settings(turn),
         output_schema: went_on::output_schema(turn),
         records,
         unsaid,
-        calls: open,
-        torn: in_part.map(|call| call.open(0, &[])).collect(),
+        calls: calls.iter().filter_map(OpenCall::of).collect(),
+        aborted: aborted.iter().filter_map(OpenCall::of).collect(),
     })
 }
 
+/// What a record says to the turn, but for outputs. Of a response that is over only that it was there.
+fn records(known: &KnownCall<'_>, step: &Step<'_>, replay: &Replay) -> Vec<TurnRecord> {
+    match known {
+        KnownCall::Response { .. } if step.is_over() => {
+            vec![went_on::response(known, Vec::new(), replay), TurnRecord::Over]
+        }
+        KnownCall::Response { .. } => {
+            vec![went_on::response(known, step.calls().cloned().collect(), replay)]
+        }
+        KnownCall::Spent { spent, has_shrunk } => {
+            vec![TurnRecord::Spent { spent: spent.into_spent(), has_shrunk: *has_shrunk }]
+        }
+        _ if step.is_over() => Vec::new(),
+        known => record(known, step).into_iter().collect(),
+    }
+}
+
 /// What is known of one of these calls, but for its output.
-fn record(known: KnownCall<'_>, calls: &[PlacedCall]) -> Option<TurnRecord> {
+fn record(known: &KnownCall<'_>, step: &Step<'_>) -> Option<TurnRecord> {
+    let text = |text: &Cow<'_, str>| text.clone().into_owned();
     match known {
         KnownCall::Asked { position, arguments } => {
-            let given = || calls.get(position).map(|call| call_arguments(&call.item));
-            let arguments = arguments.map(Cow::into_owned).or_else(given).unwrap_or_default();
-            Some(TurnRecord::Asked { position, arguments })
+            let given = || step.call(*position).map(call_arguments);
+            let arguments = arguments.as_ref().map(text).or_else(given).unwrap_or_default();
+            Some(TurnRecord::Asked { position: *position, arguments })
         }
         KnownCall::Allowed { position, arguments } => {
-            Some(TurnRecord::Allowed { position, arguments: arguments.map(Cow::into_owned) })
+            let arguments = arguments.as_ref().map(text);
+            Some(TurnRecord::Allowed { position: *position, arguments })
         }
         KnownCall::Denied { position, reason } => {
-            Some(TurnRecord::Denied { position, reason: reason.into_owned() })
+            Some(TurnRecord::Denied { position: *position, reason: text(reason) })
         }
-        KnownCall::Started { position } => Some(TurnRecord::Started { position }),
-        KnownCall::Spent { spent, has_shrunk } => {
-            Some(TurnRecord::Spent { spent: spent.into_spent(), has_shrunk })
-        }
-        KnownCall::Settings(_)
-        | KnownCall::Response { .. }
-        | KnownCall::Answered { .. }
-        | KnownCall::Unknown => None,
+        KnownCall::Started { position } => Some(TurnRecord::Started { position: *position }),
+        _ => None,
     }
 }
 
@@ -167,68 +175,7 @@ fn record(known: KnownCall<'_>, calls: &[PlacedCall]) -> Option<TurnRecord> {
 /// there without its input, which was never acknowledged then.
 fn asks(replay: &Replay) -> bool {
     let items = &replay.items;
-    let start = items.iter().rposition(|it| it.starts_turn).filter(|_| !replay.next_starts_turn);
     let is_input = |item: &Item| item.kind() == ItemKind::Message(Role::User) && !is_context(item);
-    items[start.unwrap_or(items.len())..].iter().any(|it| is_input(&it.item))
+    items[went_on::start(replay)..].iter().any(|it| is_input(&it.item))
         || items.last().is_some_and(|it| it.item.bridge_parts().is_some())
-}
-
-/// How many calls at the end belong to a response of which it is not recorded that it is whole. A
-/// response comes when all calls of the one before are answered.
-fn torn_calls(items: &[ReplayItem], known: &[KnownCall<'_>]) -> usize {
-    let is_response = |it: &KnownCall<'_>| matches!(it, KnownCall::Response { .. });
-    let newest = known.iter().rposition(is_response);
-    let count = newest.map_or(0, |at| match known[at] {
-        KnownCall::Response { calls, .. } => calls,
-        _ => 0,
-    });
-    let since = &known[newest.unwrap_or(0)..];
-    let answered = since.iter().filter(|it| matches!(it, KnownCall::Answered { .. })).count();
-    if answered < count {
-        return 0;
-    }
-    newest_first(items).take_while(|call| !call.is_answered(items)).count()
-}
-
-/// A call, and where it stands: two of a response may be alike.
-struct PlacedCall {
-    index: usize,
-    item: Item,
-    kind: CallKind,
-}
-
-impl PlacedCall {
-    /// Outputs stand right behind their calls.
-    fn is_answered(&self, items: &[ReplayItem]) -> bool {
-        let next = items.get(self.index + 1).map(|next| &next.item);
-        next.is_some_and(|it| it.kind().is_output() && it.call_id() == self.item.call_id())
-    }
-
-    /// The same as one that has no output, with what is known of the call at this position.
-    fn open(self, position: usize, records: &[TurnRecord]) -> OpenCall {
-        let (mut had_started, mut denial) = (false, None);
-        for record in records {
-            match record {
-                TurnRecord::Started { position: at } if *at == position => had_started = true,
-                TurnRecord::Denied { position: at, reason } if *at == position => {
-                    denial = Some(reason.clone());
-                }
-                _ => {}
-            }
-        }
-        OpenCall { item: self.item, kind: self.kind, had_started, denial }
-    }
-}
-
-/// The last so many calls but for `skipped` at the end, in order.
-fn newest_calls(items: &[ReplayItem], count: usize, skipped: usize) -> Vec<PlacedCall> {
-    let mut calls: Vec<_> = newest_first(items).skip(skipped).take(count).collect();
-    calls.reverse();
-    calls
-}
-
-fn newest_first(items: &[ReplayItem]) -> impl Iterator<Item = PlacedCall> {
-    items.iter().enumerate().rev().filter_map(|(index, it)| {
-        Some(PlacedCall { index, item: it.item.clone(), kind: it.item.kind().call()? })
-    })
 }

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+/// The ids that servers give have half of it.
+const ID_CHARS: usize = 64;
+
 /// Of `settings`, and part of `turn_context` and of a `call`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct SettingsPayload<'a> {
@@ -257,6 +260,9 @@ pub(super) enum KnownCall<'a> {
     /// There are so many.
     Response {
         calls: usize,
+        /// How the id of each begins, in order: [`begins`]. Earlier versions wrote none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ids: Vec<Cow<'a, str>>,
         /// Where nothing is said of what was spent: by earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         usage: Option<TokenUsage>,
@@ -295,6 +301,11 @@ pub(super) enum KnownCall<'a> {
     },
     #[serde(other)]
     Unknown,
+}
+
+/// As much of an id as tells it from others: a long one is not said twice.
+pub(super) fn begins(id: &str) -> &str {
+    id.char_indices().nth(ID_CHARS).map_or(id, |(end, _)| &id[..end])
 }
 
 /// What a turn has spent, all told.

@@ -181,8 +181,13 @@ struct Cleared {
 
 /// What a call gives to its tool; `None` of what is no call that can be answered.
 fn arguments(item: &Item) -> Option<String> {
-    item.kind().call().and(item.call_id())?;
+    answerable(item)?;
     Some(call_arguments(item))
+}
+
+/// The id of a call that can be answered.
+pub(super) fn answerable(item: &Item) -> Option<&str> {
+    item.kind().call().and(item.call_id())
 }
 
 /// The same of an item that is a call.
@@ -198,11 +203,13 @@ pub(super) fn call_arguments(call: &Item) -> String {
 /// `given` are the arguments of the calls of the newest response.
 fn known_call<'a>(record: &'a TurnRecord, given: &[String]) -> KnownCall<'a> {
     match record {
-        TurnRecord::Response { usage, spent, .. } => {
+        TurnRecord::Response { items, usage, spent } => {
+            let ids = items.iter().filter_map(answerable);
+            let ids = ids.map(|id| Cow::Borrowed(payload::begins(id))).collect();
             let spent = spent.as_ref().map(SpentPayload::of);
             // What was spent has it.
             let usage = usage.filter(|_| spent.is_none());
-            KnownCall::Response { calls: given.len(), usage, spent }
+            KnownCall::Response { calls: given.len(), ids, usage, spent }
         }
         TurnRecord::Settings { settings } => KnownCall::Settings(SettingsPayload::of(settings)),
         TurnRecord::Spent { spent, has_shrunk } => {

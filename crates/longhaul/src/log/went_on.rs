@@ -37,10 +37,15 @@ pub(super) fn response(known: &KnownCall<'_>, calls: Vec<Item>, replay: &Replay)
     }
 }
 
+/// Where the newest turn begins in the conversation; behind its end if that has nothing of it.
+pub(super) fn start(replay: &Replay) -> usize {
+    let start = replay.items.iter().rposition(|it| it.starts_turn);
+    start.filter(|_| !replay.next_starts_turn).unwrap_or(replay.items.len())
+}
+
 /// The last message of the model in the newest turn, if the conversation still has it.
 fn last_message(replay: &Replay) -> Option<Item> {
-    let items = &replay.items;
-    let start = items.iter().rposition(|it| it.starts_turn).filter(|_| !replay.next_starts_turn)?;
     let is_message = |kind| kind == ItemKind::Message(Role::Assistant);
-    items[start..].iter().rfind(|it| is_message(it.item.kind())).map(|it| it.item.clone())
+    let items = &replay.items[start(replay)..];
+    items.iter().rfind(|it| is_message(it.item.kind())).map(|it| it.item.clone())
 }

@@ -1,6 +1,8 @@
 //! A turn that goes on after a crash goes on as it would have without one: under its own settings, with
 //! its schema, and with what it had spent already.
 
+mod changed;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -26,6 +26,9 @@ pub enum TurnRecord {
         /// What the turn had spent with it, all told; `None` if the log does not say.
         spent: Option<Spent>,
     },
+    /// The newest response is over: all its calls are answered, or the conversation no longer has them all.
+    /// The model is asked next.
+    Over,
     /// The turn has spent so much, all told.
     Spent {
         /// How much. A request that was on its way is not in it: it is sent anew.
@@ -131,6 +134,10 @@ impl Turn {
         let (position, known) = match record {
             TurnRecord::Response { items, usage, spent } => {
                 return self.restore_response(items, usage, spent);
+            }
+            TurnRecord::Over => {
+                self.phase = Phase::New;
+                return;
             }
             TurnRecord::Spent { spent, has_shrunk } => {
                 (self.spent, self.has_shrunk) = (spent, has_shrunk);

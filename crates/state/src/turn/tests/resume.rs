@@ -40,6 +40,10 @@ fn a_turn_goes_on_where_its_log_ends() {
 
     let (turn, actions) = resumed([response(&[])]);
     assert_eq!((turn.phase(), actions.len()), (TurnPhase::Done, 0));
+
+    let (turn, actions) = resumed([response(&[]), TurnRecord::Over]);
+    assert_eq!((turn.phase(), &actions[..]), (TurnPhase::Preparing, &["prepare".to_owned()][..]));
+    assert_eq!(turn.spent().model_calls, 1, "its bounds hold over it");
 }
 
 #[test]
