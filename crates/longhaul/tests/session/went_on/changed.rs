@@ -8,7 +8,7 @@ use longhaul_testkit::model::{Answer, Recorded};
 
 use super::*;
 use crate::policy::Host;
-use crate::support::{conversation, items, lines, until};
+use crate::support::{conversation, items, until};
 
 const UNKNOWN: &str = "aborted: had started, effect unknown";
 const NOT_STARTED: &str = "aborted: not started";
@@ -138,7 +138,7 @@ fn changing(calls: &[Value], folder: &Folder) -> (AgentBuilder, ScriptedModel) {
 }
 
 /// A turn that is cut off when `a` is answered and `b` waits for an answer.
-async fn waiting(calls: &[Value]) -> Live {
+async fn waiting(calls: &[Value], is_pinned: bool) -> Live {
     let folder = Folder::new();
     let (agent, _) = changing(calls, &folder);
     let session = agent.build().unwrap().session().start().await.unwrap();
@@ -147,6 +147,10 @@ async fn waiting(calls: &[Value]) -> Live {
     while !missing.is_empty() {
         let seen = until(&mut turn, |line| missing.iter().any(|it| line.starts_with(it))).await;
         missing.retain(|it| !seen.iter().any(|line| line.starts_with(it)));
+    }
+    let history = session.history();
+    for item in history.iter().filter(|it| is_pinned && it.call_id() == Some("a")) {
+        session.pin(item).await.unwrap();
     }
     let live = Live::of(folder, &session);
     // Whoever is killed lets nothing go.
@@ -177,7 +181,7 @@ async fn a_call_that_cannot_be_answered_moves_no_other() {
     let [a, b, broken] = [("a", "1"), ("b", "2"), ("", "3")].map(|(id, it)| function_call(id, it));
     for calls in [[&broken, &a, &b], [&a, &broken, &b], [&a, &b, &broken]] {
         let calls = calls.map(Value::clone);
-        let live = waiting(&calls).await;
+        let live = waiting(&calls, false).await;
         for records in live.position(r#""state":"response""#) + 1..=live.lines.len() {
             let place = format!("{records} {calls:?}");
             let folder = live.cut(records);
@@ -197,7 +201,7 @@ async fn a_call_that_cannot_be_answered_moves_no_other() {
 #[tokio::test]
 async fn a_call_whose_line_is_lost_ends_its_response() {
     let calls = [function_call("a", "1"), function_call("b", "2")];
-    let live = waiting(&calls).await;
+    let live = waiting(&calls, false).await;
     let started = live.position(r#""state":"started""#) + 1;
     for records in [started, live.lines.len()] {
         for (lost, expected) in [
@@ -226,35 +230,12 @@ async fn a_call_whose_line_is_lost_ends_its_response() {
 
 #[tokio::test]
 async fn a_pinned_copy_of_a_call_is_no_call() {
-    let folder = Folder::new();
-    let agent = |folder: &Folder| {
-        let model = ScriptedModel::new().respond_with(|request| {
-            let new = ResponseBuilder::new();
-            match &*items(&request.input()).pop().unwrap() {
-                "user go" => new.call("a", "change", "1").call("b", "hang", "2").into(),
-                _ => Answer::from(new.text("done")),
-            }
-        });
-        let tools = [Probe::echo("change").write(), Probe::endless("hang").write()];
-        let agent = tools.into_iter().fold(scripted(&model.repeat_last()), AgentBuilder::tool);
-        stored(agent, folder)
-    };
-    let session = agent(&folder).build().unwrap().session().start().await.unwrap();
-    let mut turn = session.prompt(Input::from("go").id("turn")).await.unwrap();
-    until(&mut turn, |line| line.starts_with("begin b")).await;
-    let history = session.history();
-    let is_it = |it: &&longhaul::history::Item| it.call_id() == Some("a");
-    for item in history.iter().filter(is_it) {
-        session.pin(item).await.unwrap();
-    }
-    let live = Live::of(folder, &session);
-    std::mem::forget((session, turn));
+    let calls = [function_call("a", "1"), function_call("b", "2")];
+    let live = waiting(&calls, true).await;
     let folder = live.cut(live.lines.len());
-    let session = resumed(&live, agent(&folder)).await;
-    assert_eq!(session.resumed().unwrap().unknown_calls, ["b"]);
-    lines(&mut session.continue_turn().unwrap()).await;
-    let expected = [("a", "1"), ("b", UNKNOWN), ("a", "1")];
-    assert!(told(&expected).starts_with(&outputs(&session)), "{:?}", outputs(&session));
-    assert_eq!(outputs(&session)[..2], told(&expected)[..2]);
+    let session = resumed(&live, changing(&calls, &folder).0).await;
+    assert_eq!(session.resumed().unwrap().unknown_calls, [""; 0]);
+    assert_eq!(answer_all(&session).await, ["b"]);
+    assert_eq!(outputs(&session)[..2], told(&[("a", "10"), ("b", "2")]));
     session.shutdown().await.unwrap();
 }
