@@ -141,8 +141,23 @@ pub(super) struct TokenCount<'a> {
     pub(super) rate_limits: Option<RateLimits>,
     #[serde(default)]
     pub(super) cost: f64,
+    /// Null where nothing is known, so that what was known is no more.
+    #[serde(default)]
+    pub(super) measured: Option<Measured>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) models: BTreeMap<String, Model>,
+}
+
+/// What is known of the newest request of a turn.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Measured {
+    /// What the conversation takes, by the server's count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tokens: Option<u64>,
+    /// So many items were in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) items: Option<usize>,
 }
 
 /// What is known of a model.
@@ -181,6 +196,8 @@ impl TokenCount<'_> {
             info: known.usage,
             rate_limits: known.rate_limits,
             cost: known.cost,
+            measured: (known.used.is_some() || known.sent_items.is_some())
+                .then_some(Measured { tokens: known.used, items: known.sent_items }),
             models: models.collect(),
         }
     }

@@ -188,6 +188,8 @@ pub(super) fn known(json: &str) -> Known {
     };
     let mut known = Known::default();
     (known.usage, known.cost, known.rate_limits) = (count.info, count.cost, count.rate_limits);
+    let measured = count.measured.unwrap_or_default();
+    (known.used, known.sent_items) = (measured.tokens, measured.items);
     known.models = count.models.into_iter().map(|(slug, it)| (slug, it.into_known())).collect();
     known
 }

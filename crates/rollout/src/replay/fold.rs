@@ -184,6 +184,7 @@ impl<'a> Fold<'a> {
         self.conversation.compact(made.replaced, pieces, told.transpose()?)?;
         self.turn.iter_mut().for_each(|turn| turn.told_at = None);
         self.report = made.report.map(|report| text.part(payload, report.get()));
+        self.sums.forget_measured();
         self.set_turns(made.turns);
         Ok(())
     }
@@ -191,6 +192,7 @@ impl<'a> Fold<'a> {
     fn undo_compaction(&mut self, payload: &[u8]) -> Result<(), Flaw> {
         let undone: Undone = read(payload)?;
         self.conversation.undo_compaction()?;
+        self.sums.forget_measured();
         self.set_turns(undone.turns);
         Ok(())
     }

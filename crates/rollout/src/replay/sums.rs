@@ -10,6 +10,7 @@ use super::text::Text;
 use crate::{Flaw, ReadError};
 
 const MODELS: &str = "models";
+const MEASURED: &str = "measured";
 
 /// Of each field of `token_count`, and of each model by its name, what the newest record says that has it.
 #[derive(Default)]
@@ -32,6 +33,13 @@ impl Sums {
             }
         }
         Ok(())
+    }
+}
+
+impl Sums {
+    /// The conversation is another one: what was measured of it says nothing any more.
+    pub(super) fn forget_measured(&mut self) {
+        self.fields.remove(MEASURED);
     }
 }
 

@@ -156,6 +156,12 @@ pub struct Known {
     pub cost: f64,
     /// The newest limits of its server.
     pub rate_limits: Option<RateLimits>,
+    /// What the newest response said that the conversation takes, in tokens, as
+    /// [`SessionState::used_tokens`](super::SessionState::used_tokens).
+    pub used: Option<u64>,
+    /// So many items were in the newest request, as
+    /// [`SessionState::sent_items`](super::SessionState::sent_items).
+    pub sent_items: Option<usize>,
     /// What it met with at models, by their slugs.
     pub models: BTreeMap<String, KnownModel>,
 }

@@ -190,6 +190,8 @@ impl Inner {
             usage: self.usage,
             cost: self.cost,
             rate_limits: self.rate_limits,
+            used: self.used,
+            sent_items: self.sent_items,
             models: self.models.iter().map(model).collect(),
         }
     }

@@ -241,6 +241,7 @@ impl Inner {
         }
         if is_removed && self.sent_items.is_some_and(|sent| index < sent) {
             self.sent_items = self.sent_items.map(|sent| sent - 1);
+            self.note_used();
         }
         is_removed
     }

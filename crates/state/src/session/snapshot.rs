@@ -92,6 +92,7 @@ impl SessionState {
 impl Inner {
     fn restore_known(&mut self, known: Known) {
         (self.usage, self.cost, self.rate_limits) = (known.usage, known.cost, known.rate_limits);
+        (self.used, self.sent_items) = (known.used, known.sent_items);
         let models = known.models.into_iter().map(|(slug, it)| {
             let (window, calibration) = (it.window, it.calibration);
             // Whoever goes on is told anew that a window is assumed.

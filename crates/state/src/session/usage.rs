@@ -7,7 +7,7 @@ use longhaul_history::usage::{TokenUsage, TokenUsageInfo};
 use longhaul_transport::request::TaskKind;
 use longhaul_transport::{RateLimits, Request};
 
-use super::{Known, SessionState};
+use super::{Inner, Known, SessionState};
 
 impl SessionState {
     /// Takes note of what is about to be asked, so that the usage that its server reports shows how
@@ -43,27 +43,21 @@ impl SessionState {
         model_context_window: Option<u64>,
         limit: u64,
     ) {
-        if let Some(usage) = usage {
-            self.record_usage(usage, model_context_window);
-        }
-        let mut inner = self.lock();
-        inner.used = usage.map(|usage| usage.in_context()).filter(|used| *used > 0);
-        let used = inner.used;
-        inner.breaker.measured(used, limit);
+        self.change(|inner| {
+            let used = usage.map(|usage| usage.in_context()).filter(|used| *used > 0);
+            let before = std::mem::replace(&mut inner.used, used);
+            match usage {
+                Some(usage) => inner.record_usage(usage, model_context_window),
+                None if before.is_some() => inner.note_used(),
+                None => {}
+            }
+            inner.breaker.measured(used, limit);
+        });
     }
 
     /// Adds what a response cost, also one that is no step of a turn.
     pub fn record_usage(&self, usage: TokenUsage, model_context_window: Option<u64>) {
-        self.change(|inner| {
-            if let Some((model, tokens)) = inner.asked.take()
-                && let Some(remembered) = inner.remember(&model)
-            {
-                remembered.calibration.observe(tokens, usage.input);
-            }
-            let info = inner.usage.get_or_insert_default();
-            info.record(usage, model_context_window);
-            inner.note_used();
-        });
+        self.change(|inner| inner.record_usage(usage, model_context_window));
     }
 
     /// Adds what requests cost.
@@ -111,5 +105,18 @@ impl SessionState {
     pub fn token_count(&self) -> (Option<TokenUsageInfo>, Option<RateLimits>) {
         let inner = self.lock();
         (inner.usage, inner.rate_limits)
+    }
+}
+
+impl Inner {
+    fn record_usage(&mut self, usage: TokenUsage, model_context_window: Option<u64>) {
+        if let Some((model, tokens)) = self.asked.take()
+            && let Some(remembered) = self.remember(&model)
+        {
+            remembered.calibration.observe(tokens, usage.input);
+        }
+        let info = self.usage.get_or_insert_default();
+        info.record(usage, model_context_window);
+        self.note_used();
     }
 }
