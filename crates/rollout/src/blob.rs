@@ -12,7 +12,8 @@ use crate::{Record, blob_digest};
 /// What a stand-in begins with, behind its quote.
 const SCHEME: &str = "blob:";
 
-/// The record with its long strings replaced; each goes to `store` by its name before.
+/// The record with its long strings replaced; each goes to `store` by its name before. Names of
+/// fields stay, so that fields are known by them without a blob.
 ///
 /// `None` if it has none: then it is to be written as it is.
 ///
@@ -32,7 +33,8 @@ pub(crate) fn move_out<E>(
     let payload = payload.replace(['\n', '\r'], "");
     let mut parts = Parts::default();
     let mut taken = 0;
-    for (start, end) in strings(&payload).filter(|(start, end)| end - start >= threshold) {
+    let is_long = |&(start, end): &(usize, usize)| end - start >= threshold;
+    for (start, end) in strings(&payload).filter(|it| is_long(it) && !is_name(&payload, it.1)) {
         let raw = &payload[start..end];
         let name = blob_digest(raw.as_bytes());
         store(&name, raw.as_bytes())?;
@@ -73,6 +75,11 @@ fn strings(json: &str) -> impl Iterator<Item = (usize, usize)> {
         at = end + 1;
         Some((start, end))
     })
+}
+
+/// Whether the string that ends with this quote names a field.
+fn is_name(json: &str, quote: usize) -> bool {
+    json[quote + 1..].trim_ascii_start().starts_with(':')
 }
 
 /// How many bytes stand before the quote that ends a string; an escaped quote does not.

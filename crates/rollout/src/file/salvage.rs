@@ -154,24 +154,30 @@ struct Copy<'a> {
     epoch: u64,
     timestamp: Timestamp,
     has_lost: bool,
+    /// The places of items that were lost before the first record, which names the session.
+    early: Vec<Option<usize>>,
 }
 
 impl<'a> Copy<'a> {
     fn new(medium: &'a mut dyn Medium) -> Self {
         let (gathered, timestamp) = (Vec::new(), Timestamp::UNIX_EPOCH);
-        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, has_lost: false }
+        let early = Vec::new();
+        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, has_lost: false, early }
     }
 
     /// Adds a record; before the first, the name of the session, if that was lost.
     fn add(&mut self, path: &Path, record: &Record, epoch: u64) -> io::Result<()> {
         (self.epoch, self.timestamp) = (epoch, record.timestamp);
-        if self.ordinal == 0
-            && record.kind != RecordKind::SessionMeta
-            && let Some(id) = session_id(path)
-        {
+        if self.ordinal > 0 || record.kind == RecordKind::SessionMeta {
+            return self.push(record);
+        }
+        if let Some(id) = session_id(path) {
             let meta = SessionMeta::new(id, record.timestamp);
             let payload = to_raw_value(&meta).map_err(io::Error::other)?;
             self.push(&Record::new(record.timestamp, RecordKind::SessionMeta, payload))?;
+        }
+        for at in std::mem::take(&mut self.early) {
+            self.push(&self.lost(at))?;
         }
         self.push(record)
     }
@@ -179,11 +185,19 @@ impl<'a> Copy<'a> {
     /// Adds the place of an item that was lost.
     fn lose(&mut self, at: Option<usize>) -> io::Result<()> {
         self.has_lost = true;
+        if self.ordinal == 0 {
+            self.early.push(at);
+            return Ok(());
+        }
+        self.push(&self.lost(at))
+    }
+
+    fn lost(&self, at: Option<usize>) -> Record {
         let lost = self.made(RecordKind::LostItem);
-        self.push(&match at {
+        match at {
             Some(at) => lost.with_at(at),
             None => lost,
-        })
+        }
     }
 
     fn made(&self, kind: RecordKind) -> Record {

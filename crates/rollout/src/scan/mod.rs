@@ -121,17 +121,15 @@ impl<'a> Scan<'a> {
         if ordinal > self.order.next() && self.leads_on(ordinal)? {
             self.ahead = Some(line);
         } else if ordinal == self.order.next() {
-            self.order.lose();
+            self.order.lose(Some(ordinal));
         }
         Ok(Found::Damage(damage))
     }
 
     fn lose(&mut self, damage: Box<Damage>, head: Option<&Head>) -> Found {
-        self.order.lose();
+        let is_in_place = self.order.lose(head.map(|head| head.ordinal));
         match head {
-            Some(&Head { kind: Some(RecordKind::ResponseItem), ordinal, at, .. })
-                if ordinal == self.order.next() =>
-            {
+            Some(&Head { kind: Some(RecordKind::ResponseItem), at, .. }) if is_in_place => {
                 Found::LostItem(damage, at)
             }
             _ => Found::Damage(damage),

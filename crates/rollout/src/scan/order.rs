@@ -9,6 +9,10 @@ pub(super) struct Order {
     epoch: u64,
     /// Lines that were not sound stand before the next: it may have any later ordinal.
     is_lost: bool,
+    /// The lowest ordinal of the next line, if those that were lost were what their heads say.
+    next_lost: u64,
+    /// Lines that were lost since `next_lost` was known. Whether each had an ordinal is not.
+    unknown: u64,
 }
 
 /// How a line follows those before.
@@ -24,7 +28,7 @@ pub(super) enum Follows {
 
 impl Order {
     pub(super) fn new() -> Self {
-        Self { next: 0, epoch: 0, is_lost: false }
+        Self { next: 0, epoch: 0, is_lost: false, next_lost: 0, unknown: 0 }
     }
 
     pub(super) fn next(self) -> u64 {
@@ -36,9 +40,18 @@ impl Order {
         self.epoch
     }
 
-    /// A line was not sound.
-    pub(super) fn lose(&mut self) {
+    /// A line was not sound; `ordinal` is what its head still says. Whether that is its place: behind
+    /// others that were lost, each of which had one or none.
+    pub(super) fn lose(&mut self, ordinal: Option<u64>) -> bool {
         self.is_lost = true;
+        let latest = self.next_lost.saturating_add(self.unknown);
+        let placed = ordinal.filter(|ordinal| (self.next_lost..=latest).contains(ordinal));
+        if let Some(ordinal) = placed {
+            (self.next_lost, self.unknown) = (ordinal.saturating_add(1), 0);
+        } else {
+            self.unknown += 1;
+        }
+        placed.is_some()
     }
 
     pub(super) fn follows(self, ordinal: u64, epoch: u64) -> Follows {
@@ -57,6 +70,7 @@ impl Order {
     /// The line with this ordinal is taken.
     pub(super) fn take(&mut self, ordinal: u64, epoch: u64) {
         // The last ordinal that there can be is followed by none.
-        *self = Self { next: ordinal.saturating_add(1), epoch, is_lost: false };
+        let next = ordinal.saturating_add(1);
+        *self = Self { next, epoch, is_lost: false, next_lost: next, unknown: 0 };
     }
 }

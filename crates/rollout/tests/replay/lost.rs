@@ -36,6 +36,24 @@ fn what_counts_items_counts_those_that_are_lost() {
     }
 }
 
+/// Two in a row, and one behind a line that is lost and no item.
+#[test]
+fn items_that_are_lost_side_by_side_keep_their_places() {
+    for lines in [vec![2, 3], vec![4, 5], vec![2, 3, 4, 5]] {
+        let mut log = Log::new();
+        log.user("a").user("b").user("c").turn("1").user("d").user("e");
+        let starts = starts(&log.bytes);
+        for line in &lines {
+            let end = usize::try_from(starts[line + 1]).unwrap();
+            log.bytes[end - 40] ^= 1;
+        }
+        log.add("compacted", json!({"replaced": 3, "parts": [new("x")], "told": null}));
+        let left = if lines.contains(&5) { "x e " } else { "x ^d e " };
+        assert_eq!(outline(&log.salvage()), left, "{lines:?}");
+        assert_eq!(log.salvage().damage.len(), lines.len());
+    }
+}
+
 /// What is not sound and not where it should be holds no place.
 #[test]
 fn a_damaged_copy_of_an_item_is_no_lost_item() {

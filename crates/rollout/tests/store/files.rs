@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use longhaul_rollout::{Fsync, StoreError};
+use longhaul_rollout::{Fsync, OnDamage, Record, RecordKind, Store, StoreError};
 use longhaul_testkit::disk::{Fault, Operation, Step};
 
 use crate::support::*;
@@ -180,4 +180,27 @@ async fn f092_a_file_that_is_removed_during_an_append_is_not_acknowledged() {
     let (mut writer, _) = start(&store).await;
     let error = writer.append(vec![item("a")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Disturbed { what: "removed", .. }), "{error}");
+}
+
+/// The name of a model may be of any length: sums of what all records say go by it.
+#[tokio::test]
+async fn names_of_fields_stay_in_the_log() {
+    let folder = Folder::new();
+    let (mut writer, path) = start(&folder.store()).await;
+    let (name, long) = ("m".repeat(70_000), "x".repeat(80_000));
+    let json = |models: &str| format!(r#"{{"type":"token_count","models":{{{models}}}}}"#);
+    let said = [json(&format!(r#""{name}" : {{"a":"{long}"}}"#)), json(r#""n":1"#)];
+    let records = said.map(|json| {
+        let payload = serde_json::value::RawValue::from_string(json).unwrap();
+        Record::new(session(0).timestamp, RecordKind::EventMsg, payload)
+    });
+    writer.append(records.to_vec()).await.unwrap();
+    writer.close().await.unwrap();
+    let bytes = fs::read(&path).unwrap().len();
+    assert!((70_000..80_000).contains(&bytes), "the name, and not the text: {bytes}");
+    let opened = folder.store().open(&first(), OnDamage::Refuse).await.unwrap();
+    let sums = opened.replay.token_count.unwrap();
+    let sums: serde_json::Value = serde_json::from_str(sums.get()).unwrap();
+    let expected = serde_json::json!({name: {"a": long}, "n": 1});
+    assert_eq!(sums["models"], expected);
 }

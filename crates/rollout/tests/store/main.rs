@@ -15,6 +15,7 @@ mod listing;
 #[cfg(unix)]
 mod lock;
 mod lost;
+mod neighbours;
 mod places;
 mod power;
 mod recovery;
