@@ -36,7 +36,7 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
     })?;
     let lock = check_is_new(home, &start.id, start.since.as_deref(), &path)?;
     sweep(&home.disk, &path);
-    sweep_starts(home);
+    sweep_starts(home, &starting);
     let mut lines = Vec::new();
     encode(home, &path, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
     let put = home.put(&path, &path, |medium| write_all(medium, &lines));
