@@ -88,7 +88,7 @@ pub(super) fn open(
     let first = first_of_family(&named);
     let lock = Lock::take(&home.disk, &first)?;
     sweep(&home.disk, &first);
-    let path = newest_of(named)?;
+    let path = newest_of(&named)?;
     let file = LogFile::open(&path, waiter)?;
     let replay = replay_file(home, &file, &path, on_damage)?;
     if replay.is_foreign {
@@ -159,13 +159,13 @@ fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, Stor
     let found = match which {
         LogRef::Path(path) => {
             let named = Some(home.path.join(path)).filter(|path| path.exists());
-            named.map(|path| newest_of(real(path)?)).transpose()?
+            named.map(|path| newest_of(&real(path)?)).transpose()?
         }
         LogRef::Id(id) => {
             let found = find(&home.path, id, |path| waiter.check().map(|()| owner_of(path)));
             let found = found.map_err(|e| StoreError::io("listing", &home.path, e))?;
             found
-                .map(|path| if path.is_symlink() { newest_of(real(path)?) } else { Ok(path) })
+                .map(|path| if path.is_symlink() { newest_of(&real(path)?) } else { Ok(path) })
                 .transpose()?
         }
     };
@@ -175,8 +175,8 @@ fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, Stor
     })
 }
 
-fn newest_of(path: PathBuf) -> Result<PathBuf, StoreError> {
-    newest_of_family(&path).map_err(|e| StoreError::io("listing", &path, e))
+fn newest_of(path: &Path) -> Result<PathBuf, StoreError> {
+    newest_of_family(path).map_err(|e| StoreError::io("listing", path, e))
 }
 
 /// The file behind a link. Links of folders do no harm: the lock behind them is one file.
