@@ -23,18 +23,41 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Makes a folder and what is missing above it, and makes the names of all of them durable.
+    /// Makes a folder of the home and what is missing above it, and makes the names of all of them
+    /// durable.
     ///
     /// That a folder is there does not say that its name is durable: another process may just have
-    /// made it. So every level of the home is synced, which costs little where nothing is new.
+    /// made it. So every level in the home is synced, which costs little where nothing is new. The
+    /// home's own name is durable before there is anything in it; so what is above is not touched later.
     pub(super) fn make_folders(&self, folder: &Path) -> Result<(), StoreError> {
-        let missing: Vec<&Path> = folder.ancestors().take_while(|level| !level.is_dir()).collect();
-        for level in missing.iter().rev() {
+        let missing = folder.ancestors().take_while(|level| !level.is_dir());
+        let (inside, outside): (Vec<_>, Vec<_>) = missing.partition(|level| self.is_inside(level));
+        for level in outside.iter().rev() {
             self.make_folder(level)?;
         }
-        let in_home = folder.ancestors().take_while(|level| level.starts_with(&self.path)).count();
-        for level in folder.ancestors().take(in_home.max(missing.len())) {
-            self.sync_folder_of(level)?;
+        if inside.last().is_some_and(|level| level.parent() == Some(&self.path)) {
+            self.sync_name(outside.len())?;
+        }
+        for level in inside.iter().rev() {
+            self.make_folder(level)?;
+        }
+        let mut levels = folder.ancestors().take_while(|level| self.is_inside(level));
+        levels.try_for_each(|level| self.sync_folder_of(level))
+    }
+
+    fn is_inside(&self, folder: &Path) -> bool {
+        folder.starts_with(&self.path) && folder != self.path
+    }
+
+    /// Makes the home's own name durable, and those of the levels above it that were made, too. Where a
+    /// folder may be passed but not read, that cannot be.
+    fn sync_name(&self, made: usize) -> Result<(), StoreError> {
+        for level in self.path.ancestors().take(made.max(1)) {
+            match self.sync_folder_of(level) {
+                Err(StoreError::ReadOnly { source, .. })
+                    if source.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::disk::{Disk, Identity, private};
+use super::gate::Gate;
 use crate::store::{Holder, StoreError, beside, shown};
 
 /// More than this is no note of a holder.
@@ -39,20 +40,33 @@ enum Try {
 }
 
 impl Lock {
-    /// Takes the lock of `log`, at once or not at all.
+    /// Takes the lock of `log`, at once or not at all. Who only sweeps is waited for.
     pub(super) fn take(disk: &Arc<dyn Disk>, log: &Path) -> Result<Self, StoreError> {
         let path = beside(log, ".lock");
+        let take = || Self::try_take(disk, &path).map_err(|e| StoreError::io("locking", &path, e));
+        if let Some(lock) = take()? {
+            return Ok(lock);
+        }
+        let _nobody_sweeps = path.parent().and_then(Gate::pass);
+        take()?.ok_or_else(|| StoreError::Locked { path: shown(log), holder: read_note(&path) })
+    }
+
+    /// Takes the lock of `log` to sweep what its holder left, who died. The caller has closed the
+    /// gate of the folder.
+    pub(super) fn take_to_sweep(disk: &Arc<dyn Disk>, log: &Path) -> Option<Self> {
+        Self::try_take(disk, &beside(log, ".lock")).ok().flatten()
+    }
+
+    /// Nothing if another holds it, or others came first each time.
+    fn try_take(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Option<Self>> {
         for _ in 0..MAX_TRIES {
-            let file = open(&path).map_err(|e| StoreError::io("locking", &path, e))?;
-            match Self::of(file, &path, disk).map_err(|e| StoreError::io("locking", &path, e))? {
-                Try::Taken(lock) => return Ok(lock),
-                Try::Held => {
-                    return Err(StoreError::Locked { path: shown(log), holder: read_note(&path) });
-                }
+            match Self::of(open(path)?, path, disk)? {
+                Try::Taken(lock) => return Ok(Some(lock)),
+                Try::Held => return Ok(None),
                 Try::Gone => {}
             }
         }
-        Err(StoreError::Locked { path: shown(log), holder: Holder::default() })
+        Ok(None)
     }
 
     /// Takes the lock on a file that was just opened under its name.
@@ -126,7 +140,7 @@ fn host() -> String {
 
 /// Takes the kernel's lock of an open file; false if another holds it.
 #[cfg(any(unix, windows))]
-fn try_lock(file: &File) -> io::Result<bool> {
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     loop {
         let Err(error) = fs4::FileExt::try_lock(file) else { return Ok(true) };
         match io::Error::from(error) {
@@ -138,7 +152,23 @@ fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 #[cfg(not(any(unix, windows)))]
-fn try_lock(_: &File) -> io::Result<bool> {
+pub(super) fn try_lock(_: &File) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Waits for the kernel's lock of an open file, which any number share.
+#[cfg(any(unix, windows))]
+pub(super) fn lock_shared(file: &File) -> io::Result<()> {
+    loop {
+        match fs4::FileExt::lock_shared(file) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            locked => return locked,
+        }
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
+pub(super) fn lock_shared(_: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -163,5 +193,32 @@ mod tests {
         assert!(matches!(Lock::take(&disk, &log), Err(StoreError::Locked { .. })));
         drop(second);
         assert!(!path.exists());
+    }
+
+    /// Who sweeps seems to hold a lock that another is about to take, and is no writer.
+    #[cfg(unix)]
+    #[test]
+    fn who_sweeps_is_waited_for() {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        let folder = std::env::temp_dir().join(format!("longhaul-gate-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let log = folder.join("log");
+        let gate = Gate::close(&folder).unwrap();
+        let swept = Lock::take_to_sweep(&disk, &log).unwrap();
+        assert!(Gate::close(&folder).is_none(), "one at a time");
+        let taker = std::thread::spawn({
+            let (disk, log) = (Arc::clone(&disk), log.clone());
+            move || Lock::take(&disk, &log)
+        });
+        // However far the other is by now.
+        std::thread::yield_now();
+        drop(swept);
+        drop(gate);
+        let lock = taker.join().unwrap().unwrap();
+        let gate = Gate::close(&folder).unwrap();
+        assert!(Lock::take_to_sweep(&disk, &log).is_none(), "it is held");
+        drop(gate);
+        drop(lock);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -15,6 +15,7 @@
 mod aside;
 mod blobs;
 mod disk;
+mod gate;
 mod home;
 mod layout;
 mod list;

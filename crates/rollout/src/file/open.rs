@@ -36,7 +36,7 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
     })?;
     let lock = check_is_new(home, &start.id, start.since.as_deref(), &path)?;
     sweep(&home.disk, &path);
-    sweep_starts(home);
+    sweep_starts(home, &starting);
     let mut lines = Vec::new();
     encode(home, &path, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
     let put = home.put(&path, &path, |medium| write_all(medium, &lines));
@@ -88,7 +88,7 @@ pub(super) fn open(
     let first = first_of_family(&named);
     let lock = Lock::take(&home.disk, &first)?;
     sweep(&home.disk, &first);
-    let path = newest_of_family(&named).map_err(|e| StoreError::io("listing", &named, e))?;
+    let path = newest_of(&named)?;
     let file = LogFile::open(&path, waiter)?;
     let replay = replay_file(home, &file, &path, on_damage)?;
     if replay.is_foreign {
@@ -153,19 +153,21 @@ pub(super) fn replay_file(
     replay(file, &BlobFolder(&home.path), config).map_err(|e| StoreError::read(path, e))
 }
 
-/// The file that is meant, which is there: whoever names one of a family means the newest.
+/// The file that is meant, which is there: whoever names one of a family means the newest; and whoever
+/// names a link, the file behind it, whose lock keeps out those who name that.
 fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, StoreError> {
     let found = match which {
         LogRef::Path(path) => {
             let named = home.path.join(path);
-            let newest = is_there(&named)?.then_some(named).map(|path| {
-                newest_of_family(&path).map_err(|e| StoreError::io("listing", &path, e))
-            });
-            newest.transpose()?
+            let named = is_there(&named)?.then_some(named);
+            named.map(|path| newest_of(&real(path)?)).transpose()?
         }
         LogRef::Id(id) => {
             let found = find(&home.path, id, |path| waiter.check().map(|()| owner_of(path)));
-            found.map_err(|e| StoreError::io("listing", &home.path, e))?
+            let found = found.map_err(|e| StoreError::io("listing", &home.path, e))?;
+            found
+                .map(|path| if path.is_symlink() { newest_of(&real(path)?) } else { Ok(path) })
+                .transpose()?
         }
     };
     found.ok_or_else(|| match which {
@@ -181,4 +183,16 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
         Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(StoreError::io("opening", path, error)),
     }
+}
+
+fn newest_of(path: &Path) -> Result<PathBuf, StoreError> {
+    newest_of_family(path).map_err(|e| StoreError::io("listing", path, e))
+}
+
+/// The file behind a link. Links of folders do no harm: the lock behind them is one file.
+fn real(path: PathBuf) -> Result<PathBuf, StoreError> {
+    if !path.is_symlink() {
+        return Ok(path);
+    }
+    path.canonicalize().map_err(|e| StoreError::io("finding", &path, e))
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::gate::Gate;
 use super::home::Home;
 use super::layout::{Unfinished, starts, unfinished};
 use super::lock::Lock;
@@ -22,16 +23,23 @@ pub(super) fn sweep(disk: &Arc<dyn Disk>, log: &Path) {
         let is_own = owner == log;
         // Of a log that is there its next writer takes care, whom nobody else should keep out.
         let is_stray = is_session && !is_own && owner.symlink_metadata().is_err();
-        let lock = if is_stray { Lock::take(disk, &owner).ok() } else { None };
+        let gate = if is_stray { Gate::close(folder) } else { None };
+        let lock = gate.as_ref().and_then(|_| Lock::take_to_sweep(disk, &owner));
         if is_own || lock.is_some() {
             let _ = disk.remove(&folder.join(name));
         }
+        drop((lock, gate));
     }
 }
 
-/// Removes the locks of ids that nobody holds: their holders died while they started a session.
-pub(super) fn sweep_starts(home: &Home) {
-    for start in starts(&home.path).unwrap_or_default() {
-        drop(Lock::take(&home.disk, &start));
+/// Removes the locks of ids that nobody holds, but for `own`: their holders died while they started a
+/// session. If somebody else is at it, they stay until the next start.
+pub(super) fn sweep_starts(home: &Home, own: &Path) {
+    let mut others = starts(&home.path).unwrap_or_default();
+    others.retain(|start| start != own);
+    let folder = own.parent().filter(|_| !others.is_empty());
+    let Some(_gate) = folder.and_then(Gate::close) else { return };
+    for start in others {
+        drop(Lock::take_to_sweep(&home.disk, &start));
     }
 }

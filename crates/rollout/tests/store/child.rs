@@ -10,6 +10,7 @@ use longhaul_rollout::{FileStore, OnDamage, Store};
 use longhaul_testkit::disk::{Fault, FaultyDisk, Operation};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use crate::starts::{NEVER, start_many};
 use crate::support::*;
 use crate::sweep;
 
@@ -103,7 +104,7 @@ pub(crate) fn say(what: &str) {
 }
 
 /// The child's own part. In the parent it does nothing.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn child() {
     let Ok(home) = env::var(HOME) else { return };
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
@@ -122,6 +123,7 @@ async fn child() {
     match &*part {
         "hold" => hold(&store).await,
         "start" => starts(&store).await,
+        "many" => start_many(&store, NEVER - failing).await,
         "grow" => sweep::grow(&store).await,
         "script" => sweep::script(&store).await,
         "recover" => sweep::recover(&store).await,

@@ -31,6 +31,7 @@ async fn f093_f094_names_and_contents_are_durable_before_a_start_is_acknowledged
     let (store, disk) = folder.faulty(|_| Fault::None);
     let (mut writer, _) = start(&store).await;
     let expected = [
+        "SyncFolder ",
         "MakeFolder sessions",
         "MakeFolder sessions/2026",
         "MakeFolder sessions/2026/11",
@@ -38,7 +39,6 @@ async fn f093_f094_names_and_contents_are_durable_before_a_start_is_acknowledged
         "SyncFolder sessions/2026/11",
         "SyncFolder sessions/2026",
         "SyncFolder sessions",
-        "SyncFolder ",
         "SyncFolder ",
         "Create LOG.jsonl.new",
         "Write LOG.jsonl.new",
@@ -57,6 +57,27 @@ async fn f093_f094_names_and_contents_are_durable_before_a_start_is_acknowledged
     assert_eq!(done(&folder, &disk.steps()[from..]), expected, "one write and one sync");
 }
 
+/// What is above may belong to others, and be there to be passed, not to be read.
+#[tokio::test]
+async fn what_is_above_a_home_is_left_alone_once_there_is_something_in_it() {
+    const NOT_PERMITTED: i32 = 13;
+    let folder = Folder::new();
+    let above = folder.path().parent().unwrap().to_owned();
+    let is_above = move |step: &Step| step.path == above;
+    let denied = is_above.clone();
+    let (store, disk) = folder
+        .faulty(move |step| if denied(step) { Fault::Error(NOT_PERMITTED) } else { Fault::None });
+    let (mut writer, _) = start(&store).await;
+    writer.append(vec![item(&"x".repeat(70_000))]).await.unwrap();
+    assert_eq!(disk.steps().iter().filter(|step| is_above(step)).count(), 2, "sessions and blobs");
+    let from = disk.steps().len();
+    store.create(vec![session(1)]).await.unwrap().close().await.unwrap();
+    writer.append(vec![item(&"y".repeat(70_000))]).await.unwrap();
+    let later = &disk.steps()[from..];
+    assert!(later.iter().any(|step| step.operation == Operation::SyncFolder));
+    assert!(!later.iter().any(is_above), "{later:?}");
+}
+
 #[tokio::test]
 async fn a_blob_is_durable_before_the_record_that_names_it() {
     let folder = Folder::new();
@@ -71,8 +92,9 @@ async fn a_blob_is_durable_before_the_record_that_names_it() {
     };
     let log = [(Operation::Write, false), (Operation::Sync, false)];
     let blob = [
-        (Operation::SyncFolder, true),
+        // The home's own name, as at the first start: the folder is the first of its kind.
         (Operation::SyncFolder, false),
+        (Operation::SyncFolder, true),
         (Operation::SyncFolder, false),
         // Beside the log, where it is swept if its writer dies.
         (Operation::Create, false),

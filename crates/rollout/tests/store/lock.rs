@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use longhaul_rollout::{Holder, OnDamage, Store, StoreError};
+use longhaul_rollout::{Holder, LogRef, OnDamage, Store, StoreError};
 
 use crate::child::Child;
 use crate::support::*;
@@ -56,6 +56,35 @@ async fn a_process_that_holds_the_log_is_named_and_one_that_is_killed_holds_noth
     }
     assert_eq!(texts(&path), [""; 0]);
     assert_eq!(folder.names().len(), 1);
+}
+
+/// By whichever name it is opened, a log has one writer.
+#[tokio::test]
+async fn a_link_to_a_log_is_that_log() {
+    use std::os::unix::fs::symlink;
+    let (folder, other) = (Folder::new(), Folder::new());
+    let (writer, path) = start(&folder.store()).await;
+    let path = path.canonicalize().unwrap();
+    symlink(&path, other.path().join("file.jsonl")).unwrap();
+    symlink(path.parent().unwrap(), other.path().join("folder")).unwrap();
+    // In another home, where the session is found by its id.
+    let day = other.path().join("sessions/2026/11/22");
+    fs::create_dir_all(&day).unwrap();
+    symlink(&path, day.join(path.file_name().unwrap())).unwrap();
+    let in_folder = other.path().join("folder").join(path.file_name().unwrap());
+    let names = [LogRef::Path(other.path().join("file.jsonl")), LogRef::Path(in_folder), first()];
+    for name in &names {
+        let error = other.store().open(name, OnDamage::Refuse).await.unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{name:?}: {error}");
+    }
+    writer.close().await.unwrap();
+    for name in &names {
+        let opened = other.store().open(name, OnDamage::Refuse).await.unwrap();
+        assert_eq!(opened.writer.path().unwrap().canonicalize().unwrap(), path);
+        let error = folder.store().open(&first(), OnDamage::Refuse).await.unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{name:?}: {error}");
+        opened.writer.close().await.unwrap();
+    }
 }
 
 /// What a dead holder left may be anything.

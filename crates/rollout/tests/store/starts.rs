@@ -6,14 +6,16 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use longhaul_rollout::{
-    Fsync, OnDamage, Query, Record, RecordKind, SessionMeta, Store, StoreError,
+    FileStore, Fsync, OnDamage, Query, Record, RecordKind, SessionMeta, Store, StoreError,
 };
 use longhaul_testkit::disk::{Fault, Operation};
 
 use crate::child::Child;
 use crate::support::*;
 
-const NEVER: usize = usize::MAX;
+pub(crate) const NEVER: usize = usize::MAX;
+const MANY: usize = 64;
+const MANY_ROUNDS: usize = 4;
 
 /// A start that stops before the name is there keeps out one with another time, and thus another name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,6 +44,42 @@ async fn two_tasks_that_start_a_session_at_once_give_it_one_log() {
     let error = folder.store().create(late(0)).await.unwrap_err();
     assert!(matches!(error, StoreError::Exists { path: there } if there == path.to_str().unwrap()));
     assert_eq!(folder.names().len(), 2, "{:?}", folder.names());
+}
+
+/// Starts sessions of different ids at the same time, again and again, the `part`-th of those who do.
+pub(crate) async fn start_many(store: &FileStore, part: usize) {
+    let store = store.clone().fsync(Fsync::Off);
+    for round in 0..MANY_ROUNDS {
+        let numbers = (0..MANY).map(|n| (part * MANY_ROUNDS + round) * MANY + n);
+        let tasks = numbers.map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.create(vec![session(n)]).await?.close().await })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
+        }
+    }
+}
+
+/// Each sees the locks of the others, and looks whether they are left from the dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn starts_of_different_ids_keep_nobody_out() {
+    let folder = Folder::new();
+    start_many(&folder.store(), 0).await;
+    assert_eq!(folder.names().len(), MANY_ROUNDS * MANY, "no lock is left");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn starts_of_different_ids_in_different_processes_keep_nobody_out() {
+    let folder = Folder::new();
+    let children = [1, 2, 3].map(|part| Child::start(folder.path(), "many", NEVER - part, 0));
+    start_many(&folder.store(), 0).await;
+    for child in children {
+        let (said, has_failed) = child.hear_all();
+        assert!(!has_failed, "{said:?}");
+    }
+    assert_eq!(folder.names().len(), 4 * MANY_ROUNDS * MANY, "no lock is left");
 }
 
 /// What stands in folders of before an id was made is not looked at: so starting a session costs the same
