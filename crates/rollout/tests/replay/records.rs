@@ -228,6 +228,30 @@ fn the_newest_settings_and_usage_stand() {
     assert_eq!(log.read().unwrap().settings.unwrap().get(), r#"{"model":"b"}"#);
 }
 
+/// Whoever goes on would take the old measure for one of the new conversation.
+#[test]
+fn what_was_measured_of_another_conversation_says_nothing() {
+    let mut log = Log::new();
+    let count = |measured: Value| json!({"type": "token_count", "info": 1, "measured": measured});
+    let measured = |log: &Log| {
+        let count = log.read().unwrap().token_count.unwrap();
+        serde_json::from_str::<Value>(count.get()).unwrap().get("measured").cloned()
+    };
+    log.user("a").add("event_msg", count(json!({"tokens": 7})));
+    assert_eq!(measured(&log), Some(json!({"tokens": 7})));
+    log.user("b");
+    assert_eq!(measured(&log), Some(json!({"tokens": 7})), "it is longer now, and no other one");
+    log.add("compacted", json!({"replaced": 1, "parts": [new("s")]}));
+    assert_eq!(measured(&log), None);
+    log.add("event_msg", count(json!({"tokens": 8})));
+    assert_eq!(measured(&log), Some(json!({"tokens": 8})));
+    log.add("compaction_undone", json!({}));
+    assert_eq!(measured(&log), None);
+    log.add("event_msg", count(json!({"tokens": 9})));
+    log.add("event_msg", count(Value::Null));
+    assert_eq!(measured(&log), Some(Value::Null));
+}
+
 #[test]
 fn a_turn_is_open_until_it_ends() {
     let call = |position: u64| json!({"turn_id": "1", "position": position, "state": "asked"});
