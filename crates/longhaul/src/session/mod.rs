@@ -202,7 +202,7 @@ impl Session {
     /// which it began, but for those that [`SessionBuilder::settings`] changed when the session was opened,
     /// and with the schema that its final message has to follow; its bounds, its budget and the sums of
     /// its result are over all of it, as far as the log knows. Its deadline begins anew. Its next request
-    /// carries the [inputs](Resumed::inputs) that had waited; if no turn was cut off, they start one
+    /// carries the [inputs](crate::Resumed::inputs) that had waited; if no turn was cut off, they start one
     /// together.
     ///
     /// # Errors
