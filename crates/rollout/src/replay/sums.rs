@@ -1,7 +1,11 @@
 //! What a session has used and what it knows of models, as its records say it together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::read;
@@ -22,17 +26,55 @@ pub(super) struct Sums {
 impl Sums {
     /// Adds what one more record says.
     pub(super) fn add(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
-        let fields: BTreeMap<String, &RawValue> = read(payload)?;
-        for (name, json) in fields {
-            match serde_json::from_str::<BTreeMap<String, &RawValue>>(json.get()) {
-                Ok(models) if name == MODELS => {
-                    let place = |it: &RawValue| text.part(payload, it.get());
-                    self.models.extend(models.into_iter().map(|(slug, it)| (slug, place(it))));
+        for (name, json) in read::<Fields<'_>>(payload)?.0 {
+            let models = if name == MODELS { serde_json::from_str(json.get()).ok() } else { None };
+            match models {
+                Some(Fields(models)) => {
+                    for (slug, it) in models {
+                        put(&mut self.models, &slug, text.part(payload, it.get()));
+                    }
                 }
-                _ => drop(self.fields.insert(name, text.part(payload, json.get()))),
+                None => put(&mut self.fields, &name, text.part(payload, json.get())),
             }
         }
         Ok(())
+    }
+}
+
+/// There is a record of each response, and mostly of the same fields.
+fn put(texts: &mut BTreeMap<String, Text>, name: &str, text: Text) {
+    match texts.get_mut(name) {
+        Some(place) => *place = text,
+        None => drop(texts.insert(name.to_owned(), text)),
+    }
+}
+
+/// The fields of an object, as they stand there.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// A name that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((Name(name), json)) = map.next_entry()? {
+                    fields.push((name, json));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 
