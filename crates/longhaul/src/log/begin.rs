@@ -69,7 +69,8 @@ struct First {
 }
 
 impl First {
-    /// The items, between them what was said last and is none of them any more, and as turns where turns begin or the model was told of settings.
+    /// The items, between them what was said last and is none of them any more, and as turns where turns
+    /// begin or the model was told of settings.
     fn add_conversation(
         &mut self,
         snapshot: &Snapshot,

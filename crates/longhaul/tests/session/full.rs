@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use super::support::yield_twice;
 
-/// A store whose disk is full while somebody says so (it cannot be read then either), and whose syncs take as long as somebody says.
+/// A store whose disk is full while somebody says so (it cannot be read then either), and whose syncs take
+/// as long as somebody says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Full {
     pub(crate) store: MemoryStore,

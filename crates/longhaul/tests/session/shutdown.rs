@@ -12,15 +12,14 @@ use tokio::sync::Notify;
 
 use std::sync::Arc;
 
-use super::support::{Probe, kept_if, line, lines, over_http, scripted};
+use super::support::{Probe, kept_if, line, lines, over_http, scripted, started};
 
 #[tokio::test]
 async fn dropping_the_session_finishes_what_was_accepted() {
     for is_kept in [false, true] {
         let gate = Gate::new("first");
         let model = ScriptedModel::new().hold(&gate).text("one").text("two").text("three");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let mut events = session.events();
         let first = session.prompt("a").await.unwrap();
         gate.reached().await;
@@ -108,8 +107,7 @@ async fn shutdown_interrupts_what_runs_and_settles_what_waits() {
 async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
     for is_kept in [false, true] {
         let model = ScriptedModel::new().text("one");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         session.prompt("a").await.unwrap().await.unwrap();
         session.shutdown().await.unwrap();
         for refused in [session.prompt("b").await, session.steer("b").await] {
@@ -133,8 +131,7 @@ async fn a_session_that_is_shut_down_takes_nothing_and_still_answers() {
 async fn a_shutdown_that_nobody_awaits_goes_on() {
     for is_kept in [false, true] {
         let model = ScriptedModel::new().hang();
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let turn = session.prompt("a").await.unwrap();
         model.wait_for_requests(1).await;
         {

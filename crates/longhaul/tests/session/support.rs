@@ -33,6 +33,11 @@ pub(crate) fn kept_if(agent: AgentBuilder, is_kept: bool) -> AgentBuilder {
     if is_kept { agent.store(MemoryStore::new()) } else { agent }
 }
 
+/// A session with nothing but a model, with or without a log.
+pub(crate) async fn started(model: &ScriptedModel, is_kept: bool) -> Session {
+    kept_if(scripted(model), is_kept).build().unwrap().session().start().await.unwrap()
+}
+
 /// An agent over real HTTP.
 pub(crate) fn over_http(server: &Server) -> AgentBuilder {
     Agent::builder("test-model", provider(server)).context_window(WINDOW)

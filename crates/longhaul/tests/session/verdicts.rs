@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use longhaul::TurnHandle;
 use longhaul::approval::{ApprovalDecision, Approvals, CallInQuestion, Ruling};
 use longhaul::prelude::*;
 use longhaul::rollout::{
@@ -387,16 +388,22 @@ fn calls_that_are_alike_are_told_apart_by_their_place() {
     assert!(cuts > 6, "{cuts}");
 }
 
+/// A session whose store may be full, in a turn that asks about `c1`.
+async fn asked() -> (Full, Session, TurnHandle) {
+    let model = ScriptedModel::new().call("c1", "change", "1").text("done");
+    let store = Full::default();
+    let agent = scripted(&model).store(store.clone()).tool(Probe::echo("change").asks());
+    let agent = agent.approvals(Approvals::answered()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("ask")).await;
+    (store, session, turn)
+}
+
 #[tokio::test]
 async fn an_answer_is_told_when_it_is_kept() {
     for decision in [decision("c1"), decision("c3")] {
-        let model = ScriptedModel::new().call("c1", "change", "1").text("done");
-        let store = Full::default();
-        let agent = scripted(&model).store(store.clone()).tool(Probe::echo("change").asks());
-        let agent = agent.approvals(Approvals::answered()).build().unwrap();
-        let session = agent.session().start().await.unwrap();
-        let mut turn = session.prompt("go").await.unwrap();
-        until(&mut turn, |line| line.starts_with("ask")).await;
+        let (store, session, mut turn) = asked().await;
         store.no_space.store(true, Ordering::Relaxed);
         session.answer("c1", None, decision).await.unwrap();
         let seen = lines(&mut turn).await;
@@ -407,13 +414,7 @@ async fn an_answer_is_told_when_it_is_kept() {
 
 #[tokio::test]
 async fn an_answer_costs_no_write_of_its_own() {
-    let model = ScriptedModel::new().call("c1", "change", "1").text("done");
-    let store = Full::default();
-    let agent = scripted(&model).store(store.clone()).tool(Probe::echo("change").asks());
-    let agent = agent.approvals(Approvals::answered()).build().unwrap();
-    let session = agent.session().start().await.unwrap();
-    let mut turn = session.prompt("go").await.unwrap();
-    until(&mut turn, |line| line.starts_with("ask")).await;
+    let (store, session, mut turn) = asked().await;
     let before = store.appends.lock().unwrap().len();
     session.answer("c1", None, decision("c1")).await.unwrap();
     let seen: Vec<_> = lines(&mut turn).await;

@@ -9,7 +9,7 @@ use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Gate;
 use tokio::time::Instant;
 
-use super::support::{conversation, kept_if, lines, scripted};
+use super::support::{conversation, kept_if, lines, scripted, started};
 
 fn named(id: &str) -> Input {
     Input::from(id).id(id)
@@ -20,8 +20,7 @@ async fn an_input_can_be_taken_back_until_the_conversation_has_it() {
     for is_kept in [false, true] {
         let gate = Gate::new("first");
         let model = ScriptedModel::new().hold(&gate).text("one").text("two");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let running = session.prompt(named("a")).await.unwrap();
         gate.reached().await;
         let mut steered = session.steer(named("b")).await.unwrap();
@@ -52,8 +51,7 @@ async fn an_input_can_be_taken_back_until_the_conversation_has_it() {
 async fn what_an_interrupt_kept_can_be_taken_back() {
     for is_kept in [false, true] {
         let model = ScriptedModel::new().hang().text("two");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let running = session.prompt("a").await.unwrap();
         model.wait_for_requests(1).await;
         let steered = session.steer(named("b")).await.unwrap();
@@ -92,8 +90,7 @@ async fn a_turn_is_steered_by_whoever_has_its_control() {
         let gate = Gate::new("first");
         let model =
             ScriptedModel::new().hold(&gate).call("c1", "nothing", "{}").text("two").text("3");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let running = session.prompt("a").await.unwrap();
         let control = running.control();
         assert_eq!((running.steers(), control.id()), (None, running.id()));
@@ -117,8 +114,7 @@ async fn a_session_that_drains_finishes_what_it_accepted_within_its_time() {
     for is_kept in [false, true] {
         let gate = Gate::new("first");
         let model = ScriptedModel::new().hold(&gate).text("one").text("two");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let (first, second) =
             (session.prompt("a").await.unwrap(), session.prompt("b").await.unwrap());
         gate.reached().await;
@@ -133,8 +129,7 @@ async fn a_session_that_drains_finishes_what_it_accepted_within_its_time() {
         session.drain(Duration::ZERO).await.unwrap();
 
         let model = ScriptedModel::new().hang();
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let stuck = session.prompt("a").await.unwrap();
         let begun = Instant::now();
         session.drain(Duration::from_secs(60)).await.unwrap();
@@ -148,8 +143,7 @@ async fn the_settings_of_an_input_that_is_taken_back_never_hold() {
     for is_kept in [false, true] {
         let gate = Gate::new("first");
         let model = ScriptedModel::new().hold(&gate).text("one").text("two");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let running = session.prompt("a").await.unwrap();
         gate.reached().await;
         let mut settings = SettingsUpdate::default();
@@ -167,8 +161,7 @@ async fn the_settings_of_an_input_that_is_taken_back_never_hold() {
 async fn the_settings_of_an_input_that_an_interrupt_kept_hold_from_its_turn_on() {
     for is_kept in [false, true] {
         let model = ScriptedModel::new().hang().text("two");
-        let session =
-            kept_if(scripted(&model), is_kept).build().unwrap().session().start().await.unwrap();
+        let session = started(&model, is_kept).await;
         let running = session.prompt("a").await.unwrap();
         model.wait_for_requests(1).await;
         let mut settings = SettingsUpdate::default();
