@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use longhaul_testkit::server::Server;
 use serde_json::{Value, json};
@@ -56,6 +57,9 @@ pub(crate) fn config(server: &Server, folder: &Folder) -> Value {
         "context_window": 100_000,
         "provider": {"name": "test", "base_url": server.base_url()}})
 }
+
+/// A program that says nothing for so long hangs: its test is told so, rather than hang with it.
+pub(crate) const SILENCE: Duration = Duration::from_secs(120);
 
 /// The running program. It is killed when the test ends without it.
 pub(crate) struct Program {
@@ -130,7 +134,8 @@ impl Program {
 
     /// The next event, which is one of the protocol's.
     pub(crate) async fn next(&mut self) -> Option<Value> {
-        let line = self.stdout.next_line().await.unwrap()?;
+        let line = tokio::time::timeout(SILENCE, self.stdout.next_line()).await;
+        let line = line.expect("the program says nothing more and does not end").unwrap()?;
         let event: Value = serde_json::from_str(&line).unwrap();
         check(&event);
         Some(event)
