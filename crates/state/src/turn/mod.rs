@@ -4,8 +4,10 @@
 //! does not fit the turn's state is an error value, and changes nothing.
 
 mod calls;
+mod end;
 mod fact;
 mod limits;
+mod phase;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -16,14 +18,16 @@ use longhaul_history::usage::TokenUsage;
 use longhaul_history::{ItemKind, Role};
 
 use crate::budget::Spent;
-use crate::protocol::{TurnEnd, TurnError, TurnResult};
+use crate::protocol::{TurnEnd, TurnError};
 use calls::Calls;
+use phase::Phase;
 
 pub use calls::{PlannedCall, ToolEnd};
 pub use fact::{
     Action, Answer, CallEnd, CompactionEnd, Fact, IllegalFact, Response, Ruling, Verdict,
 };
 pub use limits::{Effect, Handling, TurnLimits};
+pub use phase::TurnPhase;
 pub use record::TurnRecord;
 pub use wording::aborted;
 
@@ -36,51 +40,6 @@ pub struct Turn {
     last_message: Option<String>,
     /// The conversation was compacted because the server found this step's request too long.
     has_shrunk: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Nothing has happened yet.
-    New,
-    /// The next request is being prepared.
-    Preparing,
-    /// The conversation is being compacted, for this reason; and what the server said of the request,
-    /// if it was refused.
-    Compacting(Cause, Option<TurnError>),
-    /// A request is on its way, or its response is coming.
-    Sampling,
-    /// An attempt failed; the next one waits.
-    BackingOff,
-    /// The tools of a response run, or wait for somebody's approval.
-    RunningTools(Calls),
-    /// Tools are being stopped: the user interrupted, or this error ends the turn.
-    Aborting(Calls, Option<TurnError>),
-    /// Over.
-    Done,
-}
-
-/// Where a turn is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TurnPhase {
-    /// Nothing has happened yet.
-    New,
-    /// The next request is being prepared.
-    Preparing,
-    /// The conversation is being compacted.
-    Compacting,
-    /// A request is on its way, or its response is coming.
-    Sampling,
-    /// An attempt failed; the next one waits.
-    BackingOff,
-    /// The tools of a response run.
-    RunningTools,
-    /// Nothing runs until somebody answers.
-    WaitingForApproval,
-    /// Tools are being stopped.
-    Aborting,
-    /// It is over.
-    Done,
 }
 
 impl Turn {
@@ -115,19 +74,7 @@ impl Turn {
 
     /// Where the turn is.
     pub fn phase(&self) -> TurnPhase {
-        match &self.phase {
-            Phase::New => TurnPhase::New,
-            Phase::Preparing => TurnPhase::Preparing,
-            Phase::Compacting(..) => TurnPhase::Compacting,
-            Phase::Sampling => TurnPhase::Sampling,
-            Phase::BackingOff => TurnPhase::BackingOff,
-            Phase::RunningTools(calls) if calls.wait_for_approval() => {
-                TurnPhase::WaitingForApproval
-            }
-            Phase::RunningTools(_) => TurnPhase::RunningTools,
-            Phase::Aborting(..) => TurnPhase::Aborting,
-            Phase::Done => TurnPhase::Done,
-        }
+        self.phase.kind()
     }
 
     /// Whether the turn has ended.
@@ -161,15 +108,7 @@ impl Turn {
             (Phase::Sampling | Phase::BackingOff, Fact::TooLong { error, refused }) => {
                 self.shrink(error, refused)
             }
-            (Phase::Sampling | Phase::BackingOff, Fact::AttemptFailed) => {
-                if let Some(over) = self.over_budget() {
-                    return Ok(vec![over]);
-                }
-                // The repeat.
-                self.spent.attempts += 1;
-                self.phase = Phase::BackingOff;
-                Ok(Vec::new())
-            }
+            (Phase::Sampling | Phase::BackingOff, Fact::AttemptFailed) => Ok(self.back_off()),
             (Phase::BackingOff, Fact::StreamRecovered) => {
                 self.phase = Phase::Sampling;
                 Ok(Vec::new())
@@ -194,12 +133,8 @@ impl Turn {
                 Ok(Vec::new())
             }
             (Phase::Aborting(calls, error), Fact::ToolsStopped) => {
-                let (mut actions, error) = (calls.abort(), error.take());
-                actions.push(match error {
-                    None => self.finish(TurnEnd::INTERRUPTED),
-                    Some(error) => self.end_with(error),
-                });
-                Ok(actions)
+                let (outputs, error) = (calls.abort(), error.take());
+                Ok(self.stopped(outputs, error))
             }
             (_, fact) => Err(IllegalFact::new(self.phase().name(), &fact)),
         }
@@ -243,6 +178,17 @@ impl Turn {
         self.spent.attempts += 1;
         self.phase = Phase::Sampling;
         vec![Action::Sample]
+    }
+
+    /// An attempt failed, and will be repeated unless the budget is used up.
+    fn back_off(&mut self) -> Vec<Action> {
+        if let Some(over) = self.over_budget() {
+            return vec![over];
+        }
+        // The repeat.
+        self.spent.attempts += 1;
+        self.phase = Phase::BackingOff;
+        Vec::new()
     }
 
     /// The request was too long: the conversation is compacted, once, and it is sent again.
@@ -295,73 +241,6 @@ impl Turn {
             self.phase = Phase::RunningTools(calls);
         }
         actions
-    }
-
-    fn interrupt(&mut self) -> Vec<Action> {
-        match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::RunningTools(calls) => {
-                self.phase = Phase::Aborting(calls, None);
-                vec![Action::StopTools]
-            }
-            // A second interrupt changes nothing: the tools are being stopped.
-            phase @ Phase::Aborting(..) => {
-                self.phase = phase;
-                Vec::new()
-            }
-            _ => vec![self.finish(TurnEnd::INTERRUPTED)],
-        }
-    }
-
-    /// An error ends the turn. Calls that wait for an output get one first, so that the
-    /// conversation stays whole.
-    fn fail(&mut self, error: TurnError) -> Result<Vec<Action>, IllegalFact> {
-        match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Done => Err(IllegalFact::new("done", &Fact::Failed(error))),
-            Phase::RunningTools(calls) => {
-                self.phase = Phase::Aborting(calls, Some(error));
-                Ok(vec![Action::StopTools])
-            }
-            // What came first has ended the turn.
-            phase @ Phase::Aborting(..) => {
-                self.phase = phase;
-                Ok(Vec::new())
-            }
-            _ => Ok(vec![self.end_with(error)]),
-        }
-    }
-
-    fn end_with(&mut self, error: TurnError) -> Action {
-        self.phase = Phase::Done;
-        Action::Fail(error)
-    }
-
-    fn finish(&mut self, end: TurnEnd) -> Action {
-        self.phase = Phase::Done;
-        Action::Finish(self.result(end))
-    }
-
-    /// What the turn comes to if it ends like this.
-    pub fn result(&self, end: TurnEnd) -> TurnResult {
-        let Spent { usage, model_calls, attempts, cost } = self.spent;
-        let last_message = self.last_message.clone();
-        TurnResult { end, usage, model_calls, attempts, cost, last_message }
-    }
-}
-
-impl TurnPhase {
-    /// The phase in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Preparing => "preparing",
-            Self::Compacting => "compacting",
-            Self::Sampling => "sampling",
-            Self::BackingOff => "backing off",
-            Self::RunningTools => "running tools",
-            Self::WaitingForApproval => "waiting for approval",
-            Self::Aborting => "aborting",
-            Self::Done => "done",
-        }
     }
 }
 
