@@ -5,11 +5,15 @@
 //! that changes something runs alone, after all before it are over; calls that may run together do,
 //! as soon as each may.
 
+mod restore;
+
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 
 use super::fact::{Action, Answer, CallEnd, Fact, IllegalFact, Ruling, Verdict};
 use super::limits::{Handling, TurnLimits};
 use super::wording;
+
+pub(super) use restore::Known;
 
 /// A call that is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,75 +210,6 @@ impl Calls {
         self.answered += rest.len();
         rest.iter_mut().map(|call| Action::Answer(call.answer())).collect()
     }
-
-    /// What a log says of a call. Where the log and the calls disagree nothing changes.
-    pub(super) fn restore(&mut self, position: usize, known: Known) {
-        let Some(call) = self.calls.get_mut(position) else {
-            return;
-        };
-        // What has happened to a call is not undone, a no is not taken back, and outputs are recorded in
-        // the order of the calls.
-        let is_next = position == self.answered;
-        let fits = match (&call.state, &known) {
-            (CallState::Answered, _)
-            | (CallState::Denied(_), Known::Ready { .. } | Known::Asked { .. })
-            | (
-                CallState::Running,
-                Known::Ready { .. } | Known::Asked { .. } | Known::Denied { .. },
-            ) => false,
-            (_, Known::Answered) => is_next,
-            _ => true,
-        };
-        if !fits {
-            return;
-        }
-        self.answered += usize::from(matches!(known, Known::Answered));
-        call.state = match known {
-            Known::Ready { arguments } => {
-                if let Some(arguments) = arguments {
-                    call.planned.arguments = arguments;
-                }
-                CallState::Ready
-            }
-            Known::Asked { arguments } => {
-                call.planned.arguments = arguments;
-                CallState::Asked
-            }
-            Known::Denied { reason } => CallState::Denied(reason),
-            Known::Started => CallState::Running,
-            Known::Answered => CallState::Answered,
-        };
-    }
-
-    /// After a crash nothing runs: what ran is run again if it may be, and else its outcome is unknown.
-    /// Gives what is to be done.
-    pub(super) fn resume(&mut self) -> Vec<Action> {
-        for call in &mut self.calls {
-            if matches!(call.state, CallState::Running) {
-                call.state = if call.handling.may_run_again {
-                    CallState::Ready
-                } else {
-                    let output = CallOutput::text(wording::aborted(true));
-                    CallState::Ended(ToolEnd { output, success: false })
-                };
-            }
-        }
-        let asked = self.calls.iter().filter(|call| matches!(call.state, CallState::Asked));
-        let mut actions: Vec<_> = asked.map(|call| Action::Ask(call.planned.clone())).collect();
-        actions.extend(self.judge());
-        actions.extend(self.proceed());
-        actions
-    }
-}
-
-/// What a log says of a call.
-#[derive(Debug)]
-pub(super) enum Known {
-    Ready { arguments: Option<String> },
-    Asked { arguments: String },
-    Denied { reason: String },
-    Started,
-    Answered,
 }
 
 impl Call {
