@@ -1,0 +1,82 @@
+//! What records say of what the server counted: usage, limits, cost, and what is known of models.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use longhaul_history::tokens::Calibration;
+use longhaul_history::usage::TokenUsageInfo;
+use longhaul_state::{Known, KnownModel};
+use longhaul_transport::RateLimits;
+use serde::{Deserialize, Serialize};
+
+/// Of an `event_msg` of type `token_count`.
+#[derive(Serialize, Deserialize)]
+pub(in crate::log) struct TokenCount<'a> {
+    pub(in crate::log) r#type: Cow<'a, str>,
+    #[serde(default)]
+    pub(in crate::log) info: Option<TokenUsageInfo>,
+    #[serde(default)]
+    pub(in crate::log) rate_limits: Option<RateLimits>,
+    #[serde(default)]
+    pub(in crate::log) cost: f64,
+    /// Null where nothing is known, so that what was known is no more.
+    #[serde(default)]
+    pub(in crate::log) measured: Option<Measured>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::log) models: BTreeMap<String, Model>,
+}
+
+/// What is known of the newest request of a turn.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::log) struct Measured {
+    /// What the conversation takes, by the server's count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::log) tokens: Option<u64>,
+    /// So many items were in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::log) items: Option<usize>,
+}
+
+/// What is known of a model.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::log) struct Model {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::log) window: Option<u64>,
+    pub(in crate::log) calibration: Calibration,
+}
+
+impl Model {
+    pub(in crate::log) fn into_known(self) -> KnownModel {
+        let mut known = KnownModel::default();
+        (known.window, known.calibration) = (self.window, self.calibration);
+        known
+    }
+}
+
+/// Of a `token_count` that says no more than this.
+#[derive(Serialize)]
+pub(in crate::log) struct MoreModels {
+    pub(in crate::log) r#type: &'static str,
+    pub(in crate::log) models: BTreeMap<String, Model>,
+}
+
+impl TokenCount<'_> {
+    /// Of models only what is not `written` already.
+    pub(in crate::log) fn of(known: &Known, written: &BTreeMap<String, KnownModel>) -> Self {
+        let new = known.models.iter().filter(|(slug, it)| written.get(*slug) != Some(it));
+        let models = new.map(|(slug, it)| {
+            (slug.clone(), Model { window: it.window, calibration: it.calibration })
+        });
+        Self {
+            r#type: Cow::Borrowed("token_count"),
+            info: known.usage,
+            rate_limits: known.rate_limits,
+            cost: known.cost,
+            measured: (known.used.is_some() || known.sent_items.is_some())
+                .then_some(Measured { tokens: known.used, items: known.sent_items }),
+            models: models.collect(),
+        }
+    }
+}
