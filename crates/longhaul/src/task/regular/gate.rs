@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::tools;
+use super::wait::until;
 use crate::approval::{CallInQuestion, Policy};
 use crate::session::UNATTENDED;
 use crate::task::TaskScope;
@@ -119,7 +120,7 @@ impl Gate {
                         self.settle(scope, position, verdict(decision));
                     }
                 }
-                () = super::until(expiry) => self.expire(scope),
+                () = until(expiry) => self.expire(scope),
             }
         }
     }

@@ -3,26 +3,25 @@
 //! What to do next is decided by [`Turn`]; this module does it and reports what came of it.
 
 mod gate;
+mod record;
 mod sampling;
 mod tools;
+mod wait;
 
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use longhaul_history::Item;
-use longhaul_history::turn_item::{TurnItem, TurnItemKind};
 use longhaul_state::budget::Spent;
-use longhaul_state::protocol::{Event, TurnEnd, TurnError, TurnResult};
-use longhaul_state::turn::{
-    Action, Answer, CallEnd, CompactionEnd, Fact, PlannedCall, Response, Turn, TurnRecord,
-};
-use longhaul_transport::ErrorCode;
+use longhaul_state::protocol::{TurnEnd, TurnError, TurnResult};
+use longhaul_state::turn::{Action, CompactionEnd, Fact, PlannedCall, Turn, TurnRecord};
 use tokio::time::Instant;
 
 use self::gate::Gate;
 use self::sampling::Sampling;
 use self::tools::RunningTools;
+use self::wait::kept;
 use super::{SessionTask, TaskScope, compact};
 
 /// The task of ordinary input: asks the model and runs its tools, until it answers. Tasks of one's own
@@ -211,105 +210,6 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Waits for whatever happens next.
-    async fn next_fact(&mut self) -> Fact {
-        let deadline = self.deadline;
-        let limit_ms = self.scope.turn_limit().unwrap_or_default().as_millis();
-        tokio::select! {
-            biased;
-            () = self.scope.cancelled(), if !self.interrupt_told => {
-                self.interrupt_told = true;
-                (self.sampling, self.compacting) = (None, None);
-                Fact::Interrupted
-            }
-            () = until(deadline) => {
-                (self.sampling, self.compacting) = (None, None);
-                Fact::Failed(TurnError::Timeout { limit_ms })
-            }
-            end = end_of(&mut self.compacting) => {
-                self.compacting = None;
-                Fact::CompactionEnded(end)
-            }
-            fact = next_of_sampling(&mut self.sampling, self.scope) => fact,
-            fact = self.gate.next(self.scope), if self.gate.is_open() => fact,
-            (position, end) = self.tools.next() => Fact::ToolFinished { position, end },
-        }
-    }
-
-    /// Records a response, and shows what of it is to be shown.
-    fn commit(&mut self, response: Response) {
-        let sampling = self.sampling.take();
-        let mut started = sampling.map(Sampling::into_started).unwrap_or_default();
-        let broken = response.items.iter().filter(|item| item.is_broken_call()).count();
-        let ended: Vec<_> = response.items.into_iter().map(|item| started.finish(item)).collect();
-        let items: Vec<Item> = ended.iter().map(|ended| ended.item.clone()).collect();
-        self.scope.record(items.iter().cloned());
-        let spent = Some(self.turn.spent());
-        self.scope.note(TurnRecord::Response { items, usage: response.usage, spent });
-        for (item, was_started) in ended.into_iter().filter_map(|ended| ended.shown) {
-            self.show(item, was_started);
-        }
-        if broken > 0 {
-            let message =
-                format!("{broken} calls of the model lacked an id or a name and were left out");
-            self.scope.emit(Event::Background(message));
-        }
-        let usage = response.usage.unwrap_or_default();
-        self.scope.state().add_cost(self.scope.context().limits.price.cost(&usage));
-        let window = self.scope.context_window();
-        let (known, limit) = (window.known_tokens(), window.auto_compact_tokens);
-        self.scope.state().record_response(response.usage, known, limit);
-        self.scope.emit_token_count();
-    }
-
-    /// The turn fails because the conversation is too long: that is shown as a full window.
-    fn tell_full_window(&self, error: &TurnError) {
-        let is_full = error.code() == ErrorCode::ContextWindowExceeded.as_str();
-        if let (true, Some(window)) = (is_full, self.scope.context_window().known_tokens()) {
-            self.scope.state().mark_window_full(window);
-            self.scope.emit_token_count();
-        }
-    }
-
-    fn show(&self, item: TurnItem, was_started: bool) {
-        if !was_started {
-            self.scope.emit(Event::ItemStarted(item.clone()));
-        }
-        let search = match &item.kind {
-            TurnItemKind::WebSearch { query } => Some((item.id.clone(), query.clone())),
-            _ => None,
-        };
-        self.scope.emit(Event::ItemCompleted(item));
-        if let Some((call_id, query)) = search {
-            self.scope.emit(Event::WebSearchEnd { call_id, query });
-        }
-    }
-
-    /// Records an output, and says so if its tool had begun or was not allowed to.
-    fn answer(&mut self, answer: Answer) {
-        let Answer { call, output, end } = answer;
-        let text = tools::as_text(&output);
-        let item = Item::output(call.kind, &call.call_id, output);
-        let success = end == CallEnd::Ran { success: true };
-        self.scope.record_output(if success { item } else { item.failed() });
-        self.scope.note(TurnRecord::Answered { position: call.position });
-        match end {
-            CallEnd::Ran { .. } | CallEnd::Stopped => self.scope.emit(Event::ToolCallEnd {
-                duration: self.tools.duration(call.position),
-                call_id: call.call_id,
-                success,
-                output: text,
-            }),
-            CallEnd::Denied { reason } => self.scope.emit(Event::ToolCallDenied {
-                call_id: call.call_id,
-                name: call.name,
-                arguments: call.arguments,
-                reason,
-            }),
-            _ => {}
-        }
-    }
-
     /// Stops the tools. Those that end in their grace period keep their output.
     async fn stop_tools(&mut self) -> Result<(), TurnError> {
         self.gate.close(self.scope);
@@ -318,38 +218,5 @@ impl<'a> Driver<'a> {
             self.tell(Fact::ToolFinished { position, end })?;
         }
         self.tell(Fact::ToolsStopped)
-    }
-}
-
-/// Waits until all that was done is kept, and says whether to go on: not if the turn is to end.
-async fn kept(scope: &TaskScope, deadline: Option<Instant>) -> Result<bool, TurnError> {
-    tokio::select! {
-        biased;
-        kept = scope.kept() => kept.map(|()| true),
-        () = scope.cancelled() => Ok(false),
-        () = until(deadline) => Ok(false),
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// How the compaction ends; never, if there is none.
-async fn end_of(compacting: &mut Option<BoxFuture<'_, CompactionEnd>>) -> CompactionEnd {
-    match compacting {
-        Some(compacting) => compacting.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The next fact that the response brings; never, if none is coming.
-async fn next_of_sampling(sampling: &mut Option<Sampling>, scope: &TaskScope) -> Fact {
-    match sampling {
-        Some(sampling) => sampling.next_fact(scope).await,
-        None => std::future::pending().await,
     }
 }
