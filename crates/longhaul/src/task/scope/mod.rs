@@ -1,33 +1,34 @@
 //! What a task works with.
 
+mod calls;
 mod inputs;
+mod request;
 
 #[cfg(feature = "coding")]
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longhaul_history::{History, Item};
 use longhaul_state::budget::Spent;
-use longhaul_state::protocol::{CallDigest, Event, TurnError};
+use longhaul_state::protocol::{Event, TurnError};
 use longhaul_state::turn::TurnRecord;
-use longhaul_state::{ContextMessages, SessionState, TurnContext, TurnQueue};
+use longhaul_state::{SessionState, TurnContext};
+use longhaul_transport::Model;
 use longhaul_transport::models::ContextWindow;
-use longhaul_transport::{Model, Request};
 use serde_json::Value;
 #[cfg(feature = "coding")]
 use tokio::sync::OwnedMutexGuard;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::calls::ToolHold;
 pub(crate) use self::inputs::Replies;
 use super::beside::Beside;
-use crate::approval::Gatekeeping;
 use crate::events::Emitter;
 use crate::log::OpenTurn;
-use crate::session::{Inner, Submission};
-use crate::tool::{SessionData, ToolContext, ToolSet};
+use crate::session::Inner;
+use crate::tool::ToolSet;
 
 /// One turn of one session, for the task that runs it.
 pub struct TaskScope {
@@ -133,15 +134,6 @@ impl TaskScope {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner).add(spent);
     }
 
-    fn schema(&self) -> MutexGuard<'_, Option<Arc<Value>>> {
-        self.output_schema.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The turn's final message has to follow `schema`, until an input brings another.
-    pub(super) fn follow(&self, schema: Option<Arc<Value>>) {
-        *self.schema() = schema;
-    }
-
     /// What the turn is run with.
     pub fn context(&self) -> &TurnContext {
         &self.context
@@ -163,19 +155,6 @@ impl TaskScope {
         if !self.beside.as_ref().is_some_and(|beside| beside.hides(&event)) {
             self.emitter.emit(event);
         }
-    }
-
-    /// As long as the guard lives the session starts no tool, also in later turns.
-    pub fn hold_tools(&self) -> ToolHold {
-        self.inner.tool_holds.send_modify(|holds| *holds += 1);
-        ToolHold(Arc::clone(&self.inner.tool_holds))
-    }
-
-    /// Completes when nobody holds tools.
-    pub(super) async fn tools_released(&self) {
-        let mut holds = self.inner.tool_holds.subscribe();
-        // The sender lives as long as the session.
-        let _ = holds.wait_for(|holds| *holds == 0).await;
     }
 
     /// Whether the turn is to end.
@@ -229,69 +208,8 @@ impl TaskScope {
         self.inner.kept().await
     }
 
-    /// The next request of the turn, over the conversation as it now is. Broken history is put
-    /// right first, and reported.
-    pub fn next_request(&self) -> Request {
-        self.next_counted_request().0
-    }
-
-    /// The next request, and its tokens by the local count.
-    pub(super) fn next_counted_request(&self) -> (Request, u64) {
-        let request = self.request();
-        let tokens = self.state.note_request(&request);
-        (request, tokens)
-    }
-
-    /// The same, not yet to be sent.
-    pub(super) fn request(&self) -> Request {
-        let (prompt, repairs) = self.inner.prompt_of(&self.state, &self.context);
-        if !repairs.is_empty() {
-            self.emit(Event::HistoryRepaired(repairs));
-        }
-        let mut request = self.context.request(prompt, &self.inner.services);
-        request.output_schema.clone_from(&self.schema());
-        request
-    }
-
     pub(crate) fn state(&self) -> &SessionState {
         &self.state
-    }
-
-    /// The messages that tell the model of its settings.
-    pub(super) fn context_messages(&self) -> &dyn ContextMessages {
-        match &self.beside {
-            Some(beside) => &*beside.context,
-            None => &*self.inner.services.context,
-        }
-    }
-
-    /// Who decides about calls.
-    pub(super) fn gatekeeping(&self) -> &Gatekeeping {
-        &self.inner.gatekeeping
-    }
-
-    /// Whether calls of this digest were approved for the session's length.
-    pub(super) fn is_granted(&self, digest: CallDigest) -> bool {
-        self.inner.state.is_granted(digest, self.context.grants)
-    }
-
-    /// Who waits for what.
-    pub(super) fn queue(&self) -> &TurnQueue<Submission> {
-        &self.inner.queue
-    }
-
-    /// Completes when there may be answers to the turn's approval requests.
-    pub(super) async fn answered(&self) {
-        self.inner.answered.notified().await;
-    }
-
-    /// The embedder's own data of the session.
-    pub(super) fn data(&self) -> Option<SessionData> {
-        self.inner.data.clone()
-    }
-
-    pub(crate) fn tools(&self) -> &ToolSet {
-        &self.tools
     }
 
     /// How long the turn may take.
@@ -308,29 +226,6 @@ impl TaskScope {
     pub(crate) fn emit_token_count(&self) {
         let (info, rate_limits) = self.state.token_count();
         self.emit(Event::TokenCount { info, rate_limits });
-    }
-
-    /// What a tool knows of where it runs; `cancel` stops it.
-    pub(crate) fn tool_context(&self, call_id: &str, cancel: CancellationToken) -> ToolContext {
-        ToolContext {
-            session_id: Arc::clone(&self.inner.id),
-            call_id: call_id.to_owned(),
-            cwd: self.context.settings.cwd.clone(),
-            data: self.inner.data.clone(),
-            cancel,
-            emitter: self.emitter.clone(),
-            max_output_bytes: self.inner.bounds.max_tool_output_bytes,
-        }
-    }
-}
-
-/// Keeps the tools of a session from starting; made by [`TaskScope::hold_tools`].
-#[derive(Debug)]
-pub struct ToolHold(Arc<watch::Sender<usize>>);
-
-impl Drop for ToolHold {
-    fn drop(&mut self) {
-        self.0.send_modify(|holds| *holds -= 1);
     }
 }
 
