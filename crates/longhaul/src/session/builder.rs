@@ -1,27 +1,24 @@
 //! How a session is opened.
 
 mod origin;
+mod start;
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use longhaul_rollout::{LogRef, OnDamage};
 use longhaul_state::protocol::SettingsUpdate;
-use longhaul_state::turn::TurnLimits;
-use longhaul_state::{ContextMessages, SessionServices, SessionState, TurnQueue};
+use longhaul_state::{ContextMessages, SessionState};
 use longhaul_transport::Model;
 use longhaul_transport::auth::Auth;
 use longhaul_transport::request::Instructions;
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
-use self::origin::{Opening, Origin, Source};
-use super::{Inner, Session, Submission, runner};
+use self::origin::{Origin, Source};
+use super::{Inner, Session};
 use crate::agent::Defaults;
-use crate::events::EventLog;
-use crate::log::{self, ForkPoint, Keeper, Left};
-use crate::tool::{Tool, ToolSet};
+use crate::log::ForkPoint;
+use crate::tool::Tool;
 use crate::{Agent, BuildError};
 
 /// Opens a [`Session`].
@@ -181,120 +178,6 @@ impl SessionBuilder {
     pub fn data<T: Any + Send + Sync>(mut self, data: T) -> Self {
         self.data = Some(Arc::new(data));
         self
-    }
-
-    /// Opens the session. It runs on the tokio runtime of the caller.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError`] if it cannot work with what it was given, or with the settings that its log has. The
-    /// store is as it was then: no log was begun, and of one that was to be resumed nothing was set aside or
-    /// salvaged. Only where the disk fails after that, a log that was resumed may have been mended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future opens nothing. A new session has no log then, or a whole one that nobody has
-    /// open and that can be resumed; an import names it ([`BuildError::AlreadyImported`]). A log that was
-    /// to be resumed says what it said. What is under way may end a moment later.
-    pub async fn start(mut self) -> Result<Session, BuildError> {
-        let tools = self.begin.check_tools(&*self.model)?;
-        let Opening { id, state, writer, mut resumed, open_turn, inputs, left, imported, recent } =
-            self.open(&tools).await?;
-        let state = Arc::new(state);
-        let mut events = EventLog::new(self.begin.event_buffer);
-        if writer.is_some() {
-            state.keep_journal();
-            events = events.behind(Arc::clone(&state));
-        }
-        let events = Arc::new(events);
-        let keeper = self.begin.store.clone().zip(writer).map(|(store, writer)| {
-            let (state, events) = (Arc::clone(&state), Arc::clone(&events));
-            Keeper::start(state, events, store, writer, open_turn.as_ref())
-        });
-        if let Some(resumed) = &mut resumed {
-            let differences = self.begin_with(&state, &tools, left.as_ref());
-            if let Some(turn) = &open_turn {
-                turn.mend(&state);
-            }
-            let limits = TurnLimits::new(1, tools.handling());
-            resumed.unknown_calls = open_turn.iter().flat_map(|it| it.unknown(&limits)).collect();
-            resumed.differences.extend(differences);
-        }
-        let inner = Arc::new(Inner {
-            id,
-            state,
-            queue: TurnQueue::default(),
-            services: SessionServices {
-                model: self.model,
-                auth: self.auth,
-                context: self.begin.context,
-                default_reasoning: self.begin.default_reasoning,
-                models: self.begin.models,
-                window: self.begin.window,
-                prices: self.begin.prices,
-            },
-            tools: Mutex::new(tools),
-            hosted_tools: self.begin.hosted_tools,
-            instructions: self.begin.instructions,
-            options: self.begin.options,
-            bounds: self.begin.bounds,
-            compaction: self.begin.compaction,
-            gatekeeping: self.begin.gatekeeping,
-            task: self.begin.task,
-            while_running: self.begin.while_running,
-            #[cfg(feature = "coding")]
-            review_model: self.begin.review_model,
-            data: self.data,
-            events,
-            keeper,
-            resumed,
-            imported,
-            opened_at: jiff::Timestamp::now(),
-            open_turn: Mutex::new(open_turn),
-            recent: Mutex::new(recent),
-            order: tokio::sync::Mutex::default(),
-            wake: Arc::default(),
-            answered: Notify::new(),
-            tool_holds: Arc::new(watch::Sender::new(0)),
-            #[cfg(feature = "coding")]
-            work_tree: Arc::default(),
-            ended: CancellationToken::new(),
-        });
-        inner.queue.keep(inputs.into_iter().map(|input| Submission::restored(&inner, input)));
-        tokio::spawn(runner::run(Arc::clone(&inner)));
-        let session = Session::new(inner);
-        // If that fails, or nobody waits for it, the session ends and its log is free.
-        session.inner.kept().await.map_err(|error| BuildError::Store(error.to_string()))?;
-        Ok(session)
-    }
-
-    /// Notes how the session goes on from now on. Gives what differs from how it was left.
-    fn begin_with(
-        &self,
-        state: &SessionState,
-        tools: &ToolSet,
-        left: Option<&Left>,
-    ) -> Vec<String> {
-        let Defaults { settings, instructions, store, .. } = &self.begin;
-        // Without a log nobody would ever compare.
-        let provider = self.model.server();
-        let surface = store.as_ref().map(|_| log::surface(provider, instructions.as_ref(), tools));
-        let mut differences = Vec::new();
-        if let (Some(left), Some(surface)) = (left, &surface) {
-            differences = left.differences(settings, surface);
-            state.note_opening(differences.clone());
-            if left.has_other_tools(surface) {
-                // What was approved was to be done by others.
-                state.clear_grants();
-            }
-        }
-        if state.settings() != *settings {
-            state.set_settings(settings.clone());
-        }
-        if let Some(surface) = surface {
-            state.set_surface(surface);
-        }
-        differences
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) enum Source {
 /// What a session begins with.
 pub(super) struct Opening {
     pub(super) id: Arc<str>,
-    pub(super) state: SessionState,
+    pub(super) state: Arc<SessionState>,
     pub(super) writer: Option<Box<dyn LogWriter>>,
     pub(super) resumed: Option<Resumed>,
     pub(super) open_turn: Option<OpenTurn>,
@@ -75,10 +75,10 @@ impl SessionBuilder {
             Some(Origin::Taken(source)) => self.descend(source).await?,
             None => Descent::default(),
         };
-        let state = self.state.take().unwrap_or_else(|| {
+        let state = Arc::new(self.state.take().unwrap_or_else(|| {
             SessionState::new(self.empty_history(), self.begin.settings.clone())
                 .with_breaker(self.begin.compaction.config.breaker)
-        });
+        }));
         self.check(tools)(state.settings())?;
         self.settle(&state);
         self.begin_with(&state, tools, None);
@@ -120,7 +120,7 @@ impl SessionBuilder {
     fn opening(&self, opened: log::Reopened) -> Opening {
         let log::Reopened { id, snapshot, left, writer, resumed, open_turn, inputs, recent } =
             opened;
-        let (state, imported) = (self.restore(snapshot), None);
+        let (state, imported) = (Arc::new(self.restore(snapshot)), None);
         let (writer, resumed, left) = (Some(writer), Some(resumed), Some(left));
         let id = id.into();
         Opening { id, state, writer, resumed, open_turn, inputs, left, imported, recent }
