@@ -18,6 +18,7 @@ pub use longhaul_history::OutputPart;
 pub use longhaul_state::turn::{Effect, Handling};
 pub use longhaul_transport::request::{ToolForm, ToolSpec};
 pub use output::ToolOutput;
+pub(crate) use output::as_text;
 pub use set::ToolSet;
 pub(crate) use set::may_ask;
 

@@ -64,3 +64,20 @@ impl From<Value> for ToolOutput {
         Self::json(&value)
     }
 }
+
+/// An output as [`Event::ToolCallEnd`](longhaul_state::protocol::Event::ToolCallEnd) tells it: its texts,
+/// for people.
+pub(crate) fn as_text(output: &CallOutput) -> String {
+    match output {
+        CallOutput::Text(text) => text.clone(),
+        CallOutput::Parts(parts) => {
+            let texts = parts.iter().filter_map(|part| match part {
+                OutputPart::InputText { text } => Some(text.as_str()),
+                OutputPart::InputImage { .. } => Some("[image]"),
+                _ => None,
+            });
+            texts.collect::<Vec<_>>().join("\n")
+        }
+        _ => String::new(),
+    }
+}

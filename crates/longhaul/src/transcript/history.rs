@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use longhaul_history::turn_item::{TurnItem, TurnItemKind};
-use longhaul_history::{CallOutput, History, Item, ItemView, OutputPart};
+use longhaul_history::{CallOutput, History, Item, ItemView};
 
 use super::calls::tool;
 use super::items::streamed;
 use super::{Cell, CellKind, CompactionState, ItemState, ToolState, Transcript};
+use crate::tool::as_text;
 
 /// A message of the user that is to be said differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +172,7 @@ impl Transcript {
         };
         let index = open.remove(place);
         if let Some(Cell { kind: CellKind::Tool { state, .. }, .. }) = self.cells.get_mut(index) {
-            let output = text(output);
+            let output = as_text(output);
             *state = ToolState::Ended { success: !is_failed, output, duration: None };
         }
     }
@@ -191,22 +192,6 @@ fn called(view: ItemView) -> Option<[String; 2]> {
         ItemView::CustomToolCall { name, input } => Some([name, input]),
         ItemView::LocalShellCall { action } => Some(["local_shell".into(), action.to_string()]),
         _ => None,
-    }
-}
-
-/// An output as [`Event::ToolCallEnd`](longhaul_state::protocol::Event::ToolCallEnd) tells it.
-fn text(output: &CallOutput) -> String {
-    match output {
-        CallOutput::Text(text) => text.clone(),
-        CallOutput::Parts(parts) => {
-            let texts = parts.iter().filter_map(|part| match part {
-                OutputPart::InputText { text } => Some(text.as_str()),
-                OutputPart::InputImage { .. } => Some("[image]"),
-                _ => None,
-            });
-            texts.collect::<Vec<_>>().join("\n")
-        }
-        _ => String::new(),
     }
 }
 

@@ -6,8 +6,9 @@ use longhaul_state::protocol::{Event, TurnError};
 use longhaul_state::turn::{Answer, CallEnd, Response, TurnRecord};
 use longhaul_transport::ErrorCode;
 
+use super::Driver;
 use super::sampling::Sampling;
-use super::{Driver, tools};
+use crate::tool::as_text;
 
 impl Driver<'_> {
     /// Records a response, and shows what of it is to be shown.
@@ -62,7 +63,7 @@ impl Driver<'_> {
     /// Records an output, and says so if its tool had begun or was not allowed to.
     pub(super) fn answer(&mut self, answer: Answer) {
         let Answer { call, output, end } = answer;
-        let text = tools::as_text(&output);
+        let text = as_text(&output);
         let item = Item::output(call.kind, &call.call_id, output);
         let success = end == CallEnd::Ran { success: true };
         self.scope.record_output(if success { item } else { item.failed() });

@@ -223,19 +223,3 @@ fn cut(text: String, left: &mut usize) -> String {
     *left = left.saturating_sub(kept.len());
     kept
 }
-
-/// The texts of an output, for those who watch.
-pub(super) fn as_text(output: &CallOutput) -> String {
-    match output {
-        CallOutput::Text(text) => text.clone(),
-        CallOutput::Parts(parts) => {
-            let texts = parts.iter().filter_map(|part| match part {
-                OutputPart::InputText { text } => Some(text.as_str()),
-                OutputPart::InputImage { .. } => Some("[image]"),
-                _ => None,
-            });
-            texts.collect::<Vec<_>>().join("\n")
-        }
-        _ => String::new(),
-    }
-}
