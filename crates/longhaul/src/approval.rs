@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use longhaul_state::protocol::{ApprovalPolicy, Settings};
+use longhaul_state::protocol::ApprovalPolicy;
 
 use crate::BuildError;
 use crate::tool::{ToolCall, ToolSet};
@@ -130,24 +130,6 @@ pub(crate) struct Gatekeeping {
 }
 
 impl Gatekeeping {
-    /// Whether a session with these tools can go by these settings.
-    pub(crate) fn check_settings(
-        &self,
-        settings: &Settings,
-        tools: &ToolSet,
-    ) -> Result<(), BuildError> {
-        if settings.model.trim().is_empty() {
-            return Err(BuildError::NoModel);
-        }
-        if let Some(cwd) = settings.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            return Err(BuildError::RelativeCwd(cwd.clone()));
-        }
-        if let Some(cwd) = settings.cwd.as_ref().filter(|cwd| cwd.to_str().is_none()) {
-            return Err(BuildError::CwdNotUtf8(cwd.clone()));
-        }
-        self.check(tools, settings.approval_policy)
-    }
-
     /// Whether everything that may be asked is answered.
     pub(crate) fn check(&self, tools: &ToolSet, policy: ApprovalPolicy) -> Result<(), BuildError> {
         if self.approvals.are_answered {

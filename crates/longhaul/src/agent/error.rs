@@ -23,13 +23,13 @@ impl From<EditError> for BuildError {
 #[non_exhaustive]
 pub enum BuildError {
     /// The model's slug is empty.
-    #[error("the model's name is empty: name one")]
+    #[error("`model` is empty: name one")]
     NoModel,
     /// The working folder is not UTF-8, so that neither a log nor the model could be told of it.
-    #[error("the working folder `{0}` is not UTF-8: give one that is")]
+    #[error("`cwd` is not UTF-8: `{0}`; give a folder that is")]
     CwdNotUtf8(std::path::PathBuf),
     /// The working folder is relative.
-    #[error("the working folder `{0}` is relative: give an absolute path")]
+    #[error("`cwd` is relative: `{0}`; give an absolute path")]
     RelativeCwd(std::path::PathBuf),
     /// A parameter of requests cannot be sent.
     #[error("request option {0}")]

@@ -2,6 +2,7 @@
 
 mod builder;
 mod error;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::tool::{Tool, ToolSet};
 
 pub use builder::AgentBuilder;
 pub use error::BuildError;
+pub(crate) use settings::{check_model_and_cwd, check_settings};
 
 /// The default bound on one tool's output, in bytes.
 const DEFAULT_MAX_TOOL_OUTPUT_BYTES: usize = 8 * 1024 * 1024;
@@ -157,7 +159,7 @@ impl From<Arc<dyn Model>> for ModelSource {
 impl Defaults {
     /// Whether sessions with `model` can be opened with these.
     pub(crate) fn check(&self, model: &dyn Model) -> Result<(), BuildError> {
-        self.gatekeeping.check_settings(&self.settings, &self.check_tools(model)?)
+        check_settings(&self.settings, &self.gatekeeping, &self.check_tools(model)?)
     }
 
     /// The tools of sessions with `model`, if they and all else can be used whatever the settings are.

@@ -9,6 +9,7 @@ use longhaul_history::Item;
 use longhaul_state::protocol::{SettingsUpdate, TurnError};
 
 use super::{Inner, Session};
+use crate::agent::check_model_and_cwd;
 use crate::log;
 use crate::tool::{Tool, ToolSet};
 use crate::{BuildError, TurnHandle};
@@ -124,17 +125,8 @@ impl Inner {
     }
 
     pub(super) fn check_settings(&self, change: &SettingsUpdate) -> Result<(), TurnError> {
-        if let Some(cwd) = change.cwd.as_ref().filter(|cwd| !cwd.is_absolute()) {
-            let message = format!("`cwd` is relative: `{}`; give an absolute path", cwd.display());
-            return Err(TurnError::InvalidInput(message));
-        }
-        if change.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
-            return Err(TurnError::InvalidInput("`model` is empty: name one".into()));
-        }
-        if let Some(cwd) = change.cwd.as_ref().filter(|cwd| cwd.to_str().is_none()) {
-            let message = format!("`cwd` is not UTF-8: `{}`; give a folder that is", cwd.display());
-            return Err(TurnError::InvalidInput(message));
-        }
+        check_model_and_cwd(change.model.as_deref(), change.cwd.as_deref())
+            .map_err(|error| TurnError::InvalidInput(error.to_string()))?;
         let Some(policy) = change.approval_policy else {
             return Ok(());
         };

@@ -167,7 +167,7 @@ async fn a_folder_that_is_not_utf8_is_refused_where_it_is_given() {
     let input = Input::from("go").settings(change.clone());
     assert_eq!(session.prompt(input).await.unwrap_err().code(), "invalid_submission");
     let error = agent.session().settings(change).start().await.unwrap_err();
-    assert_eq!(error.to_string(), "the working folder `/w\u{fffd}` is not UTF-8: give one that is");
+    assert_eq!(error.to_string(), "`cwd` is not UTF-8: `/w\u{fffd}`; give a folder that is");
     let built = scripted(&ScriptedModel::new()).cwd(cwd).build();
     assert!(matches!(built.map(drop), Err(longhaul::BuildError::CwdNotUtf8(_))));
 }

@@ -193,9 +193,9 @@ async fn what_cannot_work_is_refused_before_a_session_opens() {
     let table = [
         (
             longhaul::Agent::builder(" ", Arc::new(ScriptedModel::new())).build().err().unwrap(),
-            "the model's name is empty: name one",
+            "`model` is empty: name one",
         ),
-        (build(|a| a.cwd("here")), "the working folder `here` is relative: give an absolute path"),
+        (build(|a| a.cwd("here")), "`cwd` is relative: `here`; give an absolute path"),
         (
             build(|a| a.request_options(options)),
             "request option `extra.model`: the request has a field of that name; use it instead",

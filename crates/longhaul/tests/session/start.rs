@@ -210,8 +210,8 @@ type Bad = fn(SessionBuilder) -> SessionBuilder;
 
 /// What a session cannot be started with, and a part of what it is told.
 const BAD: [(Bad, &str); 9] = [
-    (|it| it.settings(changed(|it| it.model = Some(" ".into()))), "the model's name is empty"),
-    (|it| it.settings(changed(|it| it.cwd = Some("x".into()))), "folder `x` is relative"),
+    (|it| it.settings(changed(|it| it.model = Some(" ".into()))), "`model` is empty"),
+    (|it| it.settings(changed(|it| it.cwd = Some("x".into()))), "`cwd` is relative: `x`"),
     (
         |it| it.settings(changed(|it| it.approval_policy = Some(ApprovalPolicy::Always))),
         "tool `look` may ask",

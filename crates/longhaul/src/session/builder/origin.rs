@@ -9,6 +9,7 @@ use longhaul_state::{AcceptedInput, Place, SessionState, Snapshot};
 
 use super::{Inner, SessionBuilder};
 use crate::BuildError;
+use crate::agent::check_settings;
 use crate::log::{self, ForkPoint, Imported, Keeper, Left, OpenTurn, Resumed};
 use crate::tool::ToolSet;
 
@@ -107,7 +108,7 @@ impl SessionBuilder {
             for change in changes {
                 settings.update(change);
             }
-            gatekeeping.check_settings(&settings, &tools)
+            check_settings(&settings, &gatekeeping, &tools)
         })
     }
 
