@@ -2,6 +2,8 @@
 
 use longhaul_history::tokens::Calibration;
 
+use crate::largest::largest;
+
 /// Effective windows below this, that of a raw window of 4,096 tokens, are too small for local counts to
 /// say anything: most of such a request is framing. Only its server judges what fits them.
 pub const MIN_WINDOW_TOKENS: u64 = 4_096 * 95 / 100;
@@ -162,16 +164,8 @@ pub(crate) fn less_reserve(window: u64) -> u64 {
 
 /// The largest count that is at most `calibrated` tokens when it is calibrated.
 fn uncalibrated(calibration: Calibration, calibrated: u64) -> u64 {
-    let (mut fits, mut too_much) = (0, calibrated.saturating_mul(2).saturating_add(2));
-    while too_much - fits > 1 {
-        let middle = fits + (too_much - fits) / 2;
-        if calibration.apply(middle) <= calibrated {
-            fits = middle;
-        } else {
-            too_much = middle;
-        }
-    }
-    fits
+    let most = calibrated.saturating_mul(2).saturating_add(1);
+    largest(most, |count| calibration.apply(count) <= calibrated)
 }
 
 impl Refused {

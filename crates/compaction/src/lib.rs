@@ -44,7 +44,8 @@
 //! compaction), `accept` (the test that every result passes), `assemble`, `quote` and `bridge`
 //! (the usual result),
 //! `trim` (a conversation too long to be summed up), `breaker` (what stops compactions that lead
-//! nowhere), `replacement` and `report` (what is installed and told), `prompt`, `error`. Truncation
+//! nowhere), `replacement` and `report` (what is installed and told), `prompt`, `largest`,
+//! `error`. Truncation
 //! ([`truncate`]) is re-exported from `longhaul-history`.
 
 mod accept;
@@ -58,6 +59,7 @@ mod edit;
 mod error;
 mod keep;
 mod ladder;
+mod largest;
 mod layout;
 mod prompt;
 mod quote;

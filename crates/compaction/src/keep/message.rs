@@ -1,5 +1,7 @@
 //! How many tokens each message of the user gets in a bridge.
 
+use crate::largest::largest;
+
 /// Below this a message is not cut any further: the oldest go instead.
 const LEAST_TOKENS: u64 = 128;
 
@@ -75,16 +77,7 @@ fn first_kept(messages: &[u64], budget: u64) -> usize {
 pub(crate) fn largest_share(needs: &[u64], budget: u64) -> u64 {
     let taken =
         |share: u64| needs.iter().map(|need| (*need).min(share)).fold(0, u64::saturating_add);
-    let (mut fits, mut too_much) = (0, budget.saturating_add(1));
-    while too_much - fits > 1 {
-        let middle = fits + (too_much - fits) / 2;
-        if taken(middle) <= budget {
-            fits = middle;
-        } else {
-            too_much = middle;
-        }
-    }
-    fits
+    largest(budget, |share| taken(share) <= budget)
 }
 
 #[cfg(test)]
