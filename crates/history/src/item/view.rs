@@ -116,6 +116,29 @@ impl ContentPart {
     }
 }
 
+impl ItemView {
+    /// The tool that is called, and what it gets: JSON as the model wrote it, free text, or the action of a
+    /// local shell call. `None` of what no client answers.
+    ///
+    /// ```
+    /// use longhaul_history::{Item, ItemView};
+    ///
+    /// let call = r#"{"type":"custom_tool_call","call_id":"c","name":"apply_patch","input":"+ a"}"#;
+    /// let called = Item::from_json(call)?.view().into_call();
+    /// assert_eq!(called, Some(("apply_patch".into(), "+ a".into())));
+    /// assert_eq!(Item::user("patch it").view().into_call(), None);
+    /// # Ok::<(), longhaul_history::ItemError>(())
+    /// ```
+    pub fn into_call(self) -> Option<(String, String)> {
+        match self {
+            Self::FunctionCall { name, arguments } => Some((name, arguments)),
+            Self::CustomToolCall { name, input } => Some((name, input)),
+            Self::LocalShellCall { action } => Some(("local_shell".into(), action.to_string())),
+            _ => None,
+        }
+    }
+}
+
 pub(super) fn read(item: &Item) -> ItemView {
     let json = &item.text();
     let view = match item.kind() {

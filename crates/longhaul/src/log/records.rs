@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use longhaul_history::{Item, ItemView};
+use longhaul_history::Item;
 use longhaul_rollout::{Record, RecordKind};
 use longhaul_state::protocol::{TurnEnd, TurnError};
 use longhaul_state::turn::TurnRecord;
@@ -192,12 +192,7 @@ pub(super) fn answerable(item: &Item) -> Option<&str> {
 
 /// The same of an item that is a call.
 pub(super) fn call_arguments(call: &Item) -> String {
-    match call.view() {
-        ItemView::FunctionCall { arguments, .. } => arguments,
-        ItemView::CustomToolCall { input, .. } => input,
-        ItemView::LocalShellCall { action } => action.to_string(),
-        _ => String::new(),
-    }
+    call.view().into_call().map(|(_, arguments)| arguments).unwrap_or_default()
 }
 
 /// `given` are the arguments of the calls of the newest response.

@@ -132,7 +132,7 @@ impl Transcript {
         match item.view() {
             ItemView::Output(output) => self.answer(call_id, item.is_failed(), &output, open),
             view => {
-                if let Some([name, arguments]) = called(view) {
+                if let Some((name, arguments)) = view.into_call() {
                     open.push(self.cells.len());
                     self.add_cell(None, tool([call_id, &name, &arguments], ToolState::Unknown));
                 }
@@ -182,16 +182,6 @@ impl Transcript {
         let id = self.next_id;
         self.cells.push(Cell { id, changed: 0, turn_id, submission_id, item_id, kind });
         self.next_id += 1;
-    }
-}
-
-/// The tool that is called, and what it gets.
-fn called(view: ItemView) -> Option<[String; 2]> {
-    match view {
-        ItemView::FunctionCall { name, arguments } => Some([name, arguments]),
-        ItemView::CustomToolCall { name, input } => Some([name, input]),
-        ItemView::LocalShellCall { action } => Some(["local_shell".into(), action.to_string()]),
-        _ => None,
     }
 }
 

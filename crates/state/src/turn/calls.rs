@@ -7,7 +7,7 @@
 
 mod restore;
 
-use longhaul_history::{CallKind, CallOutput, Item, ItemView};
+use longhaul_history::{CallKind, CallOutput, Item};
 
 use super::fact::{Action, Answer, CallEnd, Fact, IllegalFact, Ruling, Verdict};
 use super::limits::{Handling, TurnLimits};
@@ -229,12 +229,7 @@ impl Call {
 
 fn planned(item: &Item) -> Option<PlannedCall> {
     let kind = item.kind().call()?;
-    let (name, arguments) = match item.view() {
-        ItemView::FunctionCall { name, arguments } => (name, arguments),
-        ItemView::CustomToolCall { name, input } => (name, input),
-        ItemView::LocalShellCall { action } => ("local_shell".to_owned(), action.to_string()),
-        // The outline was whole, but a text in it is not valid Unicode.
-        _ => (String::new(), String::new()),
-    };
+    // Empty where the outline was whole, but a text in it is not valid Unicode.
+    let (name, arguments) = item.view().into_call().unwrap_or_default();
     Some(PlannedCall { position: 0, kind, call_id: item.call_id()?.to_owned(), name, arguments })
 }
