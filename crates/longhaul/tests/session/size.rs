@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use longhaul::ForkPoint;
 use longhaul::compaction::{Config, Tail};
@@ -108,6 +109,26 @@ fn assert_bounded(home: &Home) {
     home.files("sessions").iter().for_each(|log| Size::of(log).assert_bounded());
 }
 
+/// The bytes of all that the user, the model and tools gave, as a log escapes it: counted where it is
+/// given, so that what a log says twice is counted once.
+#[derive(Debug, Clone, Default)]
+struct Given(Arc<AtomicUsize>);
+
+impl Given {
+    fn note(&self, text: String) -> String {
+        let bytes = serde_json::to_string(&text).unwrap().len();
+        self.0.fetch_add(bytes, Ordering::SeqCst);
+        text
+    }
+
+    fn assert_bounds(&self, home: &Home) {
+        for log in home.files("sessions") {
+            let size = Size { content: self.0.load(Ordering::SeqCst), ..Size::of(&log) };
+            size.assert_bounded();
+        }
+    }
+}
+
 /// What the model and the tools say: `kilobytes` of it, and nothing twice.
 fn text(what: &str, number: usize, kilobytes: usize) -> String {
     let word = format!("{what}{number} \"x\"\n");
@@ -115,8 +136,9 @@ fn text(what: &str, number: usize, kilobytes: usize) -> String {
 }
 
 /// Answers, thoughts and calls of any length, by the number of the request.
-fn respond(seed: u64, request: &Recorded) -> Answer {
+fn respond(seed: u64, given: &Given, request: &Recorded) -> Answer {
     let order = request.order;
+    let text = |what, number, kilobytes| given.note(text(what, number, kilobytes));
     let chance = (seed ^ order as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     let kilobytes = usize::try_from(chance % 12).unwrap();
     if request.body["tool_choice"] == "none" {
@@ -126,7 +148,10 @@ fn respond(seed: u64, request: &Recorded) -> Answer {
     match chance / 16 % 3 {
         0 => {
             let call = |response: ResponseBuilder, n: u64| {
-                let arguments = serde_json::json!({"x": text("arg", order, kilobytes)}).to_string();
+                let arguments =
+                    serde_json::json!({"x": self::text("arg", order, kilobytes)}).to_string();
+                // Once as arguments, and once as what the tool says.
+                let arguments = given.note(given.note(arguments));
                 response.call(
                     &format!("c{order}_{n}"),
                     if n == 1 { "ask" } else { "look" },
@@ -139,9 +164,10 @@ fn respond(seed: u64, request: &Recorded) -> Answer {
     }
 }
 
-fn agent(home: &Home, seed: u64) -> Agent {
-    let model =
-        ScriptedModel::new().respond_with(move |request| respond(seed, request)).repeat_last();
+fn agent(home: &Home, seed: u64, given: &Given) -> Agent {
+    let given = given.clone();
+    let model = ScriptedModel::new();
+    let model = model.respond_with(move |request| respond(seed, &given, request)).repeat_last();
     let mut config = Config::default();
     config.keep.tail = Tail::Turns(2);
     let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model)));
@@ -188,12 +214,11 @@ async fn reopen(agent: &Agent, session: &Session) -> Session {
     agent.session().resume(which, OnDamage::Refuse).start().await.unwrap()
 }
 
-async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step) {
+async fn take(agent: &Agent, session: &mut Session, number: usize, step: Step, given: &Given) {
+    let text = |what, kilobytes| given.note(text(what, number, kilobytes));
     match step {
-        Step::Prompt(kilobytes) => {
-            drop(session.prompt(text("prompt", number, kilobytes)).await);
-        }
-        Step::Steer => drop(session.steer(text("steer", number, 1)).await),
+        Step::Prompt(kilobytes) => drop(session.prompt(text("prompt", kilobytes)).await),
+        Step::Steer => drop(session.steer(text("steer", 1)).await),
         Step::Answer => {
             for pending in session.pending_approvals() {
                 let approved = longhaul::approval::ApprovalDecision::Approved;
@@ -221,31 +246,34 @@ proptest! {
 
     #[test]
     fn a_log_is_as_long_as_what_was_said(seed: u64, steps in vec(step(), 1..40)) {
-        let home = Home::new();
+        let (home, given) = (Home::new(), Given::default());
         in_virtual_time(async {
-            let agent = agent(&home, seed);
+            let agent = agent(&home, seed, &given);
             let mut session = agent.session().start().await.unwrap();
             for (number, step) in steps.into_iter().enumerate() {
-                take(&agent, &mut session, number, step).await;
+                take(&agent, &mut session, number, step, &given).await;
             }
             let session = reopen(&agent, &session).await;
             session.shutdown().await.unwrap();
         });
         assert_bounded(&home);
+        given.assert_bounds(&home);
     }
 }
 
 /// A conversation that stays large through fifty compactions: what is kept is never written again.
 #[tokio::test]
 async fn fifty_compactions_write_nothing_again() {
-    let home = Home::new();
-    let respond = |request: &Recorded| {
+    let (home, given) = (Home::new(), Given::default());
+    let answers = given.clone();
+    let respond = move |request: &Recorded| {
         let order = request.order;
         let response = ResponseBuilder::new();
         let is_compaction = request.body["tool_choice"] == "none";
         let said = if is_compaction { text("sum", order, 3) } else { text("answer", order, 20) };
-        Answer::from(response.text(said))
+        Answer::from(response.text(answers.note(said)))
     };
+    let prompt = |number| given.note(text("prompt", number, 1));
     let mut config = Config::default();
     config.keep.tail = Tail::Turns(200);
     let model = ScriptedModel::new().respond_with(respond).repeat_last();
@@ -253,10 +281,10 @@ async fn fifty_compactions_write_nothing_again() {
     let agent = agent.compaction_config(config).store(home.store()).build().unwrap();
     let session = agent.session().start().await.unwrap();
     for number in 0..250 {
-        session.prompt(text("prompt", number, 1)).await.unwrap().await.unwrap();
+        session.prompt(prompt(number)).await.unwrap().await.unwrap();
     }
     for number in 250..300 {
-        session.prompt(text("prompt", number, 1)).await.unwrap().await.unwrap();
+        session.prompt(prompt(number)).await.unwrap().await.unwrap();
         session.compact().unwrap().await.unwrap();
         if number % 10 == 0 {
             assert!(session.undo_compaction().await.unwrap());
@@ -268,6 +296,7 @@ async fn fifty_compactions_write_nothing_again() {
     println!("{} bytes, {} of content, {} records", size.bytes, size.content, size.records);
     assert!(logs.len() == 1 && size.content > 6_000_000);
     size.assert_bounded();
+    given.assert_bounds(&home);
     // What the compactions took, and no more: a summary each, and a few numbers.
     assert!(size.bytes < size.content + size.content / 20 + 300 * size.records);
     for line in logs[0].split_inclusive(|b| *b == b'\n') {
