@@ -91,7 +91,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Safe: nothing is changed, and reading ends soon.
     async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError>;
 
-    /// The sessions, newest first, one page of them. What cannot be read is named in the page.
+    /// The sessions, newest first, one page of them. What cannot be read is named in the page, and the
+    /// rest is listed.
     ///
     /// # Errors
     ///

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
+use super::find::{find, find_named};
+use super::folders::is_absent;
 use super::home::Home;
-use super::layout::{find, find_named, first_of_family, is_absent, newest_of_family, start_of};
+use super::layout::{first_of_family, newest_of_family, start_of};
 use super::list::owner_of;
 use super::lock::Lock;
 use super::reading::{LogFile, Waiter};
