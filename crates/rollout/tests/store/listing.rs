@@ -120,7 +120,7 @@ async fn a_folder_that_may_not_be_read_is_named_and_stops_nothing() {
     store.create(vec![session(0)]).await.unwrap().close().await.unwrap();
     let closed = folder.path().join("sessions/2026/12");
     fs::create_dir(&closed).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     let is_closed = fs::read_dir(&closed).is_err();
     let page = store.list(&Query::default()).await.unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
