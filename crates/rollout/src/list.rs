@@ -112,7 +112,7 @@ impl Cursor {
 pub struct Page {
     /// The sessions, newest first by the time of their start, then by id.
     pub sessions: Vec<Summary>,
-    /// What was passed over because it could not be read, in the same order.
+    /// What was passed over because it could not be read, in the same order, each on one page.
     pub unreadable: Vec<Unreadable>,
     /// Where the next page begins; `None` if this was the last.
     pub next: Option<Cursor>,
@@ -145,7 +145,7 @@ pub struct Summary {
     pub title: Option<String>,
 }
 
-/// A log that a list passed over.
+/// A log, or a folder of logs, that a list passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable {

@@ -91,7 +91,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Safe: nothing is changed, and reading ends soon.
     async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError>;
 
-    /// The sessions, newest first, one page of them. What cannot be read is named in the page.
+    /// The sessions, newest first, one page of them. What cannot be read is named in the page, and the
+    /// rest is listed.
     ///
     /// # Errors
     ///
@@ -189,9 +190,10 @@ pub struct Opened {
     pub writer: Box<dyn LogWriter>,
     /// Where a torn end of the log was set aside. It was never acknowledged.
     pub set_aside: Option<PathBuf>,
-    /// The damaged log that the caller asked to salvage, and that stays as it is. The writer's
-    /// path is that of the log that continues it, and which this path names from now on for the store;
-    /// [`replay`](crate::replay()) reads the damaged one itself.
+    /// The damaged log that the caller asked to salvage, or whoever opened it before and wrote nothing
+    /// since: it may have died before anybody was told. It stays as it is, and `replay.damage` says what
+    /// was left out. The writer's path is that of the log that continues it, and which this path names
+    /// from now on for the store; [`replay`](crate::replay()) reads the damaged one itself.
     pub salvaged_from: Option<PathBuf>,
 }
 

@@ -26,7 +26,8 @@ pub struct Resumed {
     /// The file that has them now; `None` if there are none, if the log is in no file, or if it was
     /// salvaged: then the damaged log still has them.
     pub set_aside: Option<PathBuf>,
-    /// Lines that were left out; empty unless the log was salvaged.
+    /// Lines that were left out; empty unless the log was salvaged, now or by an opening that wrote
+    /// nothing to it.
     pub damage: Vec<Damage>,
     /// The damaged log, which stays as it is; `None` if the log was sound, or is in no file. The log that
     /// goes on for it is [`Session::log_path`](crate::Session::log_path).

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::layout::{days, logs};
+use super::folders::{BadFolder, days};
+use super::layout::logs;
 use super::reading::Waiter;
 use crate::Source;
 use crate::list::{Cursor, HEAD_BYTES, Head, Owner, Page, Query, Summary, Unreadable};
@@ -26,34 +27,35 @@ const DAY_LEN: usize = 10;
 
 pub(super) fn list(home: &Path, query: &Query, waiter: &Waiter) -> Result<Page, StoreError> {
     let after = query.cursor.as_ref().map(read_cursor).transpose()?;
-    let failed = |path: &Path, error| StoreError::io("listing", path, error);
+    let failed = |error| StoreError::io("listing", home, error);
     let mut page = Page::default();
     let mut looked_at = 0;
+    let is_full = |page: &Page, looked_at| page.is_full(query) || looked_at == MAX_LOOKED_AT;
     // Others name folders by local days.
     let first = query.since.map(|since| day_of(since.saturating_sub(A_DAY).unwrap_or(since)));
-    for day in days(home, after.map(|(day, _)| day)).map_err(|e| failed(home, e))? {
-        let day = day.map_err(|e| failed(home, e))?;
-        let Some(date) = date(home, &day) else { continue };
-        if first.as_ref().is_some_and(|first| date < *first) {
+    for day in days(home, after.map(|(day, _)| day)).map_err(|bad| failed(bad.into()))? {
+        let date = date(home, day.as_ref().unwrap_or_else(|bad| &bad.path));
+        if first.as_ref().is_some_and(|first| *date < first[..date.len().min(first.len())]) {
             break;
         }
         // What earlier pages have is not looked at again.
         let is_left = |stem: &str| after.is_none_or(|after| (date.as_str(), stem) < after);
-        let names = match logs(&day, is_left) {
-            Ok(names) => names,
-            Err(error) => {
-                let problem = error.to_string();
-                page.unreadable.push(Unreadable { path: day.clone(), problem });
+        let logs = match day.and_then(|day| logs(day, is_left)) {
+            Ok(logs) => logs,
+            // The next page names it.
+            Err(_) if is_full(&page, looked_at) => return Ok(page),
+            Err(BadFolder { path, error }) => {
+                page.unreadable.push(Unreadable { path, problem: error.to_string() });
                 continue;
             }
         };
-        for name in names {
-            if page.is_full(query) || looked_at == MAX_LOOKED_AT {
+        for (path, name) in logs {
+            if is_full(&page, looked_at) {
                 return Ok(page);
             }
-            waiter.check().map_err(|e| failed(home, e))?;
+            waiter.check().map_err(failed)?;
             looked_at += 1;
-            page.add(query, look_at(&day.join(name.file_name())));
+            page.add(query, look_at(&path));
             page.next = Some(Cursor::new(format!("{date}/{}", name.stem)));
         }
     }
@@ -75,10 +77,10 @@ fn day_of(time: Timestamp) -> String {
     time.strftime("%Y/%m/%d").to_string()
 }
 
-/// The date that a folder is for.
-fn date(home: &Path, day: &Path) -> Option<String> {
-    let date = day.strip_prefix(home.join("sessions")).ok()?;
-    Some(date.to_str()?.replace(std::path::MAIN_SEPARATOR, "/"))
+/// The date that a folder is for, or the beginning of the dates.
+fn date(home: &Path, folder: &Path) -> String {
+    let date = folder.strip_prefix(home.join("sessions")).unwrap_or(folder);
+    date.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
 fn look_at(path: &Path) -> Result<Summary, Unreadable> {

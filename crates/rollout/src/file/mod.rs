@@ -15,6 +15,8 @@
 mod aside;
 mod blobs;
 mod disk;
+mod find;
+mod folders;
 mod gate;
 mod home;
 mod layout;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
+use super::find::{find, find_named};
+use super::folders::is_absent;
 use super::home::Home;
-use super::layout::{find, find_named, first_of_family, is_absent, newest_of_family, start_of};
+use super::layout::{first_of_family, newest_of_family, start_of};
 use super::list::owner_of;
 use super::lock::Lock;
 use super::reading::{LogFile, Waiter};
-use super::salvage::salvage;
+use super::salvage::{salvage, told_again};
 use super::sweep::{sweep, sweep_starts};
 use super::tail::{Position, Tail, encode};
 use super::writer::FileWriter;
@@ -105,7 +107,8 @@ pub(super) fn open(
         replay.torn.map(|_| aside::set_aside(home, &file, &path, &replay)).transpose()?;
     tidy(home, &mut *medium, set_aside.is_some().then_some(replay.good_len))
         .map_err(|(operation, e)| StoreError::io(operation, &path, e))?;
-    go_on(home, Fit { replay, path, medium, set_aside, salvaged_from: None }, lock).map(Some)
+    let (replay, salvaged_from) = told_again(home, &path, replay, waiter);
+    go_on(home, Fit { replay, path, medium, set_aside, salvaged_from }, lock).map(Some)
 }
 
 /// A log that ends with a whole line.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::blobs::BlobFolder;
@@ -32,7 +32,12 @@ pub(super) fn salvage(
     // Of an epoch, all records may be lost. That of the file's name was there.
     let epoch = damaged.epoch.max(salvaged_epoch(path));
     let next = free_sibling(path, epoch + 1);
-    let medium = home.put(path, &next, |medium| copy_sound(home, file, path, &damaged, medium))?;
+    let last = Last { from: path, epoch };
+    let medium = home.put(path, &next, |medium| {
+        let mut copy = Copy::new(medium);
+        copy_sound(home, file, path, &damaged, &mut copy)?;
+        copy.finish(&last)
+    })?;
     let replay = home
         .sync_folder_of(&next)
         .and_then(|()| reread(home, path, &next, &damaged, file.waiter()));
@@ -42,6 +47,25 @@ pub(super) fn salvage(
     let replay = Replay { damage: damaged.damage, torn: damaged.torn, epoch, ..replay };
     let salvaged_from = Some(path.to_owned());
     Ok(Fit { replay, path: next, medium, set_aside: None, salvaged_from })
+}
+
+/// The damaged log for which `path` goes on, if nobody has gone on with that yet; and with what was left
+/// out, which is read out of the damaged one anew. Who salvaged it may have died before anybody was told.
+pub(super) fn told_again(
+    home: &Home,
+    path: &Path,
+    replay: Replay,
+    waiter: &Waiter,
+) -> (Replay, Option<PathBuf>) {
+    // A name and no path, whatever stands there.
+    let from = replay.salvaged_from.as_ref().and_then(|from| Path::new(from).file_name());
+    let Some(from) = from.map(|from| path.with_file_name(from)) else { return (replay, None) };
+    let damaged = LogFile::open(&from, waiter)
+        .and_then(|file| replay_file(home, &file, &from, OnDamage::Salvage));
+    // It may be gone: then its name is all that is known.
+    let Ok(damaged) = damaged else { return (replay, Some(from)) };
+    let torn = replay.torn.or(damaged.torn);
+    (Replay { damage: damaged.damage, torn, ..replay }, Some(from))
 }
 
 /// A name that no file has, not even one that is damaged.
@@ -81,12 +105,11 @@ fn copy_sound(
     file: &LogFile,
     path: &Path,
     damaged: &Replay,
-    medium: &mut dyn Medium,
+    copy: &mut Copy<'_>,
 ) -> io::Result<()> {
     let at_fault: BTreeMap<u64, &Flaw> =
         damaged.damage.iter().map(|damage| (damage.offset, &damage.flaw)).collect();
     let mut scan = Scan::new(file, MAX_LINE_BYTES)?;
-    let mut copy = Copy::new(medium);
     let mut lost_inputs = BTreeSet::new();
     while let Some(found) = scan.next()? {
         let line = match found {
@@ -121,14 +144,13 @@ fn copy_sound(
             ) => {
                 let sealed = read_record(&scan, &line)?;
                 if let Some(record) = without_lost(&sealed.record, &BlobFolder(&home.path)) {
-                    copy.has_lost = true;
                     copy.add(path, &record, sealed.epoch)?;
                 }
             }
             (Some(_), _) => {}
         }
     }
-    copy.finish()
+    Ok(())
 }
 
 /// The record in the line that was found last.
@@ -153,7 +175,6 @@ struct Copy<'a> {
     ordinal: u64,
     epoch: u64,
     timestamp: Timestamp,
-    has_lost: bool,
     /// The places of items that were lost before the first record, which names the session.
     early: Vec<Option<usize>>,
 }
@@ -161,8 +182,7 @@ struct Copy<'a> {
 impl<'a> Copy<'a> {
     fn new(medium: &'a mut dyn Medium) -> Self {
         let (gathered, timestamp) = (Vec::new(), Timestamp::UNIX_EPOCH);
-        let early = Vec::new();
-        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, has_lost: false, early }
+        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, early: Vec::new() }
     }
 
     /// Adds a record; before the first, the name of the session, if that was lost.
@@ -184,7 +204,6 @@ impl<'a> Copy<'a> {
 
     /// Adds the place of an item that was lost.
     fn lose(&mut self, at: Option<usize>) -> io::Result<()> {
-        self.has_lost = true;
         if self.ordinal == 0 {
             self.early.push(at);
             return Ok(());
@@ -193,17 +212,13 @@ impl<'a> Copy<'a> {
     }
 
     fn lost(&self, at: Option<usize>) -> Record {
-        let lost = self.made(RecordKind::LostItem);
+        // An empty object, which is what these have for a payload.
+        let payload = RawValue::from_string("{}".into()).unwrap_or_default();
+        let lost = Record::new(self.timestamp, RecordKind::LostItem, payload);
         match at {
             Some(at) => lost.with_at(at),
             None => lost,
         }
-    }
-
-    fn made(&self, kind: RecordKind) -> Record {
-        // An empty object, which is what these have for a payload.
-        let payload = RawValue::from_string("{}".into()).unwrap_or_default();
-        Record::new(self.timestamp, kind, payload)
     }
 
     fn push(&mut self, record: &Record) -> io::Result<()> {
@@ -217,10 +232,26 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<()> {
-        if self.has_lost {
-            self.push(&self.made(RecordKind::Salvaged))?;
-        }
+    /// Ends with the record that says of which log this is a copy: as long as none follows it, whoever
+    /// opens this one is told.
+    fn finish(mut self, last: &Last<'_>) -> io::Result<()> {
+        self.epoch = last.epoch;
+        let from = last.from.file_name().unwrap_or_default().to_string_lossy();
+        let payload = to_raw_value(&Salvaged { from: &from }).map_err(io::Error::other)?;
+        self.push(&Record::new(self.timestamp, RecordKind::Salvaged, payload))?;
         write_all(self.medium, &self.gathered)
     }
+}
+
+/// What the last record of a copy says.
+struct Last<'a> {
+    /// The damaged log.
+    from: &'a Path,
+    /// The newest epoch of which anything is known.
+    epoch: u64,
+}
+
+#[derive(Serialize)]
+struct Salvaged<'a> {
+    from: &'a str,
 }

@@ -34,7 +34,8 @@ pub enum RecordKind {
     Input,
     /// `lost_item`: the place of an item that was lost with its line. A salvage writes it.
     LostItem,
-    /// `salvaged`: places are counted without those of lost items from here on. A salvage ends so.
+    /// `salvaged`: places are counted without those of lost items from here on. A salvage ends so, and
+    /// names the damaged log.
     Salvaged,
     /// Any other type, by its name. The name of a known type is not an other type: it is written
     /// as given and read back as the known one.

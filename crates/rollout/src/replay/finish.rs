@@ -49,6 +49,7 @@ impl Reading<'_> {
         Ok(Replay {
             meta: self.fold.meta,
             skipped: self.fold.skipped,
+            salvaged_from: self.fold.salvaged.and_then(|it| it.from),
             grants: self.fold.grants,
             next_ordinal: place.next_ordinal,
             epoch: place.epoch,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::conversation::Conversation;
 use super::payload::{
-    Grant, Input, Replacement, Settings, TurnContext, Turns, Undone, call_state, event_type, read,
+    Grant, Input, Replacement, Salvaged, Settings, TurnContext, Turns, Undone, call_state,
+    event_type, read,
 };
 use super::recent::{Recent, has_shown_type, may_be_shown};
 use super::sums::Sums;
@@ -29,6 +30,8 @@ pub(super) struct Fold<'a> {
     pub(super) grants: Vec<String>,
     pub(super) inputs: Vec<Waiting>,
     pub(super) turn: Option<Turn>,
+    /// What the last record says, if a salvage ended with it.
+    pub(super) salvaged: Option<Salvaged>,
     /// What another program recorded and nobody here understands, by its type.
     pub(super) skipped: BTreeMap<String, u64>,
 }
@@ -83,6 +86,7 @@ impl<'a> Fold<'a> {
             grants: Vec::new(),
             inputs: Vec::new(),
             turn: None,
+            salvaged: None,
             skipped: BTreeMap::new(),
         }
     }
@@ -90,6 +94,7 @@ impl<'a> Fold<'a> {
     /// Adds a record. One that is at fault changes nothing.
     pub(super) fn add(&mut self, line: &Line, scan: &Scan<'_>) -> Result<(), Trouble> {
         let text = Text::payload(line);
+        self.salvaged = None;
         if line.head.kind == Some(RecordKind::ResponseItem) {
             if let Some(id) = &line.head.input {
                 return Ok(self.take_input(id)?);
@@ -133,6 +138,7 @@ impl<'a> Fold<'a> {
             Some(RecordKind::Input) => Ok(self.add_input(text, &payload()?)?),
             Some(RecordKind::LostItem) => Ok(self.add_item(line.head.at, Entry::Lost)?),
             Some(RecordKind::Salvaged) => {
+                self.salvaged = Some(read(&payload()?)?);
                 self.conversation.forget(|entry| matches!(entry, Entry::Lost));
                 Ok(())
             }

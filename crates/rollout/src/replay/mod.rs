@@ -117,6 +117,10 @@ pub struct Replay {
     pub torn: Option<Torn>,
     /// Lines that were left out, or show that others are missing. Empty unless salvaged.
     pub damage: Vec<Damage>,
+    /// The name of the damaged log for which this one goes on, in the same folder, as long as nothing
+    /// is in it but what a salvage wrote: whoever opens it next is told again what was left out. `None`
+    /// of logs that earlier versions salvaged.
+    pub salvaged_from: Option<String>,
     /// Another program wrote the log: it can be read and imported, and is never appended to.
     pub is_foreign: bool,
     /// Records of another program that say nothing here, or are not as they should be: their types,

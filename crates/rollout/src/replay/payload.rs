@@ -42,6 +42,14 @@ pub(super) struct Undone {
     pub(super) turns: Option<Turns>,
 }
 
+/// Of a `salvaged`.
+#[derive(Deserialize)]
+pub(super) struct Salvaged {
+    /// The name of the damaged log; earlier ones do not say it.
+    #[serde(default)]
+    pub(super) from: Option<String>,
+}
+
 /// Where turns start after an edit, as its writer saw it. Where it says nothing, the rule does.
 #[derive(Deserialize)]
 pub(super) struct Turns {

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use longhaul_rollout::{LogWriter, Store, StoreError};
+use longhaul_rollout::{LogWriter, OnDamage, Store, StoreError};
 use longhaul_testkit::disk::{BAD_MEDIUM, Fault, INTERRUPTED, NO_SPACE, Operation};
 
 use crate::support::*;
+use crate::sweep::{hurt, told};
 
 async fn append(writer: &mut Box<dyn LogWriter>, text: &str) -> Result<(), StoreError> {
     writer.append(vec![item(text)]).await
@@ -138,6 +139,30 @@ async fn f083_a_start_that_fails_anywhere_leaves_no_log() {
         }
     }
     println!("a start failed at each of {steps} steps, in 3 ways");
+}
+
+/// Every operation of a salvage fails in turn: whoever opens the log next is told of what was left out.
+#[tokio::test]
+async fn a_salvage_that_fails_anywhere_is_told_of_by_the_next() {
+    let whole = Folder::new();
+    hurt(&whole, true).await;
+    let (store, disk) = whole.faulty(|_| Fault::None);
+    store.open(&first(), OnDamage::Salvage).await.unwrap().writer.close().await.unwrap();
+    let steps = disk.steps().len();
+    for fault in [Fault::Error(NO_SPACE), Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM)] {
+        for failing in 0..steps {
+            let folder = Folder::new();
+            let path = hurt(&folder, true).await;
+            let (store, _) =
+                folder.faulty(move |step| if step.number == failing { fault } else { Fault::None });
+            drop(store.open(&first(), OnDamage::Salvage).await);
+            for _ in 0..2 {
+                assert_eq!(told(&folder).await, (Some(path.clone()), 1), "{fault:?} of {failing}");
+            }
+        }
+    }
+    println!("a salvage failed at each of {steps} steps, in 3 ways");
+    assert!(steps > 4);
 }
 
 /// Every operation of an append with a blob fails in turn.

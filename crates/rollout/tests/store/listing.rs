@@ -45,6 +45,88 @@ async fn f089_a_bad_file_is_named_and_stops_nothing() {
     assert_eq!(problems[5], "begins with `event_msg`");
 }
 
+/// Years, months and days that no folder can be read of: files, links to nowhere and to themselves.
+#[cfg(unix)]
+#[tokio::test]
+async fn f089_a_bad_folder_is_named_once_and_stops_nothing() {
+    use std::os::unix::fs::symlink;
+
+    let folder = Folder::new();
+    let store = folder.store().fsync(Fsync::Off);
+    for n in 0..2 {
+        store.create(vec![session(n), item("hi")]).await.unwrap();
+    }
+    let sessions = folder.path().join("sessions");
+    // One session is of before the bad folders of its month.
+    let day = sessions.join("2026/11/20");
+    fs::create_dir(&day).unwrap();
+    let writer = store.create(vec![session(2)]).await.unwrap();
+    let from = writer.path().unwrap().to_owned();
+    writer.close().await.unwrap();
+    fs::rename(&from, day.join(from.file_name().unwrap())).unwrap();
+
+    let bad = ["2027", "2026/12", "2026/11/23", "2026/11/21", "2026/11/19", "2026/10", "2025"];
+    let bad: Vec<_> = bad.iter().map(|name| sessions.join(name)).collect();
+    for (n, path) in bad.iter().enumerate() {
+        match n % 3 {
+            0 => fs::write(path, "").unwrap(),
+            1 => symlink("nowhere", path).unwrap(),
+            _ => symlink(path, path).unwrap(),
+        }
+    }
+    for limit in 1..5 {
+        let (mut ids, mut named, mut query) = (vec![], vec![], Query::default().limit(limit));
+        loop {
+            let page = store.list(&query).await.unwrap();
+            ids.extend(page.sessions.into_iter().map(|it| it.id));
+            assert!(page.unreadable.iter().all(|it| !it.problem.is_empty()));
+            named.extend(page.unreadable.into_iter().map(|it| it.path));
+            let Some(cursor) = page.next else { break };
+            query = query.after(cursor);
+        }
+        assert_eq!((ids, &named), ([1, 0, 2].map(session_id).to_vec(), &bad), "{limit} a page");
+    }
+    // Who asks for less is not told of more.
+    let since = "2026-11-22T00:00:00Z".parse().unwrap();
+    let page = store.list(&Query::default().since(since)).await.unwrap();
+    let named: Vec<_> = page.unreadable.into_iter().map(|it| it.path).collect();
+    assert_eq!((page.sessions.len(), &*named), (2, &bad[..4]));
+
+    // A log is found beside them. One that is not may be in them.
+    let read = async |n: usize| {
+        let which = longhaul_rollout::LogRef::Id(session_id(n));
+        store.read(&which, OnDamage::Refuse.into()).await
+    };
+    for n in 0..3 {
+        assert!(read(n).await.is_ok(), "{n}");
+    }
+    let error = read(3).await.unwrap_err();
+    assert!(matches!(error, longhaul_rollout::StoreError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("2026/12"), "{error}");
+    // Nothing is in a file.
+    bad.iter().filter(|path| !path.is_file()).for_each(|path| fs::remove_file(path).unwrap());
+    let error = read(3).await.unwrap_err();
+    assert!(matches!(error, longhaul_rollout::StoreError::NotFound { .. }), "{error}");
+}
+
+/// As a user who may read everything sees it, nothing is bad.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_may_not_be_read_is_named_and_stops_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    let store = folder.store().fsync(Fsync::Off);
+    store.create(vec![session(0)]).await.unwrap().close().await.unwrap();
+    let closed = folder.path().join("sessions/2026/12");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
+    let is_closed = fs::read_dir(&closed).is_err();
+    let page = store.list(&Query::default()).await.unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!((page.sessions.len(), page.unreadable.len()), (1, usize::from(is_closed)));
+}
+
 /// All of one day, and one of them no log.
 #[tokio::test]
 async fn f185_ten_thousand_sessions_are_listed_in_pages_and_a_bad_one_is_named() {

@@ -99,17 +99,18 @@ async fn look(home: &Path, acknowledged: &Acknowledged, items: &[String]) -> boo
     is_sound
 }
 
-/// Opens the log, appends, and reads it again.
-async fn go_on(store: &FileStore) -> Vec<String> {
+/// Opens the log, appends, and reads it again. Says too whether it was told of a salvage.
+async fn go_on(store: &FileStore) -> (Vec<String>, bool) {
     let mut opened = store.open(&first(), OnDamage::Salvage).await.unwrap();
     let mut expected = json(&opened.replay);
+    let is_told = opened.salvaged_from.is_some() && !opened.replay.damage.is_empty();
     opened.writer.append(vec![item("new")]).await.unwrap();
     opened.writer.close().await.unwrap();
     expected.push(item("new").payload.get().to_owned());
     let again = store.read(&first(), OnDamage::Refuse.into()).await.unwrap();
     assert_eq!(json(&again), expected);
     assert_eq!(store.list(&Query::default()).await.unwrap().sessions.len(), 1);
-    expected
+    (expected, is_told)
 }
 
 /// Nothing stays, all does, or what the seed says.
@@ -164,7 +165,7 @@ async fn f095_what_was_acknowledged_survives_a_loss_of_power_at_any_step() {
 async fn f095_a_recovery_may_lose_the_power_too() {
     let folder = Folder::new();
     let script = script(folder.path()).await;
-    let mut losses = 0;
+    let (mut losses, mut salvages) = (0, 0);
     for (number, acknowledged) in script.acknowledged.iter().enumerate() {
         let next = script.acknowledged.get(number + 1).map_or(acknowledged.steps, |it| it.steps);
         for seed in 2..5 {
@@ -173,21 +174,23 @@ async fn f095_a_recovery_may_lose_the_power_too() {
             let step = next.saturating_sub(1).max(acknowledged.steps);
             script.disk.lose_power(step, chance(seed), left.path()).unwrap();
             let disk = VolatileDisk::new(left.path()).unwrap();
-            go_on(&left.store().disk(Arc::new(disk.clone()))).await;
+            let (_, is_salvaged) = go_on(&left.store().disk(Arc::new(disk.clone()))).await;
+            salvages += usize::from(is_salvaged);
             let all = disk.step_count();
             for step in 0..=all {
                 let again = Folder::new();
                 disk.lose_power(step, chance(seed + step as u64), again.path()).unwrap();
-                let items = go_on(&again.store()).await;
+                let (items, is_told) = go_on(&again.store()).await;
                 assert!(items.starts_with(&script.items[..acknowledged.items]), "{step}");
                 let is_acknowledged = step == all;
                 let new = item("new").payload.get().to_owned();
                 let count = items.iter().filter(|it| **it == new).count();
                 assert!(!is_acknowledged || count == 2, "{step}");
+                assert!(!is_salvaged || is_told || count == 2, "{step}: a silent salvage");
                 losses += 1;
             }
         }
     }
-    println!("the power went {losses} times during a recovery");
-    assert!(losses > 50);
+    println!("the power went {losses} times during a recovery, {salvages} of them salvages");
+    assert!(losses > 50 && salvages > 0);
 }

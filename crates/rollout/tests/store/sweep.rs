@@ -2,6 +2,7 @@
 //! it acknowledged is there afterwards, and the log opens and goes on.
 
 use std::fs;
+use std::path::PathBuf;
 
 use longhaul_rollout::{FileStore, LogWriter, OnDamage, Record, Store, StoreError};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -71,6 +72,13 @@ async fn reopened(folder: &Folder) -> Result<Vec<String>, StoreError> {
     Ok(items)
 }
 
+/// What is told of a salvage, without a word to the log: the damaged log, and how many lines were left out.
+pub(crate) async fn told(folder: &Folder) -> (Option<PathBuf>, usize) {
+    let opened = folder.store().open(&first(), OnDamage::Salvage).await.unwrap();
+    opened.writer.close().await.unwrap();
+    (opened.salvaged_from, opened.replay.damage.len())
+}
+
 fn payloads(records: impl IntoIterator<Item = Record>) -> Vec<String> {
     records.into_iter().map(|record| record.payload.get().to_owned()).collect()
 }
@@ -113,7 +121,7 @@ async fn f114_what_was_acknowledged_survives_an_end_at_any_step() {
 }
 
 /// A log of three items, whose end is torn, and one in the middle damaged if it should be.
-async fn hurt(folder: &Folder, is_damaged: bool) {
+pub(crate) async fn hurt(folder: &Folder, is_damaged: bool) -> PathBuf {
     let (mut writer, path) = start(&folder.store()).await;
     writer.append(["0", "1", "2"].map(item).into()).await.unwrap();
     writer.close().await.unwrap();
@@ -123,7 +131,8 @@ async fn hurt(folder: &Folder, is_damaged: bool) {
         bytes[at + 1] = b'9';
     }
     bytes.extend(b"{\"timestamp\":\"20");
-    fs::write(path, bytes).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
 }
 
 #[tokio::test]
@@ -138,7 +147,7 @@ async fn f116_an_end_during_recovery_changes_nothing() {
         for step in 0..steps {
             for (end, fault) in ENDS.iter().enumerate() {
                 let folder = Folder::new();
-                hurt(&folder, is_damaged).await;
+                let damaged = Some(hurt(&folder, is_damaged).await).filter(|_| is_damaged);
                 let before = folder.files();
                 let (said, was_killed) =
                     Child::start(folder.path(), "recover", step, end).hear_all();
@@ -146,9 +155,15 @@ async fn f116_an_end_during_recovery_changes_nothing() {
                 // Once more at the same step: the first end may have left something in the way.
                 let (again, _) = Child::start(folder.path(), "recover", step, end).hear_all();
                 let acks = [said, again].concat().iter().filter(|it| *it == "ack").count();
+                let early = told(&folder).await;
+                assert_eq!(told(&folder).await, early, "until somebody goes on with it");
                 let items = reopened(&folder).await.unwrap();
+                assert_eq!(told(&folder).await, (None, 0));
                 assert_eq!(items[..expected.len()], expected, "step {step}, {fault:?}");
                 let new = items.len() - expected.len();
+                // Who appended was told before.
+                let unheard = damaged.filter(|_| new == 0).map_or((None, 0), |log| (Some(log), 1));
+                assert_eq!(early, unheard, "step {step}, {fault:?}");
                 assert!((acks..=2).contains(&new));
                 // Of a torn log, what was cut off is aside. A damaged one is as it was.
                 let torn = b"{\"timestamp\":\"20";
