@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::list::{Cursor, Head, Page, Query, Unreadable};
-use crate::store::{Holder, LogRef, LogWriter, Opened, Start, Store, StoreError, shown};
+use crate::store::{Accept, Holder, LogRef, LogWriter, Opened, Start, Store, StoreError, shown};
 use crate::{OnDamage, Record, Replay, ReplayConfig, replay};
 
 /// A store of logs in memory. Clones share the logs, which end with the last of them.
@@ -70,6 +70,31 @@ impl MemoryStore {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the lock of a log, and the next epoch.
+    fn take(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
+        let mut logs = self.logs();
+        let (key, log) = find(&mut logs, which)?;
+        if let Some(holder) = log.holder.clone() {
+            return Err(StoreError::Locked { path: log.id.clone(), holder });
+        }
+        let replay = replay_lines(log, on_damage.into())?;
+        (log.holder, log.epoch) = (Some(holder()), replay.epoch.max(log.epoch) + 1);
+        let epoch = log.epoch;
+        let (key, id) = (key.clone(), log.id.clone());
+        drop(logs);
+        let writer = self.writer(key, id, replay.next_ordinal, epoch);
+        Ok(Opened::new(replay, writer))
+    }
+
+    /// Gives back an epoch in which nothing was written.
+    fn give_back(&self, id: &str, epoch: u64) {
+        if let Ok((_, log)) = find(&mut self.logs(), &LogRef::Id(id.to_owned()))
+            && log.epoch == epoch
+        {
+            log.epoch -= 1;
+        }
+    }
+
     fn writer(&self, key: PathBuf, id: String, ordinal: u64, epoch: u64) -> Box<dyn LogWriter> {
         Box::new(MemoryWriter { store: self.clone(), key, id, ordinal, epoch })
     }
@@ -126,18 +151,25 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
-        let mut logs = self.logs();
-        let (key, log) = find(&mut logs, which)?;
-        if let Some(holder) = log.holder.clone() {
-            return Err(StoreError::Locked { path: log.id.clone(), holder });
+        self.take(which, on_damage)
+    }
+
+    /// The log is locked while `accept` is asked.
+    async fn open_if(
+        &self,
+        which: &LogRef,
+        on_damage: OnDamage,
+        accept: Accept,
+    ) -> Result<Option<Opened>, StoreError> {
+        let opened = self.take(which, on_damage)?;
+        if accept(&opened.replay) {
+            return Ok(Some(opened));
         }
-        let replay = replay_lines(log, on_damage.into())?;
-        (log.holder, log.epoch) = (Some(holder()), replay.epoch.max(log.epoch) + 1);
-        let epoch = log.epoch;
-        let (key, id) = (key.clone(), log.id.clone());
-        drop(logs);
-        let writer = self.writer(key, id, replay.next_ordinal, epoch);
-        Ok(Opened::new(replay, writer))
+        let (id, epoch) = (opened.writer.session_id().to_owned(), opened.writer.epoch());
+        // First its lock: who takes that next has another epoch, which stays.
+        drop(opened);
+        self.give_back(&id, epoch);
+        Ok(None)
     }
 
     async fn read(&self, which: &LogRef, config: ReplayConfig) -> Result<Replay, StoreError> {

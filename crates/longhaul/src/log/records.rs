@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use longhaul_history::Item;
 use longhaul_rollout::{Record, RecordKind};
-use longhaul_state::protocol::{TurnEnd, TurnError};
+use longhaul_state::protocol::{Settings, TurnEnd, TurnError};
 use longhaul_state::turn::TurnRecord;
-use longhaul_state::{Change, EditCause, Known, KnownModel};
+use longhaul_state::{Change, Edit, EditCause, Known, KnownModel};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -57,13 +57,7 @@ impl Writer {
         self.now = now;
         let record = match change {
             Change::TurnBegan { turn_id, settings, later } => {
-                let settings = SettingsPayload::of(settings);
-                let context = TurnContext { turn_id, settings, told: true };
-                let mut records = vec![self.record(RecordKind::TurnContext, &context)?];
-                if let Some(later) = later {
-                    records.push(self.record(RecordKind::Settings, &SettingsPayload::of(later))?);
-                }
-                return Ok(records);
+                return self.turn_began(turn_id, settings, later.as_ref());
             }
             Change::Opened { differences } => {
                 self.record(RecordKind::SessionOpened, &Opened { differences })
@@ -72,31 +66,12 @@ impl Writer {
             Change::Settings(settings) => {
                 self.record(RecordKind::Settings, &SettingsPayload::of(settings))
             }
-            Change::Recorded { item, at, input } => {
-                // What an input brought is in the log already.
-                let json = if input.is_some() { "{}" } else { item.json() };
-                let payload = RawValue::from_string(json.to_owned())?;
-                let record = Record::new(self.now, RecordKind::ResponseItem, payload);
-                Ok(match (at, input) {
-                    (Some(at), _) => record.with_at(*at),
-                    (None, Some(input)) => record.with_input(input),
-                    (None, None) => record,
-                })
-            }
+            Change::Recorded { item, at, input } => self.recorded(item, *at, input.as_deref()),
             Change::InputAccepted(input) => self.record(RecordKind::Input, &Input::of(input)?),
             Change::InputGone(id) => {
                 self.record(RecordKind::Input, &GoneInput { id, state: "withdrawn" })
             }
-            Change::Edited(edit) => {
-                let reason = match edit.cause {
-                    EditCause::Removed(_) => "removed",
-                    EditCause::Repaired => "repaired",
-                    _ => "edited",
-                };
-                let (replaced, parts, turns) =
-                    (edit.replaced, &*edit.parts, Turns::of(&edit.turns));
-                self.record(RecordKind::Edited, &Edited { replaced, parts, reason, turns })
-            }
+            Change::Edited(edit) => self.record(RecordKind::Edited, &edited(edit)),
             Change::Compacted { compacted, told, turns } => {
                 let payload = CompactedPayload::of(compacted, told.as_ref(), turns);
                 self.record(RecordKind::Compacted, &payload)
@@ -121,6 +96,38 @@ impl Writer {
             _ => return Ok(Vec::new()),
         };
         Ok(vec![record?])
+    }
+
+    fn turn_began(
+        &self,
+        turn_id: &str,
+        settings: &Settings,
+        later: Option<&Settings>,
+    ) -> Result<Vec<Record>, serde_json::Error> {
+        let settings = SettingsPayload::of(settings);
+        let context = TurnContext { turn_id, settings, told: true };
+        let mut records = vec![self.record(RecordKind::TurnContext, &context)?];
+        if let Some(later) = later {
+            records.push(self.record(RecordKind::Settings, &SettingsPayload::of(later))?);
+        }
+        Ok(records)
+    }
+
+    /// What an input brought is in the log already.
+    fn recorded(
+        &self,
+        item: &Item,
+        at: Option<usize>,
+        input: Option<&str>,
+    ) -> Result<Record, serde_json::Error> {
+        let json = if input.is_some() { "{}" } else { item.json() };
+        let payload = RawValue::from_string(json.to_owned())?;
+        let record = Record::new(self.now, RecordKind::ResponseItem, payload);
+        Ok(match (at, input) {
+            (Some(at), _) => record.with_at(at),
+            (None, Some(input)) => record.with_input(input),
+            (None, None) => record,
+        })
     }
 
     /// What has changed: a session may have met with many models.
@@ -226,6 +233,15 @@ fn known_call<'a>(record: &'a TurnRecord, given: &[String]) -> KnownCall<'a> {
         TurnRecord::Answered { position } => KnownCall::Answered { position: *position },
         _ => KnownCall::Unknown,
     }
+}
+
+fn edited(edit: &Edit) -> Edited<'_> {
+    let reason = match edit.cause {
+        EditCause::Removed(_) => "removed",
+        EditCause::Repaired => "repaired",
+        _ => "edited",
+    };
+    Edited { replaced: edit.replaced, parts: &edit.parts, reason, turns: Turns::of(&edit.turns) }
 }
 
 fn ended<'a>(turn_id: &'a str, end: &Result<TurnEnd, TurnError>) -> payload::TurnEnd<'a> {

@@ -7,8 +7,17 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::lock::{lock_shared, try_lock};
+use super::lock::{try_lock, try_lock_shared};
+
+/// How long who sweeps is waited for. To sweep takes milliseconds; who takes longer was stopped, or its
+/// disk hangs, and may hold the lock for ever.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it is until one who waits looks again.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A folder that is locked until this is dropped.
 #[derive(Debug)]
@@ -21,10 +30,17 @@ impl Gate {
         try_lock(&file).ok()?.then_some(Self(file))
     }
 
-    /// Waits until nobody sweeps in a folder, and keeps it so. Where that cannot be, nobody sweeps.
-    pub(super) fn pass(folder: &Path) -> Option<Self> {
+    /// Waits until nobody sweeps in a folder, and keeps it so; not longer than `patience`. Where folders
+    /// have no locks, nobody sweeps.
+    pub(super) fn pass(folder: &Path, patience: Duration) -> Option<Self> {
         let file = File::open(folder).ok()?;
-        lock_shared(&file).ok()?;
+        let since = Instant::now();
+        while !try_lock_shared(&file).ok()? {
+            if since.elapsed() >= patience {
+                return None;
+            }
+            thread::sleep(PAUSE);
+        }
         Some(Self(file))
     }
 }

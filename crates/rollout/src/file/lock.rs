@@ -9,11 +9,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::disk::{Disk, Identity, private};
-use super::gate::Gate;
+use super::gate::{Gate, PATIENCE};
 use crate::store::{Holder, StoreError, beside, shown};
 
 /// More than this is no note of a holder.
@@ -40,14 +41,23 @@ enum Try {
 }
 
 impl Lock {
-    /// Takes the lock of `log`, at once or not at all. Who only sweeps is waited for.
+    /// Takes the lock of `log`, at once or not at all. Who only sweeps is waited for, but for
+    /// [`PATIENCE`]: one that was stopped meanwhile is a holder like any other.
     pub(super) fn take(disk: &Arc<dyn Disk>, log: &Path) -> Result<Self, StoreError> {
+        Self::take_within(disk, log, PATIENCE)
+    }
+
+    fn take_within(
+        disk: &Arc<dyn Disk>,
+        log: &Path,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
         let path = beside(log, ".lock");
         let take = || Self::try_take(disk, &path).map_err(|e| StoreError::io("locking", &path, e));
         if let Some(lock) = take()? {
             return Ok(lock);
         }
-        let _nobody_sweeps = path.parent().and_then(Gate::pass);
+        let _nobody_sweeps = path.parent().and_then(|folder| Gate::pass(folder, patience));
         take()?.ok_or_else(|| StoreError::Locked { path: shown(log), holder: read_note(&path) })
     }
 
@@ -141,14 +151,7 @@ fn host() -> String {
 /// Takes the kernel's lock of an open file; false if another holds it.
 #[cfg(any(unix, windows))]
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-    loop {
-        let Err(error) = fs4::FileExt::try_lock(file) else { return Ok(true) };
-        match io::Error::from(error) {
-            error if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            error if error.kind() == io::ErrorKind::Interrupted => {}
-            error => return Err(error),
-        }
-    }
+    is_locked(|| fs4::FileExt::try_lock(file))
 }
 
 #[cfg(not(any(unix, windows)))]
@@ -156,20 +159,28 @@ pub(super) fn try_lock(_: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Waits for the kernel's lock of an open file, which any number share.
+/// The same of a lock that any number share.
 #[cfg(any(unix, windows))]
-pub(super) fn lock_shared(file: &File) -> io::Result<()> {
-    loop {
-        match fs4::FileExt::lock_shared(file) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            locked => return locked,
-        }
-    }
+pub(super) fn try_lock_shared(file: &File) -> io::Result<bool> {
+    is_locked(|| fs4::FileExt::try_lock_shared(file))
 }
 
 #[cfg(not(any(unix, windows)))]
-pub(super) fn lock_shared(_: &File) -> io::Result<()> {
+pub(super) fn try_lock_shared(_: &File) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a try to lock came to something, once it was not interrupted.
+#[cfg(any(unix, windows))]
+fn is_locked(try_it: impl Fn() -> Result<(), fs4::TryLockError>) -> io::Result<bool> {
+    loop {
+        let Err(error) = try_it() else { return Ok(true) };
+        match io::Error::from(error) {
+            error if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            error if error.kind() == io::ErrorKind::Interrupted => {}
+            error => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +230,32 @@ mod tests {
         assert!(Lock::take_to_sweep(&disk, &log).is_none(), "it is held");
         drop(gate);
         drop(lock);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A process that was stopped in its sweep holds what it holds until it goes on.
+    #[cfg(unix)]
+    #[test]
+    fn who_never_ends_its_sweep_is_not_waited_for() {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        let folder = std::env::temp_dir().join(format!("longhaul-stopped-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let log = folder.join("log");
+        let gate = Gate::close(&folder).unwrap();
+        let swept = Lock::take_to_sweep(&disk, &log).unwrap();
+        let (said, hear) = std::sync::mpsc::channel();
+        let take = {
+            let (disk, log) = (Arc::clone(&disk), log.clone());
+            move || said.send(Lock::take_within(&disk, &log, Duration::from_millis(1)))
+        };
+        let taker = std::thread::spawn(take);
+        let answer = hear.recv_timeout(Duration::from_secs(60));
+        drop((swept, gate));
+        taker.join().unwrap().unwrap();
+        let Ok(Err(StoreError::Locked { holder, .. })) = answer else { panic!("{answer:?}") };
+        assert_eq!(holder.pid, Some(std::process::id()));
+        // Afterwards, all is as it was.
+        drop(Lock::take(&disk, &log).unwrap());
         fs::remove_dir_all(&folder).unwrap();
     }
 }

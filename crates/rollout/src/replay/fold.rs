@@ -7,7 +7,8 @@ use super::payload::{
     Grant, Input, Replacement, Salvaged, Settings, TurnContext, Turns, Undone, call_state,
     event_type, read,
 };
-use super::recent::{Recent, has_shown_type, may_be_shown};
+use super::recent::Recent;
+use super::shown::{has_shown_type, may_be_shown};
 use super::sums::Sums;
 use super::text::{Entry, Log, Text};
 use super::{Trouble, foreign};

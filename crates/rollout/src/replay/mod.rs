@@ -10,6 +10,7 @@ mod lost;
 mod payload;
 mod reading;
 mod recent;
+mod shown;
 mod stands;
 mod sums;
 mod text;

@@ -163,6 +163,20 @@ fn texts_come_out_of_their_blobs_and_images_stay_there() {
     assert!(replay.recent.is_truncated, "one could not be read");
 }
 
+/// An edit puts any number of items in the place of others. References are kept to 4,000 all the same.
+#[test]
+fn references_are_bounded_behind_an_edit_too() {
+    let context = |n: usize| new(&format!("<environment_context>{n}</environment_context>"));
+    for (count, expected) in [(3_999, (vec!["a".into()], false)), (4_000, (vec![], true))] {
+        let mut log = Log::new();
+        log.user("a");
+        let kept = std::iter::once(json!({"keep": [0, 1]}));
+        let parts: Vec<_> = kept.chain((0..count).map(context)).collect();
+        log.add("edited", json!({"replaced": 1, "parts": parts, "reason": "repaired"}));
+        assert_eq!(texts(&log.read().unwrap().recent), expected, "{count}");
+    }
+}
+
 #[test]
 fn a_fork_shows_what_stands_before_its_cut() {
     let mut log = Log::new();

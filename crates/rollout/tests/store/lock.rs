@@ -1,8 +1,10 @@
 //! One writer among processes, and a name for who it is.
 
 use std::fs;
+use std::sync::mpsc;
+use std::time::Duration;
 
-use longhaul_rollout::{Holder, LogRef, OnDamage, Store, StoreError};
+use longhaul_rollout::{Holder, LogRef, MemoryStore, OnDamage, Replay, Store, StoreError};
 
 use crate::child::Child;
 use crate::support::*;
@@ -17,6 +19,35 @@ async fn holder(folder: &Folder) -> Option<Holder> {
             None
         }
     }
+}
+
+/// As long as an opener is asked whether it takes the log, nobody else is.
+#[tokio::test]
+async fn a_log_in_memory_is_locked_while_its_opener_is_asked() {
+    let store = MemoryStore::new();
+    store.create(vec![session(0)]).await.unwrap().close().await.unwrap();
+    let open = |answer: bool| {
+        let (store, (said, hear)) = (store.clone(), mpsc::channel());
+        let open_too = async move {
+            let accept = Box::new(|_: &Replay| panic!("two are asked"));
+            said.send(store.open_if(&first(), OnDamage::Refuse, accept).await).unwrap();
+        };
+        Box::new(move |_: &Replay| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            std::thread::spawn(move || runtime.block_on(open_too));
+            // A lock that is never given back does not hang the test.
+            let second = hear.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert!(matches!(second, Err(StoreError::Locked { .. })), "{second:?}");
+            answer
+        })
+    };
+    // Who says no leaves nothing, not even an epoch.
+    let refused = store.open_if(&first(), OnDamage::Refuse, open(false)).await.unwrap();
+    assert!(refused.is_none());
+    let opened = store.open_if(&first(), OnDamage::Refuse, open(true)).await.unwrap().unwrap();
+    assert_eq!(opened.writer.epoch(), 2);
+    let error = store.open(&first(), OnDamage::Refuse).await.unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
 }
 
 #[tokio::test]
