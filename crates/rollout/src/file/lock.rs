@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -21,6 +22,11 @@ const MAX_NOTE_BYTES: u64 = 512;
 
 /// How often a lock file is opened that others remove in between. Each time somebody else got on.
 const MAX_TRIES: usize = 1000;
+
+/// Who died as it started a program may leave its lock to that, for as long as it is not yet another
+/// program. So often the lock is looked at again, with as long a pause each time.
+const MAX_PAUSES: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock of one log and of what continues it, held until dropped.
 #[derive(Debug)]
@@ -40,15 +46,33 @@ enum Try {
 }
 
 impl Lock {
-    /// Takes the lock of `log`, at once or not at all. Who only sweeps is waited for.
+    /// Takes the lock of `log`, at once or not at all. Who only sweeps is waited for, and for a moment
+    /// what a dead holder left to a program that it was about to start.
     pub(super) fn take(disk: &Arc<dyn Disk>, log: &Path) -> Result<Self, StoreError> {
+        Self::take_with(disk, log, || std::thread::sleep(PAUSE))
+    }
+
+    fn take_with(
+        disk: &Arc<dyn Disk>,
+        log: &Path,
+        mut pause: impl FnMut(),
+    ) -> Result<Self, StoreError> {
         let path = beside(log, ".lock");
         let take = || Self::try_take(disk, &path).map_err(|e| StoreError::io("locking", &path, e));
         if let Some(lock) = take()? {
             return Ok(lock);
         }
         let _nobody_sweeps = path.parent().and_then(Gate::pass);
-        take()?.ok_or_else(|| StoreError::Locked { path: shown(log), holder: read_note(&path) })
+        for _ in 0..MAX_PAUSES {
+            if let Some(lock) = take()? {
+                return Ok(lock);
+            }
+            if !is_dead(&read_note(&path)) {
+                break;
+            }
+            pause();
+        }
+        Err(StoreError::Locked { path: shown(log), holder: read_note(&path) })
     }
 
     /// Takes the lock of `log` to sweep what its holder left, who died. The caller has closed the
@@ -130,6 +154,20 @@ fn read_note(path: &Path) -> Holder {
     Holder { pid, host: host.map(str::to_owned), since }
 }
 
+/// Whether a holder is known to have ended: on this machine there is no process of its number.
+#[cfg(unix)]
+fn is_dead(holder: &Holder) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let pid = holder.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let is_here = holder.host.as_deref() == Some(&*host());
+    is_here && pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_dead(_: &Holder) -> bool {
+    false
+}
+
 /// The name of this machine, or nothing.
 fn host() -> String {
     #[cfg(unix)]
@@ -193,6 +231,36 @@ mod tests {
         assert!(matches!(Lock::take(&disk, &log), Err(StoreError::Locked { .. })));
         drop(second);
         assert!(!path.exists());
+    }
+
+    /// A process that is killed as it starts a program has a child that holds what it held, until the child is
+    /// that program.
+    #[cfg(unix)]
+    #[test]
+    fn what_a_dead_holder_left_to_its_child_is_waited_for_and_nobody_else_is() {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        let log = std::env::temp_dir().join(format!("longhaul-dead-{}", std::process::id()));
+        let path = beside(&log, ".lock");
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let now = Timestamp::now();
+        let gone = format!("{} {now} {}\n", dead.id(), host());
+        let lives = format!("{} {now} {}\n", std::process::id(), host());
+        let elsewhere = format!("{} {now} another than {}\n", dead.id(), host());
+        for (note, pauses) in [(gone, 3), (lives, 0), (elsewhere, 0), (String::new(), 0)] {
+            let child = open(&path).unwrap();
+            assert!(try_lock(&child).unwrap());
+            fs::write(&path, &note).unwrap();
+            let mut paused = 0;
+            let taken = Lock::take_with(&disk, &log, || {
+                paused += 1;
+                if paused == 3 {
+                    fs4::FileExt::unlock(&child).unwrap();
+                }
+            });
+            assert_eq!((taken.is_ok(), paused), (pauses > 0, pauses), "{note}");
+        }
+        fs::remove_file(path).unwrap();
     }
 
     /// Who sweeps seems to hold a lock that another is about to take, and is no writer.
