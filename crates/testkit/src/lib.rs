@@ -9,6 +9,7 @@
 //! * [`exchange`]: scripted HTTP exchanges for virtual time.
 //! * [`store`]: what any store of session logs does, as tests for yours.
 //! * [`disk`]: a disk that fails where a test says so.
+//! * [`patience`]: waiting for programs and threads, with an end where they hang.
 //! * [`strategies`]: items and conversations for property tests, sound and broken.
 //! * [`check`]: do the calls and outputs of a request pair up, does it continue the one before, and does a session keep its
 //!   promises?
@@ -63,6 +64,7 @@ pub mod check;
 pub mod disk;
 pub mod exchange;
 pub mod model;
+pub mod patience;
 pub mod raw;
 pub mod server;
 pub mod sse;

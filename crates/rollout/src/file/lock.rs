@@ -23,6 +23,11 @@ const MAX_NOTE_BYTES: u64 = 512;
 /// How often a lock file is opened that others remove in between. Each time somebody else got on.
 const MAX_TRIES: usize = 1000;
 
+/// Who died as it started a program may leave its lock to that, for as long as it is not yet another
+/// program. So often the lock is looked at again, with as long a pause each time.
+const MAX_PAUSES: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The lock of one log and of what continues it, held until dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -42,15 +47,17 @@ enum Try {
 
 impl Lock {
     /// Takes the lock of `log`, at once or not at all. Who only sweeps is waited for, but for
-    /// [`PATIENCE`]: one that was stopped meanwhile is a holder like any other.
+    /// [`PATIENCE`]: one that was stopped meanwhile is a holder like any other. For a moment also what a
+    /// dead holder left to a program that it was about to start.
     pub(super) fn take(disk: &Arc<dyn Disk>, log: &Path) -> Result<Self, StoreError> {
-        Self::take_within(disk, log, PATIENCE)
+        Self::take_with(disk, log, PATIENCE, || std::thread::sleep(PAUSE))
     }
 
-    fn take_within(
+    fn take_with(
         disk: &Arc<dyn Disk>,
         log: &Path,
         patience: Duration,
+        mut pause: impl FnMut(),
     ) -> Result<Self, StoreError> {
         let path = beside(log, ".lock");
         let take = || Self::try_take(disk, &path).map_err(|e| StoreError::io("locking", &path, e));
@@ -58,7 +65,16 @@ impl Lock {
             return Ok(lock);
         }
         let _nobody_sweeps = path.parent().and_then(|folder| Gate::pass(folder, patience));
-        take()?.ok_or_else(|| StoreError::Locked { path: shown(log), holder: read_note(&path) })
+        for _ in 0..MAX_PAUSES {
+            if let Some(lock) = take()? {
+                return Ok(lock);
+            }
+            if !is_dead(&read_note(&path)) {
+                break;
+            }
+            pause();
+        }
+        Err(StoreError::Locked { path: shown(log), holder: read_note(&path) })
     }
 
     /// Takes the lock of `log` to sweep what its holder left, who died. The caller has closed the
@@ -140,6 +156,20 @@ fn read_note(path: &Path) -> Holder {
     Holder { pid, host: host.map(str::to_owned), since }
 }
 
+/// Whether a holder is known to have ended: on this machine there is no process of its number.
+#[cfg(unix)]
+fn is_dead(holder: &Holder) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let pid = holder.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let is_here = holder.host.as_deref() == Some(&*host());
+    is_here && pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_dead(_: &Holder) -> bool {
+    false
+}
+
 /// The name of this machine, or nothing.
 fn host() -> String {
     #[cfg(unix)]
@@ -206,6 +236,36 @@ mod tests {
         assert!(!path.exists());
     }
 
+    /// A process that is killed as it starts a program has a child that holds what it held, until the child is
+    /// that program.
+    #[cfg(unix)]
+    #[test]
+    fn what_a_dead_holder_left_to_its_child_is_waited_for_and_nobody_else_is() {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk);
+        let log = std::env::temp_dir().join(format!("longhaul-dead-{}", std::process::id()));
+        let path = beside(&log, ".lock");
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let now = Timestamp::now();
+        let gone = format!("{} {now} {}\n", dead.id(), host());
+        let lives = format!("{} {now} {}\n", std::process::id(), host());
+        let elsewhere = format!("{} {now} another than {}\n", dead.id(), host());
+        for (note, pauses) in [(gone, 3), (lives, 0), (elsewhere, 0), (String::new(), 0)] {
+            let child = open(&path).unwrap();
+            assert!(try_lock(&child).unwrap());
+            fs::write(&path, &note).unwrap();
+            let mut paused = 0;
+            let taken = Lock::take_with(&disk, &log, PATIENCE, || {
+                paused += 1;
+                if paused == 3 {
+                    fs4::FileExt::unlock(&child).unwrap();
+                }
+            });
+            assert_eq!((taken.is_ok(), paused), (pauses > 0, pauses), "{note}");
+        }
+        fs::remove_file(path).unwrap();
+    }
+
     /// Who sweeps seems to hold a lock that another is about to take, and is no writer.
     #[cfg(unix)]
     #[test]
@@ -246,7 +306,7 @@ mod tests {
         let (said, hear) = std::sync::mpsc::channel();
         let take = {
             let (disk, log) = (Arc::clone(&disk), log.clone());
-            move || said.send(Lock::take_within(&disk, &log, Duration::from_millis(1)))
+            move || said.send(Lock::take_with(&disk, &log, Duration::from_millis(1), || {}))
         };
         let taker = std::thread::spawn(take);
         let answer = hear.recv_timeout(Duration::from_secs(60));

@@ -1,8 +1,9 @@
 //! The server as a process of its own.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 
+use longhaul_testkit::patience::{self, Lines, PATIENCE};
 use serde_json::{Value, json};
 
 use super::{EMPTY, post};
@@ -19,9 +20,8 @@ fn program(script: &str, name: &str) -> (Child, std::path::PathBuf) {
     (command.spawn().unwrap(), log)
 }
 
-fn ended(mut child: Child) -> (Option<i32>, String) {
-    drop(child.stdin.take());
-    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+fn ended(child: Child) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = patience::ended(child).unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
@@ -30,10 +30,10 @@ fn the_program_serves_a_script_and_logs_requests() {
     let script = r#"{"replies": [{"calls": [{"call_id": "c", "name": "f", "arguments": "{}"}],
         "headers": {"connection": "close"}, "splits": [1], "pause_ms": 1}, {"text": "unused"}]}"#;
     let (mut child, log) = program(script, "serves");
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let addr = line.strip_prefix("listening on http://").unwrap().strip_suffix("/v1\n").unwrap();
+    let line = Lines::of(child.stdout.take().unwrap()).hear().unwrap().unwrap();
+    let addr = line.strip_prefix("listening on http://").unwrap().strip_suffix("/v1").unwrap();
     let mut client = std::net::TcpStream::connect(addr).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = post(EMPTY).replacen("\r\n", "\r\nauthorization: Bearer secret\r\n", 1);
     client.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
