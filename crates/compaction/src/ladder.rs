@@ -168,14 +168,22 @@ impl Ladder {
                 Step::Skip => Ok(None),
                 Step::Fail(error) => Err(error),
             };
-            match result {
-                Ok(Some(action)) => return action,
-                Ok(None) => {}
-                Err(error) => self.failure = Some(error),
+            if let Some(action) = self.outcome(result) {
+                return action;
             }
-            self.step_up();
         }
         Action::Fail(self.failure.take().unwrap_or(Error::NothingToDo))
+    }
+
+    /// What a rung comes to. Where that is nothing to be done, the next one is due.
+    fn outcome(&mut self, result: Result<Option<Action>, Error>) -> Option<Action> {
+        match result {
+            Ok(Some(action)) => return Some(action),
+            Ok(None) => {}
+            Err(error) => self.failure = Some(error),
+        }
+        self.step_up();
+        None
     }
 
     fn ask(&mut self, ask: Ask) -> Result<Option<Action>, Error> {
@@ -258,13 +266,8 @@ impl Ladder {
             }
         };
         let replacement = Replacement { parts, cut_tokens: report.cut_tokens };
-        match self.propose(&name, replacement, false) {
-            Ok(Some(action)) => return action,
-            Ok(None) => {}
-            Err(error) => self.failure = Some(error),
-        }
-        self.step_up();
-        self.climb()
+        let result = self.propose(&name, replacement, false);
+        self.outcome(result).unwrap_or_else(|| self.climb())
     }
 
     /// The next rung, from its beginning.

@@ -73,6 +73,7 @@ pub mod strategies;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod token;
+mod watched;
 
 pub use exchange::ScriptedExchange;
 pub use model::ScriptedModel;

@@ -27,6 +27,7 @@ use self::record::Watched;
 use self::script::{Entry, State};
 use crate::server::Gate;
 use crate::sse::{ResponseBuilder, Usage};
+use crate::watched::wait_for;
 
 /// A model that answers by a script: the n-th request gets the n-th answer.
 ///
@@ -236,14 +237,7 @@ impl ScriptedModel {
     }
 
     async fn wait_for<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
-        let mut changes = self.state.subscribe();
-        loop {
-            if let Some(found) = look(&changes.borrow_and_update()) {
-                return found;
-            }
-            // The sender lives as long as `self`, so the channel cannot be closed.
-            let _ = changes.changed().await;
-        }
+        wait_for(&self.state, look).await
     }
 
     /// Everything that [`assert_complete`](Self::assert_complete) would complain about, one sentence each.

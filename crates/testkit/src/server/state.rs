@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::{RecordedRequest, Reply, ReplyOutcome, Script};
 use crate::check::{Violation, pairing};
+use crate::watched::wait_for;
 
 pub(super) struct Shared {
     script: Script,
@@ -48,14 +49,7 @@ impl Shared {
 
     /// Waits until `look` finds something.
     pub(super) async fn wait_for<T>(&self, look: impl Fn(&Log) -> Option<T>) -> T {
-        let mut changes = self.log.subscribe();
-        loop {
-            if let Some(found) = look(&changes.borrow_and_update()) {
-                return found;
-            }
-            // The sender lives as long as `self`, so the channel cannot be closed.
-            let _ = changes.changed().await;
-        }
+        wait_for(&self.log, look).await
     }
 
     /// Notes a request and decides its reply.
