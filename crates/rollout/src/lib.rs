@@ -41,10 +41,9 @@
 //!
 //! # Modules, in reading order
 //!
-//! `record` (one line), `source` (bytes at any place), `scan` (its
-//! records, checked), `replay` (what they come to), `export` (for others), `blobs`, `meta`,
-//! `damage`, `store` (the seam), `file`, `memory` and `list` (stores), `path` (where a log is
-//! stored), `error`.
+//! `record` (one line), `source` (bytes at any place), `scan` (its records, checked), `replay` (what they
+//! come to), `export` (for others), `blobs`, `meta`, `damage`, `store` (the seam), `file`, `memory` and
+//! `list` (stores), `path` (where a log is stored), `error`.
 
 mod blob;
 mod blobs;
