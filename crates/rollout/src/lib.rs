@@ -3,30 +3,33 @@
 //! A log is JSON Lines. Each line is one [`Record`], an envelope
 //! `{"timestamp":"YYYY-MM-DDThh:mm:ss.mmmZ","type":…,"payload":…}` in UTC. The payload is opaque
 //! here: its bytes are kept. So are record types and envelope fields that this version does not
-//! know. [`lines`] reads a log, which may be damaged: a bad line is reported and spoils no other,
-//! and a torn end is told apart from a bad line.
+//! know. Lines of our own logs are sealed with an ordinal, an epoch and a checksum
+//! ([`Record::seal`]).
 //!
-//! Lines of our own logs are sealed with an ordinal, an epoch and a checksum ([`Record::seal`]).
 //! [`replay()`] reads such a log, or another program's, from any [`Source`], and says what it comes
-//! to: the conversation and all else that a session goes on from. `docs/log-format.md` draws the
-//! format.
+//! to: the conversation and all else that a session goes on from. The log may be damaged: a bad line is
+//! named and spoils no other, and a torn end is told apart from a bad line. `docs/log-format.md` draws
+//! the format.
 //!
 //! ```
-//! use longhaul_rollout::{Line, Record, RecordKind, lines};
+//! use longhaul_history::Item;
+//! use longhaul_rollout::{OnDamage, Record, RecordKind, SessionMeta, Torn, replay};
+//! use serde_json::value::{RawValue, to_raw_value};
 //!
-//! let at = "2026-11-22T09:30:47.046Z".parse().unwrap();
-//! let payload = serde_json::value::to_raw_value("hi").unwrap();
-//! let record = Record::new(at, RecordKind::EventMsg, payload);
+//! let at = "2026-11-22T09:30:47.046Z".parse()?;
+//! let meta = to_raw_value(&SessionMeta::new("01a20298-0571-7a40-bd9c-36a08a0bd337", at))?;
+//! let item = RawValue::from_string(Item::user("hi").json().to_owned())?;
 //!
 //! let mut log = Vec::new();
-//! record.encode(&mut log);
-//! let line = r#"{"timestamp":"2026-11-22T09:30:47.046Z","type":"event_msg","payload":"hi"}"#;
-//! assert_eq!(log, format!("{line}\n").into_bytes());
-//!
+//! Record::new(at, RecordKind::SessionMeta, meta).seal(0, 1, &mut log);
+//! Record::new(at, RecordKind::ResponseItem, item).seal(1, 1, &mut log);
+//! let end = log.len() as u64;
 //! log.extend_from_slice(b"{\"timest"); // here the process died
-//! let read: Vec<Line> = lines(&log).collect();
-//! assert_eq!(read[0], Line::Whole { number: 1, offset: 0, record: Ok(record) });
-//! assert_eq!(read[1], Line::Torn { number: 2, offset: line.len() + 1, bytes: b"{\"timest" });
+//!
+//! let found = replay(&log, &(), OnDamage::Refuse)?;
+//! assert_eq!(found.items[0].item, Item::user("hi"));
+//! assert_eq!(found.torn, Some(Torn { line: 3, offset: end, len: 8 }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Logs are kept by a [`Store`]: [`FileStore`] in files, [`MemoryStore`] in memory. A store has one
@@ -38,10 +41,9 @@
 //!
 //! # Modules, in reading order
 //!
-//! `record` (one line), `lines` (a whole log in memory), `source` (bytes at any place), `scan` (its
-//! records, checked), `replay` (what they come to), `export` (for others), `blobs`, `meta`,
-//! `damage`, `store` (the seam), `file`, `memory` and `list` (stores), `path` (where a log is
-//! stored), `error`.
+//! `record` (one line), `source` (bytes at any place), `scan` (its records, checked), `replay` (what they
+//! come to), `export` (for others), `blobs`, `meta`, `damage`, `store` (the seam), `file`, `memory` and
+//! `list` (stores), `path` (where a log is stored), `error`.
 
 mod blob;
 mod blobs;
@@ -49,7 +51,6 @@ mod damage;
 mod error;
 mod export;
 mod file;
-mod lines;
 mod list;
 mod memory;
 mod meta;
@@ -64,7 +65,6 @@ pub use blobs::{BLOB_BYTES, Blobs, blob_digest};
 pub use damage::{Damage, Flaw, OnDamage, ReadError, Torn};
 pub use error::Error;
 pub use file::{Disk, FileStore, Fsync, Identity, LocalDisk, Medium};
-pub use lines::{Line, Lines, lines};
 pub use list::{Cursor, Page, Query, Summary, Unreadable};
 pub use memory::MemoryStore;
 pub use meta::{FORMAT_VERSION, ForkedFrom, ImportedFrom, SessionMeta};

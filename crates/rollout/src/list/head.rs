@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::Summary;
 use crate::error::excerpt;
-use crate::{Line, Record, RecordKind, SessionMeta, lines};
+use crate::scan::BYTE_ORDER_MARK;
+use crate::{Error, Record, RecordKind, SessionMeta};
 
 /// So much of a log is read for a list, at most.
 pub(crate) const HEAD_BYTES: usize = 64 * 1024;
@@ -34,21 +35,17 @@ impl Head {
     /// Reads the head of a log from its first bytes, without a look at checksums: those are for
     /// who goes on with the log.
     pub(crate) fn read(bytes: &[u8]) -> Self {
-        let mut lines = lines(bytes);
-        let first = match lines.next() {
-            Some(Line::Whole { record: Ok(record), .. }) => record,
-            Some(Line::Whole { record: Err(error), .. }) => return Self::Bad(error.to_string()),
-            Some(Line::Torn { .. }) | None => return Self::Short,
+        let mut records = records(bytes);
+        let first = match records.next() {
+            Some(Ok(record)) => record,
+            Some(Err(error)) => return Self::Bad(error.to_string()),
+            None => return Self::Short,
         };
         let mut session = match summary(&first) {
             Ok(session) => session,
             Err(problem) => return Self::Bad(problem),
         };
-        let records = lines.filter_map(|line| match line {
-            Line::Whole { record: Ok(record), .. } => Some(record),
-            _ => None,
-        });
-        let (title, is_settled) = first_words(records);
+        let (title, is_settled) = first_words(records.filter_map(Result::ok));
         session.title = title;
         if is_settled { Self::Complete(session) } else { Self::Untitled(session) }
     }
@@ -75,7 +72,7 @@ pub(crate) struct Owner {
 impl Owner {
     /// What the first line among these bytes says; `None` if that is not sound.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let Some(Line::Whole { record: Ok(first), .. }) = lines(bytes).next() else { return None };
+        let first = records(bytes).next()?.ok()?;
         let meta: SessionMeta = Some(&first)
             .filter(|first| first.kind == RecordKind::SessionMeta)
             .and_then(|first| serde_json::from_str(first.payload.get()).ok())?;
@@ -84,6 +81,13 @@ impl Owner {
             meta.format_version.is_some() || first.extra().any(|(name, _)| name == "epoch");
         Some(Self { id: meta.id, is_ours })
     }
+}
+
+/// The records in the lines that have their newline: the same lines that a replay takes, unchecked.
+fn records(bytes: &[u8]) -> impl Iterator<Item = Result<Record, Error>> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let lines = bytes.split_inclusive(|&b| b == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+    lines.filter(|line| !line.trim_ascii().is_empty()).map(Record::decode)
 }
 
 /// An input, as far as a title needs it.

@@ -23,7 +23,7 @@ const WINDOW_BYTES: usize = 256 * 1024;
 const AHEAD_BYTES: usize = 8 * 1024;
 /// More than a message quotes, and more than most heads.
 const HEAD_BYTES: u64 = 400;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Reads a log line by line.
 pub(super) struct Lines<'a> {

@@ -14,6 +14,7 @@ use lines::{Format, Lines, Next};
 use order::{Follows, Order};
 
 pub(crate) use head::Head;
+pub(crate) use lines::BYTE_ORDER_MARK;
 pub(crate) use window::read_exact;
 
 /// Reads a log record by record.
