@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use longhaul_testkit::patience::PATIENCE;
 use longhaul_testkit::server::{Reply, Server};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -27,10 +28,14 @@ async fn chat(arguments: &[&str], server: Option<&Server>, said: &str) -> Output
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.kill_on_drop(true).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that refuses its command line reads nothing.
-    let _ = stdin.write_all(said.as_bytes()).await;
-    drop(stdin);
-    child.wait_with_output().await.unwrap()
+    let running = async {
+        // A program that refuses its command line reads nothing.
+        let _ = stdin.write_all(said.as_bytes()).await;
+        drop(stdin);
+        child.wait_with_output().await.unwrap()
+    };
+    let ended = tokio::time::timeout(PATIENCE, running).await;
+    ended.unwrap_or_else(|_| panic!("the chat has not ended after {PATIENCE:?}"))
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use longhaul_testkit::patience;
+
 #[test]
 fn the_long_session_tells_of_each_turn_and_draws_each_compaction() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let test = std::env::current_exe().unwrap();
     let target = test.parent().and_then(Path::parent).unwrap();
     let program = target.join("examples").join("long_session");
-    let output = Command::new(program).env_clear().current_dir(&folder).output().unwrap();
+    let mut program = Command::new(program);
+    let output = patience::output(program.env_clear().current_dir(&folder)).unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), complaint.as_str()), (Some(0), ""), "{said}");

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use longhaul_testkit::patience;
+
 #[test]
 fn a_killed_conversation_goes_on_and_repeats_no_effect() {
     let test = std::env::current_exe().unwrap();
     let target = test.parent().and_then(Path::parent).unwrap();
     let program = target.join("examples").join("resume");
-    let output = Command::new(program).env_clear().output().unwrap();
+    let output = patience::output(Command::new(program).env_clear()).unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), complaint.as_str()), (Some(0), ""), "{said}");

@@ -4,7 +4,7 @@ use longhaul_testkit::server::{Gate, Reply, Server};
 use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Program, config, shorts, text};
+use crate::support::{Folder, Program, config, reached, shorts, text};
 
 /// A configuration with a tool that asks first and leaves a trace of each run.
 fn asking(server: &Server, folder: &Folder) -> Value {
@@ -111,7 +111,7 @@ async fn an_input_that_waits_can_be_taken_back() {
     let folder = Folder::new();
     let mut program = Program::start(&config(&server, &folder), &folder).await;
     program.say("1", "go").await;
-    gate.reached().await;
+    reached(&gate).await;
     program.say("2", "taken back").await;
     program.say("3", "stays").await;
     program.send("4", json!({"type": "withdraw", "input_id": "2"})).await;

@@ -5,7 +5,7 @@ use longhaul_testkit::server::{Gate, Reply, Server};
 use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Program, config, shorts, text};
+use crate::support::{Folder, Program, config, reached, shorts, text};
 
 fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["msg"]["type"] == kind).collect()
@@ -24,9 +24,11 @@ fn openai(server: &Server, folder: &Folder) -> Value {
     settings
 }
 
+/// A tool that waits for the file `go`, for as long as somebody reads its complaints.
 fn held() -> Value {
+    let script = "while [ ! -e go ]; do echo waiting >&2; sleep 0.01; done; echo done";
     json!({"name": "held", "description": "", "parameters": {"type": "object"},
-        "command": ["sh", "-c", "while [ ! -e go ]; do sleep 0.01; done; echo done"]})
+        "command": ["sh", "-c", script]})
 }
 
 fn overflow() -> Reply {
@@ -158,14 +160,14 @@ async fn behind_the_last_step_it_is_a_turn_of_its_own_and_input_waits_for_it() {
     let folder = Folder::new();
     let mut program = Program::start(&config(&server, &folder), &folder).await;
     program.say("1", "hello").await;
-    answer.reached().await;
+    reached(&answer).await;
     program.send("2", json!({"type": "compact"})).await;
     program.line("?").await;
     program.until("error").await;
     answer.open();
     let events = program.until("task_complete").await;
     assert_eq!(shorts(&events).last().unwrap(), "1 task_complete one");
-    summary.reached().await;
+    reached(&summary).await;
     let events = program.until("background_event").await;
     assert_eq!(shorts(&events)[0], "2 task_started -");
     program.say("3", "meanwhile").await;
@@ -334,7 +336,7 @@ async fn an_interrupt_ends_a_compaction() {
     program.say("1", "hello").await;
     program.until("task_complete").await;
     program.send("2", json!({"type": "compact"})).await;
-    gate.reached().await;
+    reached(&gate).await;
     program.send("3", json!({"type": "interrupt"})).await;
     let shown = shorts(&program.until("turn_aborted").await);
     let expected = [

@@ -1,7 +1,8 @@
 //! What the program does not take, and how it says so.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use longhaul_testkit::patience;
 use longhaul_testkit::server::{Reply, Script, Server};
 use serde_json::{Value, json};
 
@@ -9,8 +10,7 @@ use crate::support::{Folder, Program, config, example, shorts, text};
 
 pub(crate) fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(example("stdio"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command.output().unwrap()
+    patience::output(command.args(arguments).env_clear()).unwrap()
 }
 
 /// Asserts that the program refuses, in one line that holds all of `parts`.

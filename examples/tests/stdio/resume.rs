@@ -4,13 +4,14 @@ use longhaul_testkit::server::{Reply, Server};
 use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Program, SILENCE, config, shorts, text};
+use crate::support::{Folder, Program, config, in_time, shorts, text};
 
-/// A configuration with a folder for sessions, and a tool that tells that it runs and never ends.
+/// A configuration with a folder for sessions, and a tool that tells that it runs and never ends, unless the
+/// program is gone that reads what it says.
 fn kept(server: &Server, folder: &Folder) -> Value {
     let mut config = config(server, folder);
     config["home"] = json!(folder.0.join("home"));
-    let script = format!("touch {}; sleep 1000", folder.0.join("runs").display());
+    let script = "echo > runs; while echo; do sleep 0.1; done";
     config["tools"] = json!([{"name": "hang", "description": "", "parameters": {"type": "object"},
         "command": ["/bin/sh", "-c", script]}]);
     config
@@ -20,14 +21,22 @@ fn log_of(program: &Program) -> String {
     text(&program.configured["msg"]["rollout_path"]).to_owned()
 }
 
-/// Completes when the log says this; no event tells that an input waits.
+/// Completes when a whole line of the log says this; no event tells that an input waits.
 async fn kept_in(log: &str, said: &str) {
-    let kept = async {
-        while !std::fs::read_to_string(log).unwrap().contains(said) {
+    let is_kept = || {
+        let log = std::fs::read_to_string(log).unwrap();
+        log.rsplit_once('\n').is_some_and(|(whole, _)| whole.contains(said))
+    };
+    until_true(&format!("{said:?} is not in the log"), is_kept).await;
+}
+
+async fn until_true(otherwise: &str, is_true: impl Fn() -> bool) {
+    let looking = async {
+        while !is_true() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(SILENCE, kept).await.expect("it is never kept");
+    in_time(otherwise, looking).await;
 }
 
 #[tokio::test]
@@ -140,6 +149,7 @@ async fn what_a_killed_program_had_started_is_told_to_be_unknown() {
     let log = log_of(&program);
     program.say("1", "go").await;
     program.until("tool_call_begin").await;
+    until_true("the tool does not run", || folder.0.join("runs").exists()).await;
     program.say("2", "and this").await;
     kept_in(&log, "and this").await;
     program.kill().await;

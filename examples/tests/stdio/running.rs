@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 
+use longhaul_testkit::patience;
 use longhaul_testkit::server::{Gate, Reply, ReplyOutcome, Server};
 use serde_json::json;
 
-use crate::support::{Folder, Program, config, shorts, text};
+use crate::support::{Folder, Program, config, in_time, reached, shorts, text};
 
 #[tokio::test]
 async fn the_end_of_stdin_is_a_shutdown() {
@@ -14,13 +15,13 @@ async fn the_end_of_stdin_is_a_shutdown() {
     let folder = Folder::new();
     let mut program = Program::start(&config(&server, &folder), &folder).await;
     program.say("1", "go").await;
-    gate.reached().await;
+    reached(&gate).await;
     program.close_stdin();
     let (events, code, complaints) = program.end().await;
     let shown = shorts(&events);
     assert_eq!(shown[shown.len() - 2..], ["1 turn_aborted interrupted", " shutdown_complete -"]);
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    let outcome = server.wait_until_reply_ended(0).await;
+    let outcome = in_time("the reply has not ended", server.wait_until_reply_ended(0)).await;
     assert!(matches!(outcome, ReplyOutcome::ClientClosed { .. }), "{outcome:?}");
 }
 
@@ -31,7 +32,7 @@ async fn a_shutdown_aborts_what_runs_and_waits_for_no_end_of_stdin() {
     let folder = Folder::new();
     let mut program = Program::start(&config(&server, &folder), &folder).await;
     program.say("1", "go").await;
-    gate.reached().await;
+    reached(&gate).await;
     program.send("2", json!({"type": "shutdown"})).await;
     let (events, code, complaints) = program.end().await;
     let shown = shorts(&events);
@@ -58,7 +59,7 @@ async fn f119_a_signal_ends_it_in_order() {
         let folder = Folder::new();
         let mut program = Program::start(&config(&server, &folder), &folder).await;
         program.say("1", "go").await;
-        gate.reached().await;
+        reached(&gate).await;
         program.signal(signal);
         let (events, code, complaints) = program.end().await;
         let shown = shorts(&events);
@@ -82,7 +83,7 @@ async fn f119_a_second_signal_ends_it_at_once() {
     // In the middle of its long line, and the rest of that has no room.
     program.read(1 << 19).await;
     program.signal("-TERM");
-    server.connection_closed(0).await;
+    in_time("the connection is open", server.connection_closed(0)).await;
     program.signal("-INT");
     let (code, complaints) = program.exit().await;
     assert_eq!(code, Some(1));
@@ -102,25 +103,27 @@ async fn without_a_stdout_it_ends_and_says_why() {
     assert_eq!(complaints.lines().count(), 1);
 }
 
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(|| patience::in_time(work)).await.unwrap().unwrap()
+}
+
 /// Reads the pipe's first line: the process ids of a family that holds it.
 async fn family(pipe: std::path::PathBuf) -> (BufReader<std::fs::File>, Vec<u32>) {
-    let reading = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let mut pipe = BufReader::new(std::fs::File::open(pipe).unwrap());
         let mut line = String::new();
         pipe.read_line(&mut line).unwrap();
         let pids = line.split_whitespace().map(|pid| pid.parse().unwrap());
         let pids = pids.collect();
         (pipe, pids)
-    });
-    reading.await.unwrap()
+    })
+    .await
 }
 
 /// Waits until nobody holds the pipe, and looks that the processes are gone or at least dead.
 async fn all_dead(mut pipe: BufReader<std::fs::File>, pids: Vec<u32>) {
-    let reading = tokio::task::spawn_blocking(move || {
-        assert_eq!(pipe.read_to_end(&mut Vec::new()).unwrap(), 0);
-    });
-    reading.await.unwrap();
+    let rest = blocking(move || pipe.read_to_end(&mut Vec::new()).unwrap()).await;
+    assert_eq!(rest, 0);
     for pid in pids {
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
             continue;

@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use longhaul_testkit::server::Server;
+use longhaul_testkit::patience::PATIENCE;
+use longhaul_testkit::server::{Gate, Server};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -58,8 +58,17 @@ pub(crate) fn config(server: &Server, folder: &Folder) -> Value {
         "provider": {"name": "test", "base_url": server.base_url()}})
 }
 
-/// A program that says nothing for so long hangs: its test is told so, rather than hang with it.
-pub(crate) const SILENCE: Duration = Duration::from_secs(120);
+/// What `awaited` gives. A program that keeps a test waiting for long hangs: its test is told so, rather than
+/// hang with it.
+pub(crate) async fn in_time<T>(what: &str, awaited: impl Future<Output = T>) -> T {
+    let awaited = tokio::time::timeout(PATIENCE, awaited).await;
+    awaited.unwrap_or_else(|_| panic!("{what} after {PATIENCE:?}"))
+}
+
+/// Waits until the server has come to a gate.
+pub(crate) async fn reached(gate: &Gate) {
+    in_time(&format!("the server has not reached {gate:?}"), gate.reached()).await;
+}
 
 /// The running program. It is killed when the test ends without it.
 pub(crate) struct Program {
@@ -106,8 +115,11 @@ impl Program {
             session_id: String::new(),
             configured: Value::Null,
         };
-        program.configured = program.next().await.unwrap();
-        assert_eq!(program.configured["msg"]["type"], "session_configured");
+        let Some(configured) = program.next().await else {
+            panic!("the program refuses to start: {:?}", program.exit().await);
+        };
+        assert_eq!(configured["msg"]["type"], "session_configured");
+        program.configured = configured;
         program.session_id = text(&program.configured["msg"]["session_id"]).to_owned();
         program
     }
@@ -119,8 +131,11 @@ impl Program {
     /// Writes bytes as they are.
     pub(crate) async fn bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().unwrap();
-        stdin.write_all(bytes).await.unwrap();
-        stdin.flush().await.unwrap();
+        let writing = async {
+            stdin.write_all(bytes).await?;
+            stdin.flush().await
+        };
+        in_time("the program has not read all of its stdin", writing).await.unwrap();
     }
 
     pub(crate) async fn send(&mut self, id: &str, op: Value) {
@@ -134,8 +149,8 @@ impl Program {
 
     /// The next event, which is one of the protocol's.
     pub(crate) async fn next(&mut self) -> Option<Value> {
-        let line = tokio::time::timeout(SILENCE, self.stdout.next_line()).await;
-        let line = line.expect("the program says nothing more and does not end").unwrap()?;
+        let what = "the program says nothing more and has not ended";
+        let line = in_time(what, self.stdout.next_line()).await.unwrap()?;
         let event: Value = serde_json::from_str(&line).unwrap();
         check(&event);
         Some(event)
@@ -181,8 +196,11 @@ impl Program {
         let _open = self.stdin.take();
         let mut complaints = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut complaints).await.unwrap();
-        let status = self.child.wait().await.unwrap();
+        let ending = async {
+            stderr.read_to_string(&mut complaints).await.unwrap();
+            self.child.wait().await.unwrap()
+        };
+        let status = in_time("the program has not ended", ending).await;
         (status.code(), complaints)
     }
 
@@ -193,7 +211,9 @@ impl Program {
 
     /// Reads so many bytes of what it says, and nothing else.
     pub(crate) async fn read(&mut self, bytes: usize) {
-        self.stdout.get_mut().read_exact(&mut vec![0; bytes]).await.unwrap();
+        let mut read = vec![0; bytes];
+        let reading = self.stdout.get_mut().read_exact(&mut read);
+        in_time("the program has not said so much", reading).await.unwrap();
     }
 
     /// Sends it a signal, as `kill` calls it.

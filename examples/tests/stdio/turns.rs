@@ -4,7 +4,7 @@ use longhaul_testkit::server::{Gate, RecordedRequest, Reply, ReplyOutcome, Scrip
 use longhaul_testkit::sse::ResponseBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Program, config, shorts, text};
+use crate::support::{Folder, Program, config, in_time, reached, shorts, text};
 
 fn upper() -> Value {
     json!({"name": "upper", "description": "Says it louder.", "command": ["tr", "a-z", "A-Z"],
@@ -185,7 +185,7 @@ async fn a_steer_goes_into_the_running_turn_under_its_own_id() {
     settings["tools"] = json!([upper()]);
     let mut program = Program::start(&settings, &folder).await;
     program.say("1", "go").await;
-    gate.reached().await;
+    reached(&gate).await;
     program.say("2", "and this").await;
     // A line later it has been taken: lines are done one after the other.
     program.line("?").await;
@@ -219,13 +219,13 @@ async fn an_interrupt_cuts_a_stream_off_and_the_session_goes_on() {
     let mut program = Program::start(&config(&server, &folder), &folder).await;
     program.send("0", json!({"type": "interrupt"})).await;
     program.say("1", "go").await;
-    gate.reached().await;
+    reached(&gate).await;
     program.say("2", "left").await;
     program.send("3", json!({"type": "interrupt"})).await;
     let events = program.until("turn_aborted").await;
     assert_eq!(shorts(&events).last().unwrap(), "1 turn_aborted interrupted");
     assert!(events.iter().all(|event| event["id"] == "1"), "{events:#?}");
-    let outcome = server.wait_until_reply_ended(0).await;
+    let outcome = in_time("the reply has not ended", server.wait_until_reply_ended(0)).await;
     assert!(matches!(outcome, ReplyOutcome::ClientClosed { .. }), "{outcome:?}");
     program.say("4", "next").await;
     program.until("task_complete").await;

@@ -12,7 +12,7 @@ use longhaul::tool::command::CommandTool;
 use longhaul_testkit::ScriptedModel;
 use serde_json::json;
 
-use super::support::{Folder, conversation, lines, scripted};
+use super::support::{Folder, blocking, conversation, lines, scripted};
 
 fn sh(name: &str, script: &str) -> CommandTool {
     CommandTool::new(name, "", &["sh", "-c", script])
@@ -107,20 +107,20 @@ impl Pipe {
     /// Waits for the first line, which the program writes when it runs.
     async fn open(&self) -> (BufReader<std::fs::File>, Vec<u32>) {
         let path = self.0.clone();
-        let reading = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let mut pipe = BufReader::new(std::fs::File::open(path).unwrap());
             let mut line = String::new();
             pipe.read_line(&mut line).unwrap();
             (pipe, line.split_whitespace().map(|pid| pid.parse().unwrap()).collect())
-        });
-        reading.await.unwrap()
+        })
+        .await
     }
 }
 
 /// Waits until no process holds the pipe.
 async fn all_dead(mut pipe: BufReader<std::fs::File>) {
-    let reading = tokio::task::spawn_blocking(move || pipe.read_to_end(&mut Vec::new()).unwrap());
-    assert_eq!(reading.await.unwrap(), 0);
+    let rest = blocking(move || pipe.read_to_end(&mut Vec::new()).unwrap()).await;
+    assert_eq!(rest, 0);
 }
 
 /// A program with a child and a grandchild, all of which hold the pipe and never end.

@@ -7,6 +7,7 @@ use std::process::Command;
 use longhaul::prelude::*;
 use longhaul::rollout::FileStore;
 use longhaul::transport::auth::{ApiKey, Secret};
+use longhaul_testkit::patience;
 use longhaul_testkit::server::{Reply, Server};
 
 use super::support::{Folder, Probe, WINDOW, provider};
@@ -48,7 +49,8 @@ fn f124_no_secret_is_in_what_a_panic_prints_or_in_what_its_process_leaves() {
     let folder = Folder::new();
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["panics::child", "--exact", "--nocapture", "--test-threads=1"]);
-    let ended = child.env(HOME, &folder.0).env("RUST_BACKTRACE", "full").output().unwrap();
+    child.env(HOME, &folder.0).env("RUST_BACKTRACE", "full");
+    let ended = patience::output(&mut child).unwrap();
     assert!(!ended.status.success());
     let printed = [ended.stdout, ended.stderr].concat();
     for told in ["a tool", "a host", "stack backtrace"] {

@@ -16,6 +16,8 @@ use longhaul::transport::{Model, Provider, Request, ResponseStream};
 use longhaul::{Agent, AgentBuilder, Session, TurnHandle};
 use longhaul_state::protocol::{AbortReason, Event, SettingsUpdate};
 use longhaul_testkit::ScriptedModel;
+#[cfg(unix)]
+use longhaul_testkit::patience;
 use longhaul_testkit::server::Server;
 use longhaul_transport::ModelError;
 use serde_json::{Value, json};
@@ -324,6 +326,12 @@ pub(crate) async fn move_to(session: &Session, n: u8) {
     let mut change = SettingsUpdate::default();
     change.cwd = Some(format!("/{n}").into());
     session.configure(change).await.unwrap();
+}
+
+/// Waits for what another process does. Virtual time stands still meanwhile.
+#[cfg(unix)]
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(|| patience::in_time(work)).await.unwrap().unwrap()
 }
 
 /// A folder that is removed in the end.

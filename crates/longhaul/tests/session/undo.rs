@@ -12,7 +12,7 @@ use longhaul::task::Regular;
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Gate;
 
-use super::support::{Probe, items, lines, scripted, until};
+use super::support::{Probe, blocking, items, lines, scripted, until};
 
 /// A folder that is removed in the end.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -92,8 +92,7 @@ impl Gated {
     /// Completes when git waits.
     async fn reached(&self) -> std::fs::File {
         let gate = self.0.0.join("gate");
-        let opening = move || std::fs::File::options().write(true).open(gate).unwrap();
-        tokio::task::spawn_blocking(opening).await.unwrap()
+        blocking(move || std::fs::File::options().write(true).open(gate).unwrap()).await
     }
 }
 

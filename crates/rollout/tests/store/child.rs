@@ -1,13 +1,14 @@
 //! Another process with the same store: this test program itself, started again.
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 
 use longhaul_rollout::{FileStore, OnDamage, Store};
 use longhaul_testkit::disk::{Fault, FaultyDisk, Operation};
+use longhaul_testkit::patience::Lines;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::starts::{NEVER, start_many};
@@ -26,7 +27,7 @@ pub(crate) const ENDS: [Fault; 3] = [Fault::Abort, Fault::AbortMidway, Fault::Ab
 pub(crate) struct Child {
     process: std::process::Child,
     stdin: Option<ChildStdin>,
-    lines: BufReader<ChildStdout>,
+    lines: Lines,
 }
 
 impl Child {
@@ -44,17 +45,14 @@ impl Child {
             .spawn()
             .unwrap();
         let stdin = process.stdin.take();
-        let lines = BufReader::new(process.stdout.take().unwrap());
+        let lines = Lines::of(process.stdout.take().unwrap());
         Self { process, stdin, lines }
     }
 
     /// The next line that it said; `None` when it is dead.
     pub(crate) fn hear(&mut self) -> Option<String> {
         loop {
-            let mut line = String::new();
-            if self.lines.read_line(&mut line).unwrap() == 0 {
-                return None;
-            }
+            let line = self.lines.hear().unwrap()?;
             // The test harness writes too.
             if let Some((_, said)) = line.split_once('@') {
                 return Some(said.trim().to_owned());
@@ -76,6 +74,7 @@ impl Child {
     /// Lets it end by itself.
     pub(crate) fn release(&mut self) {
         drop(self.stdin.take());
+        while self.hear().is_some() {}
         self.process.wait().unwrap();
     }
 

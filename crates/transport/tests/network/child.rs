@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use longhaul_testkit::patience;
 use longhaul_testkit::tls::Authority;
 use tokio::time::timeout;
 
@@ -33,13 +34,13 @@ pub(crate) fn with_own_roots<F: Future<Output = ()>>(
         name.replace("::", "-"),
         std::process::id()
     ));
-    let child = Command::new(env::current_exe().unwrap())
+    let mut child = Command::new(env::current_exe().unwrap());
+    child
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(VARIABLE, name)
         .env("SSL_CERT_FILE", &roots)
-        .env_remove("SSL_CERT_DIR")
-        .output()
-        .unwrap();
+        .env_remove("SSL_CERT_DIR");
+    let child = patience::output(&mut child).unwrap();
     let _ = fs::remove_file(roots);
     let said = String::from_utf8_lossy(&child.stdout).into_owned()
         + &String::from_utf8_lossy(&child.stderr);

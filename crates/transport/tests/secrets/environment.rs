@@ -3,6 +3,7 @@
 use std::env;
 use std::process::Command;
 
+use longhaul_testkit::patience;
 use longhaul_testkit::server::{Reply, Script, Server};
 use longhaul_transport::{Provider, ResponsesClient, RetryPolicy};
 use serde_json::json;
@@ -21,12 +22,12 @@ async fn no_error_event_or_trace_holds_a_header_of_the_environment() {
     if env::var_os(VARIABLE).is_some() {
         return exchange_stays_secret().await;
     }
-    let again = Command::new(env::current_exe().unwrap())
+    let mut again = Command::new(env::current_exe().unwrap());
+    again
         .args([NAME, "--exact", "--nocapture"])
         .env(VARIABLE, OF_VARIABLE)
-        .env("OPENAI_ORGANIZATION", OF_PROFILE)
-        .output()
-        .unwrap();
+        .env("OPENAI_ORGANIZATION", OF_PROFILE);
+    let again = patience::output(&mut again).unwrap();
     let said = String::from_utf8_lossy(&again.stdout).into_owned();
     assert!(again.status.success() && said.contains("1 passed"), "{again:?}");
     assert_secret(&said, "standard output");

@@ -3,10 +3,11 @@
 use std::env;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 
 use longhaul_testkit::disk::{Fault, FaultyDisk};
+use longhaul_testkit::patience;
 
 use super::script::script;
 use super::steps;
@@ -47,11 +48,13 @@ pub(super) fn driver(
         .args(["crash::child::child", "--exact", "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder)
         .env(STEP, step.to_string())
-        .env(END, end.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .env(END, end.to_string());
     command
+}
+
+/// How a driver ended. One that hangs fails its test, with what it said.
+pub(super) fn ended(mut driver: Command) -> ExitStatus {
+    patience::output(&mut driver).unwrap().status
 }
 
 /// A driver that does another part than the script.

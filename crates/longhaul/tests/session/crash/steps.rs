@@ -9,7 +9,7 @@ use longhaul::rollout::{LogRef, OnDamage};
 use longhaul::tool::command::CommandTool;
 use longhaul_testkit::check::log::Note;
 
-use super::child::driver_of;
+use super::child::{driver_of, ended};
 use super::recover::recover;
 use super::script::{compact, follow, prompt};
 use super::world::{Folder, World};
@@ -71,7 +71,7 @@ async fn f115_a_session_goes_on_from_every_named_step() {
     ];
     for (step, started, unknown) in steps {
         let folder = Folder::new();
-        let status = driver_of(&format!("turn@{step}"), folder.path()).status().unwrap();
+        let status = ended(driver_of(&format!("turn@{step}"), folder.path()));
         assert!(!status.success(), "{step}");
         let starts = |notes: &[Note]| notes.iter().filter(|it| is_start(it)).count();
         let before = starts(&folder.notes());
@@ -94,7 +94,7 @@ fn is_start(note: &Note) -> bool {
 async fn f118_behind_a_crash_in_a_compaction_the_view_is_the_old_or_the_new_one() {
     for (step, is_new) in [("3 request", false), ("1 compacted", true)] {
         let folder = Folder::new();
-        let status = driver_of(&format!("turn@{step}"), folder.path()).status().unwrap();
+        let status = ended(driver_of(&format!("turn@{step}"), folder.path()));
         assert!(!status.success(), "{step}");
         recover(&folder).await.unwrap_or_else(|found| panic!("{step}: {found}"));
         let rests = folder.notes().into_iter().filter_map(|note| match note {
@@ -225,7 +225,7 @@ async fn f122_the_effect_of_a_command_whose_parent_died_is_told_to_be_unknown() 
     use std::os::unix::process::ExitStatusExt;
     let folder = Folder::new();
     let part = format!("command@{}", folder.path().display());
-    let status = driver_of(&part, folder.path()).status().unwrap();
+    let status = ended(driver_of(&part, folder.path()));
     assert_eq!(status.signal(), Some(9));
     let world = World::begin(folder.path(), None, false);
     let agent = world.builder().tool(Probe::echo("shell").write()).build().unwrap();
@@ -272,9 +272,8 @@ async fn f123_another_process_does_not_open_a_session_that_is_open() {
     let log = session.log_path().unwrap().to_owned();
     let before = fs::read(&log).unwrap();
     let open = || {
-        let mut driver = driver_of(&format!("open@{}", log.display()), folder.path());
         // It fails where the session can be opened.
-        driver.status().unwrap().success()
+        ended(driver_of(&format!("open@{}", log.display()), folder.path())).success()
     };
     assert!(open());
     let told = fs::read_to_string(log.with_extension("jsonl.told")).unwrap();

@@ -11,7 +11,7 @@ use std::thread;
 
 use longhaul_testkit::check::log::{Ack, Note, Summary};
 
-use super::child::{ENDS, NEVER, WARM, driver, steps};
+use super::child::{ENDS, NEVER, WARM, driver, ended, steps};
 use super::recover::recover;
 use super::world::Folder;
 
@@ -71,7 +71,7 @@ fn in_two_threads<T: Send>(work: impl IntoIterator<Item = T>, each: impl Fn(T) +
 /// A driver that nothing ends; gives how many steps its disk makes.
 fn whole() -> usize {
     let folder = Folder::new();
-    assert!(driver(None, folder.path(), (NEVER, 0)).status().unwrap().success());
+    assert!(ended(driver(None, folder.path(), (NEVER, 0))).success());
     let steps = steps(folder.path());
     let checked = recovered(&folder).unwrap();
     let [session, fork] = checked[..] else { panic!("{checked:?}") };
@@ -87,7 +87,7 @@ fn f114_a_session_goes_on_behind_an_end_at_any_step_of_its_disk() {
     let count = Mutex::new(Count::default());
     in_two_threads(points, |(step, end, without_power): Point| {
         let folder = Folder::new();
-        let status = driver(None, folder.path(), (step, end)).status().unwrap();
+        let status = ended(driver(None, folder.path(), (step, end)));
         assert!(!status.success(), "step {step}");
         if without_power {
             folder.lose_power();
@@ -108,7 +108,7 @@ fn f114_a_session_goes_on_behind_an_end_at_any_step_of_its_disk() {
 #[test]
 fn f114_a_session_goes_on_where_its_log_ends_behind_any_record() {
     let whole = Folder::new();
-    assert!(driver(None, whole.path(), (NEVER, 0)).status().unwrap().success());
+    assert!(ended(driver(None, whole.path(), (NEVER, 0))).success());
     // The log of the fork is the second: its records are of the same kinds.
     let logs = whole.files("sessions", ".jsonl");
     let bytes = fs::read(&logs[0]).unwrap();
@@ -171,8 +171,7 @@ fn kill_at(calls: &str, count: &Mutex<Count>) -> usize {
     let mut deaths = 0;
     for nth in first.. {
         let folder = Folder::new();
-        let mut driver = driver(Some(strace(calls, nth)), folder.path(), (NEVER, 0));
-        if driver.status().unwrap().success() {
+        if ended(driver(Some(strace(calls, nth)), folder.path(), (NEVER, 0))).success() {
             break;
         }
         assert!(!folder.path().join("steps").exists(), "{calls} {nth}: it came to its end");
