@@ -65,6 +65,15 @@ impl TurnHandle {
         self
     }
 
+    /// Completes when the result is there, which it then still is.
+    pub(crate) async fn settled(&mut self) {
+        let result = (&mut self.result).await;
+        let (sender, receiver) = oneshot::channel();
+        self.result = receiver;
+        // Where nobody settled it, nobody does this time.
+        let _ = result.map(|result| sender.send(result));
+    }
+
     /// That no turn takes the input holds once the log knows: else it would wait again after a crash. What
     /// a turn did is kept before its result is here.
     async fn once_kept(

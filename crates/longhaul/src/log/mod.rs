@@ -10,6 +10,7 @@ mod differences;
 mod export;
 mod fork;
 mod import;
+mod keeping;
 mod open_turn;
 mod payload;
 mod records;
@@ -18,15 +19,12 @@ mod step;
 mod surface;
 mod went_on;
 
-use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use jiff::Timestamp;
-use longhaul_rollout::{LogRef, LogWriter, Record, Replay, ReplayConfig, Store};
+use longhaul_rollout::{LogRef, LogWriter, Replay, ReplayConfig, Store};
 use longhaul_state::protocol::TurnError;
-use longhaul_state::{Change, Changes, PastCompaction, Place, SessionState};
+use longhaul_state::{Changes, PastCompaction, Place, SessionState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +37,7 @@ pub use self::fork::ForkPoint;
 pub(crate) use self::fork::fork;
 pub use self::import::Imported;
 pub(crate) use self::import::import;
+use self::keeping::Keeping;
 pub(crate) use self::open_turn::OpenTurn;
 pub use self::restore::Resumed;
 pub(crate) use self::restore::{Check, Reopened, open};
@@ -86,6 +85,7 @@ impl Keeper {
             events,
             writer,
             pending: Changes::default(),
+            given_up: None,
             // As the log has been read or begun, it says what the session knows.
             records: records::Writer::behind(state.known().models, known),
             progress: sender,
@@ -106,6 +106,34 @@ impl Keeper {
             if self.progress.borrow().is_behind() { self.state.note_place() } else { None };
         let count = retried.map_or_else(|| self.state.change_count(), |place| place.number());
         self.kept_to(count).await
+    }
+
+    /// The same where the last attempt failed: that is tried once more. Where nothing failed, nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Storage`] if the log is behind still.
+    pub(crate) async fn caught_up(&self) -> Result<(), TurnError> {
+        let is_behind = self.progress.borrow().is_behind();
+        if is_behind { self.kept().await } else { Ok(()) }
+    }
+
+    /// Completes when the changes up to this number are kept, however often that fails before; where they
+    /// never are, it does not.
+    pub(crate) async fn kept_at_last(&self, count: u64) {
+        let mut progress = self.progress.clone();
+        if progress.wait_for(|progress| progress.kept >= count).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What has become of the changes up to this number.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError::Storage`] if they are not kept.
+    pub(crate) fn outcome_of(&self, count: u64) -> Result<(), TurnError> {
+        self.progress.borrow().of(count)
     }
 
     /// The ordinal of the newest record at a place, once all changes up to there are kept. `None` is
@@ -145,7 +173,7 @@ impl Keeper {
     ///
     /// [`TurnError::Storage`] if some are not kept.
     pub(crate) fn outcome(&self) -> Result<(), TurnError> {
-        self.progress.borrow().of(self.state.change_count())
+        self.outcome_of(self.state.change_count())
     }
 
     /// The last compaction as the log has it, if that can be taken back.
@@ -208,90 +236,4 @@ impl Progress {
 
 fn gone() -> TurnError {
     TurnError::Storage("it is closed".into())
-}
-
-struct Keeping {
-    state: Arc<SessionState>,
-    events: Arc<EventLog>,
-    writer: Box<dyn LogWriter>,
-    /// Not kept yet.
-    pending: Changes,
-    records: records::Writer,
-    progress: watch::Sender<Progress>,
-    _ended: tokio_util::sync::DropGuard,
-}
-
-impl Keeping {
-    async fn run(mut self) {
-        while let Some((changes, count)) = changes(&self.state).await {
-            self.pending.extend(changes);
-            self.keep(count).await;
-        }
-        if !self.pending.is_empty() {
-            // There may be space again.
-            self.keep(self.state.change_count()).await;
-        }
-        if let Err(error) = self.writer.close().await {
-            tracing::warn!(%error, "the session log could not be closed");
-        }
-    }
-
-    /// Keeps what is pending, the changes up to the number `count`.
-    async fn keep(&mut self, count: u64) {
-        match self.append().await {
-            Ok(()) => {
-                self.pending.clear();
-                let ordinal = self.writer.next_ordinal().saturating_sub(1);
-                self.progress.send_modify(|progress| {
-                    (progress.kept, progress.ordinal) = (count, ordinal);
-                });
-                self.events.release(count);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the session log cannot be written");
-                let error = TurnError::Storage(error);
-                self.events.fail();
-                self.progress.send_modify(|progress| progress.failed = Some((count, error)));
-            }
-        }
-    }
-
-    async fn append(&mut self) -> Result<(), String> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let now = Timestamp::now();
-        let first = self.writer.next_ordinal();
-        let mut records: Vec<Record> = Vec::new();
-        let mut places = Vec::new();
-        // What is refused is made again, from where this began.
-        let mut writer = self.records.clone();
-        for change in self.pending.iter() {
-            if let Change::Place(place) = change {
-                places.push((place, first + records.len() as u64));
-            }
-            let made = writer.records(change, now);
-            records.extend(made.map_err(|error| error.to_string())?);
-        }
-        self.writer.append(records).await.map_err(|error| error.to_string())?;
-        self.records = writer;
-        // Each says what the next record's would be.
-        for (place, next) in places {
-            place.found(next.saturating_sub(1));
-        }
-        Ok(())
-    }
-}
-
-/// What was changed, and how many changes there were ever.
-async fn changes(state: &SessionState) -> Option<(Vec<Change>, u64)> {
-    let next = || poll_fn(|context| state.poll_changes(context));
-    let (mut changes, mut count) = next().await?;
-    // Whoever changes something is often about to change more: that shares the sync.
-    tokio::task::yield_now().await;
-    if let Some(Some((more, newest))) = next().now_or_never() {
-        changes.extend(more);
-        count = newest;
-    }
-    Some((changes, count))
 }

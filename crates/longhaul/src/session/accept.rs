@@ -47,7 +47,8 @@ impl Inner {
 
     /// Accepts input for a turn of its own.
     pub(super) async fn prompt(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
-        let (mut submission, handle) = self.accept(input).await?;
+        self.catch_up().await?;
+        let (mut submission, mut handle) = self.accept(input).await?;
         let noted = submission.note_accepted(self);
         match self.while_running {
             WhileRunning::Queue => self.queue.submit(submission).map_err(refusal)?,
@@ -57,14 +58,15 @@ impl Inner {
             })?,
         }
         self.wake.notify_one();
-        self.acknowledge(noted).await?;
+        self.acknowledge(noted, &mut handle).await?;
         Ok(handle)
     }
 
     /// Accepts input for the turn that runs.
     pub(crate) async fn steer(self: &Arc<Self>, input: Input) -> Result<TurnHandle, TurnError> {
-        let (handle, noted) = self.steer_in_memory(input).await?;
-        self.acknowledge(noted).await?;
+        self.catch_up().await?;
+        let (mut handle, noted) = self.steer_in_memory(input).await?;
+        self.acknowledge(noted, &mut handle).await?;
         Ok(handle)
     }
 

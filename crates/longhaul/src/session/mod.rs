@@ -64,8 +64,11 @@ impl Session {
     /// # Errors
     ///
     /// [`TurnError::InvalidInput`], [`TurnError::Busy`], [`TurnError::Closed`], or
-    /// [`TurnError::Storage`] if it waits and cannot be kept; nothing has happened then. If its turn has
-    /// begun before that is known, the handle's result says so.
+    /// [`TurnError::Storage`] if it cannot be kept; nothing has happened then. But where a turn had taken
+    /// the input before that was known, this comes when that turn has ended, for the same reason and
+    /// before a request: the conversation [has](Self::history) the input, and it is kept with what is kept
+    /// next. While the log cannot be written, what it lacks is tried once more for each input, and the
+    /// input refused if that fails.
     ///
     /// # Cancel safety
     ///

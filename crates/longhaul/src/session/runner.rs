@@ -121,15 +121,33 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     inputs.push(input);
     let scope = TaskScope::new(Arc::clone(inner), context, tools, emitter.clone(), cancel.clone());
     let replies = scope.replies();
-    let result = run_task(task, scope, inputs, &cancel).await;
-
-    let result = keep_end(inner, &turn_id, result.map(|result| with_reason(inner, result))).await;
+    let result = match can_be_kept(inner, &inputs).await {
+        Ok(()) => {
+            let result = run_task(task, scope, inputs, &cancel).await;
+            keep_end(inner, &turn_id, result.map(|result| with_reason(inner, result))).await
+        }
+        Err(error) => {
+            // They hear of it.
+            scope.take(inputs);
+            Err(error)
+        }
+    };
     let interrupted = result.as_ref().is_ok_and(TurnResult::is_interrupted);
     // An interrupt that met the end of the turn still means quiet.
     inner.queue.end(interrupted || cancel.is_cancelled(), |it| it.item().is_some());
     tell_end(&emitter, &result);
     for reply in replies.take() {
         reply.settle(result.clone());
+    }
+}
+
+/// A task that nobody said anything for does not begin while the log cannot be written, since not even its
+/// end could be kept. What was said and accepted has been kept, and comes into the conversation.
+async fn can_be_kept(inner: &Inner, inputs: &[Submission]) -> Result<(), TurnError> {
+    let says_nothing = |input: &Submission| input.item().is_none() && !input.continues();
+    match &inner.keeper {
+        Some(keeper) if inputs.iter().all(says_nothing) => keeper.caught_up().await,
+        _ => Ok(()),
     }
 }
 

@@ -5,22 +5,48 @@ use std::sync::Arc;
 use longhaul_state::protocol::{ApprovalDecision, CallDigest, TurnError};
 
 use super::{Inner, Submission, UNATTENDED};
+use crate::TurnHandle;
 
 impl Inner {
+    /// Nothing is accepted that could not be kept: what the log is behind with is tried once more, and an
+    /// input comes in when that is kept. So what waits for a log that cannot be written does not grow with
+    /// each input.
+    pub(super) async fn catch_up(&self) -> Result<(), TurnError> {
+        self.check_open()?;
+        match &self.keeper {
+            Some(keeper) => keeper.caught_up().await,
+            None => Ok(()),
+        }
+    }
+
     /// Completes when an input that waits is kept. Its turn begins meanwhile: what that changes shares
-    /// the sync. An input that cannot be kept is taken back, unless a turn has taken it, which will
-    /// tell; so is one that the caller no longer waits for.
-    pub(super) async fn acknowledge(&self, noted: Option<Arc<str>>) -> Result<(), TurnError> {
+    /// the sync. An input that cannot be kept is taken back, and so is one that the caller no longer waits
+    /// for. One that a turn has taken goes its way: the turn sends nothing before it is kept, and fails if
+    /// that cannot be.
+    pub(super) async fn acknowledge(
+        &self,
+        noted: Option<Arc<str>>,
+        handle: &mut TurnHandle,
+    ) -> Result<(), TurnError> {
         let (Some(id), Some(keeper)) = (noted, &self.keeper) else {
             return Ok(());
         };
+        let count = self.state.change_count();
         let mut waiting = Unacknowledged { session: self, id: Some(id) };
         let kept = keeper.kept().await;
-        if kept.is_err() && waiting.take_back() {
+        if kept.is_ok() {
+            waiting.id = None;
             return kept;
         }
-        waiting.id = None;
-        Ok(())
+        if waiting.take_back() {
+            return kept;
+        }
+        // The turn may have tried again, and go on. So what is told here is what becomes of it.
+        tokio::select! {
+            biased;
+            () = keeper.kept_at_last(count) => Ok(()),
+            () = handle.settled() => keeper.outcome_of(count),
+        }
     }
 
     /// Takes back an input that waits, in memory.

@@ -35,7 +35,8 @@ impl Session {
     ///
     /// Completes when what it did is kept, as the operation's own method does. Operations have their
     /// effect in the order in which their futures are polled first, and none waits until another is kept:
-    /// while a log is slow, an interrupt still is one.
+    /// while a log is slow, an interrupt still is one. An input that comes while the log cannot be written
+    /// has its effect when that was tried again; what comes behind it has it meanwhile.
     ///
     /// # Errors
     ///
@@ -45,15 +46,21 @@ impl Session {
     ///
     /// As the operation's own method. Dropped before its turn has come, it has no effect.
     pub async fn submit(&self, id: &str, op: Op) -> Result<Accepted, TurnError> {
-        let (accepted, keep) = {
+        if matches!(op, Op::UserInput { .. } | Op::UserTurn(_)) {
+            // Not in the order of the others: they do not wait for a log.
+            self.inner.catch_up().await?;
+        }
+        let (mut accepted, keep) = {
             let _in_order = self.inner.order.lock().await;
             self.perform(id, op).await?
         };
-        match keep {
-            Keep::Nothing => {}
-            Keep::Input(noted) => self.inner.acknowledge(noted).await?,
-            Keep::All => self.inner.kept().await?,
-            Keep::End => self.shutdown().await?,
+        match (keep, &mut accepted) {
+            (Keep::Input(noted), Accepted::Turn(handle)) => {
+                self.inner.acknowledge(noted, handle).await?;
+            }
+            (Keep::All, _) => self.inner.kept().await?,
+            (Keep::End, _) => self.shutdown().await?,
+            (Keep::Nothing | Keep::Input(_), _) => {}
         }
         Ok(accepted)
     }

@@ -1,7 +1,7 @@
 //! A store that is full, or slow, when a test says so.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,19 +9,26 @@ use longhaul::rollout::{
     LogRef, LogWriter, MemoryStore, OnDamage, Opened, Page, Query, Record, Replay, ReplayConfig,
     Store, StoreError,
 };
+use longhaul_testkit::disk::BAD_MEDIUM;
 use tokio::sync::watch;
 
 use super::support::yield_twice;
 
-/// A store whose disk is full while somebody says so (it cannot be read then either), and whose syncs take
-/// as long as somebody says.
+/// A store whose disk is full while somebody says so (it cannot be read then either), or fails for good, and
+/// whose syncs take as long as somebody says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Full {
     pub(crate) store: MemoryStore,
     pub(crate) no_space: Arc<AtomicBool>,
+    /// For the next attempts, the lowest bit first: there is no space.
+    pub(crate) misses: Arc<AtomicU32>,
+    /// The medium fails: after that its writers append nothing any more.
+    pub(crate) is_bad: Arc<AtomicBool>,
     pub(crate) is_slow: watch::Sender<bool>,
     /// Of each append, the types of its records.
     pub(crate) appends: Arc<Mutex<Vec<Vec<String>>>>,
+    /// Of each attempt to append, how many records.
+    pub(crate) attempts: Arc<Mutex<Vec<usize>>>,
 }
 
 fn full() -> StoreError {
@@ -33,12 +40,13 @@ fn full() -> StoreError {
 impl Store for Full {
     async fn create(&self, records: Vec<Record>) -> Result<Box<dyn LogWriter>, StoreError> {
         let writer = self.store.create(records).await?;
-        Ok(Box::new(FullWriter { writer, store: self.clone() }))
+        Ok(Box::new(FullWriter { writer, store: self.clone(), is_poisoned: false }))
     }
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
         let mut opened = self.store.open(which, on_damage).await?;
-        opened.writer = Box::new(FullWriter { writer: opened.writer, store: self.clone() });
+        let (writer, store) = (opened.writer, self.clone());
+        opened.writer = Box::new(FullWriter { writer, store, is_poisoned: false });
         Ok(opened)
     }
 
@@ -58,6 +66,7 @@ impl Store for Full {
 struct FullWriter {
     writer: Box<dyn LogWriter>,
     store: Full,
+    is_poisoned: bool,
 }
 
 #[async_trait]
@@ -67,7 +76,19 @@ impl LogWriter for FullWriter {
         yield_twice().await;
         let mut is_slow = self.store.is_slow.subscribe();
         is_slow.wait_for(|is_slow| !is_slow).await.unwrap();
-        if self.store.no_space.load(Ordering::Relaxed) {
+        self.store.attempts.lock().unwrap().push(records.len());
+        let misses = self.store.misses.load(Ordering::Relaxed);
+        self.store.misses.store(misses >> 1, Ordering::Relaxed);
+        if self.is_poisoned {
+            let cause = "the medium failed".into();
+            return Err(StoreError::Poisoned { path: "the log".into(), cause });
+        }
+        if self.store.is_bad.load(Ordering::Relaxed) {
+            self.is_poisoned = true;
+            let (operation, source) = ("syncing", std::io::Error::from_raw_os_error(BAD_MEDIUM));
+            return Err(StoreError::Io { path: "the log".into(), operation, source });
+        }
+        if misses & 1 == 1 || self.store.no_space.load(Ordering::Relaxed) {
             return Err(full());
         }
         let kinds = records.iter().map(|record| record.kind.as_str().to_owned()).collect();

@@ -66,7 +66,7 @@ async fn f107_a_session_whose_log_was_taken_over_sends_nothing_any_more() {
     store.expire(old.id());
     old.prompt("a").await.unwrap().await.unwrap();
     let new = again(&agent, old.id()).await;
-    let error = old.prompt("lost").await.unwrap().await.unwrap_err();
+    let error = old.prompt("lost").await.unwrap_err();
     assert!(error.to_string().contains("epoch"), "{error}");
     new.prompt("b").await.unwrap().await.unwrap();
     old.shutdown().await.unwrap_err();
@@ -86,10 +86,7 @@ async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_
 
     store.no_space.store(true, Ordering::Relaxed);
     for text in ["b", "c"] {
-        let mut turn = session.prompt(text).await.unwrap();
-        let seen = lines(&mut turn).await;
-        assert_eq!(seen, ["started", "item+ user", "error storage", "complete -"], "{text}");
-        let error = turn.await.unwrap_err();
+        let error = session.prompt(text).await.unwrap_err();
         assert!(error.is_retryable() && error.to_string().contains("make space"), "{error}");
     }
     assert_eq!(model.requests().len(), 1, "no request leaves before what it says is kept");
@@ -105,7 +102,7 @@ async fn f080_what_cannot_be_kept_is_not_acknowledged_and_is_kept_when_there_is_
     let session = again(&agent, &id).await;
     assert_eq!(
         conversation(&session.history()),
-        ["user a", "assistant one", "user b", "user c", "user d", "assistant two"]
+        ["user a", "assistant one", "user b", "user d", "assistant two"]
     );
     assert_eq!(session.preview_request("next").await.unwrap(), expected);
 }
@@ -118,7 +115,7 @@ async fn a_session_that_ends_says_whether_its_log_is_whole() {
         let agent = scripted(&model).store(store.clone()).build().unwrap();
         let session = agent.session().start().await.unwrap();
         store.no_space.store(true, Ordering::Relaxed);
-        session.prompt("a").await.unwrap().await.unwrap_err();
+        session.prompt("a").await.unwrap_err();
         store.no_space.store(!comes_space, Ordering::Relaxed);
         let ended = session.shutdown().await.map_err(|error| error.code());
         assert_eq!(ended, if comes_space { Ok(()) } else { Err("storage") });
@@ -136,7 +133,7 @@ async fn a_fork_begins_when_its_parent_is_kept_until_there() {
     let session = agent.session().start().await.unwrap();
     session.prompt("a").await.unwrap().await.unwrap();
     store.no_space.store(true, Ordering::Relaxed);
-    session.prompt("b").await.unwrap().await.unwrap_err();
+    session.prompt("b").await.unwrap_err();
     for at in [ForkPoint::BeforeUserMessage(1), ForkPoint::Behind(0), ForkPoint::End] {
         let fork = agent.session().fork(&session, at).unwrap().start().await;
         assert!(fork.err().unwrap().to_string().contains("make space"), "{at:?}");

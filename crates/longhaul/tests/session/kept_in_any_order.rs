@@ -1,11 +1,14 @@
 //! Sessions that are opened again after anything that somebody did, in any order: what comes out of the
 //! log is what the live session was.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
-use longhaul::ForkPoint;
+use longhaul::history::Item;
 use longhaul::prelude::*;
-use longhaul::rollout::MemoryStore;
+use longhaul::rollout::{FileStore, Fsync, MemoryStore};
+use longhaul::{AgentBuilder, ForkPoint};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
 use longhaul_testkit::sse::ResponseBuilder;
@@ -14,7 +17,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::kept::again;
-use super::support::{Probe, Yielding, conversation, in_virtual_time, move_to, yield_times};
+use super::support::{
+    Folder, Probe, Yielding, conversation, in_virtual_time, move_to, yield_times,
+};
 
 /// What somebody does.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,7 @@ enum Step {
     /// In the session, and in one that is opened out of a copy of its log.
     UndoTwice,
     Move(u8),
+    Pin,
     Wait(u8),
     Reopen,
     Fork(usize),
@@ -41,10 +47,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::UndoCompaction),
         2 => Just(Step::UndoTwice),
         1 => (0..3_u8).prop_map(Step::Move),
+        1 => Just(Step::Pin),
         8 => (1..60_u8).prop_map(Step::Wait),
         2 => Just(Step::Reopen),
         1 => any::<usize>().prop_map(Step::Fork),
     ]
+}
+
+/// A text that is the longer the higher this is in eight: from nothing to more than a store of files keeps
+/// in a log. There are few of them, so that the same comes again.
+fn long(n: u64) -> String {
+    (0..n % 8 * 16).map(|_| "long").collect()
 }
 
 /// A response by the number of its request.
@@ -53,41 +66,91 @@ fn respond(seed: u64, request: &Recorded) -> Answer {
     let chance = (seed ^ order).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     let call = |response: ResponseBuilder, n: u64| {
         let name = ["look", "change"][usize::try_from((chance + n) % 2).unwrap()];
-        response.call(&format!("c{order}_{n}"), name, "{}")
+        let arguments = format!("{{\"said\":\"{}\"}}", long(chance / 64));
+        response.call(&format!("c{order}_{n}"), name, arguments)
     };
     if request.body["tool_choice"] == "none" {
         return Answer::from(ResponseBuilder::new().text("SUMMARY"));
     }
     match chance % 8 {
-        0..4 => Answer::from(ResponseBuilder::new().reasoning("hm", Some("x")).text("answer")),
+        0..4 => {
+            let answer = format!("answer {}", long(chance / 8));
+            Answer::from(ResponseBuilder::new().reasoning("hm", Some("x")).text(&answer))
+        }
         4..7 => Answer::from((0..=chance / 16 % 3).fold(ResponseBuilder::new().text("hm"), call)),
         _ => Answer::failure(ModelError::new(ErrorCode::InvalidRequest, "no").retryable(false)),
+    }
+}
+
+/// A store.
+enum Home {
+    Memory(MemoryStore),
+    Files(Folder),
+}
+
+impl Home {
+    fn keep(&self, agent: AgentBuilder) -> AgentBuilder {
+        match self {
+            Self::Memory(store) => agent.store(store.clone()),
+            // What is lost with the power is for others to see.
+            Self::Files(folder) => {
+                let store = FileStore::new(&folder.0).blob_threshold_bytes(BLOB_BYTES);
+                agent.store(store.fsync(Fsync::Off))
+            }
+        }
+    }
+
+    /// What would be found if the process died now.
+    fn copy(&self) -> Self {
+        match self {
+            Self::Memory(store) => Self::Memory(store.copy()),
+            Self::Files(folder) => {
+                let copy = Folder::new();
+                copy_folder(&folder.0, &copy.0);
+                Self::Files(copy)
+            }
+        }
+    }
+}
+
+/// Strings of so many bytes are beside the log.
+const BLOB_BYTES: usize = 128;
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
     }
 }
 
 /// Where the sessions of a case are kept.
 struct Kept {
     seed: u64,
-    store: MemoryStore,
+    home: Home,
     agent: Agent,
 }
 
 impl Kept {
-    fn new(seed: u64, store: MemoryStore) -> Self {
-        Self { seed, agent: agent(seed, store.clone()), store }
+    fn new(seed: u64, home: Home) -> Self {
+        Self { seed, agent: agent(seed, &home), home }
     }
 
     /// What would be found if the process died now.
     fn copy(&self) -> Self {
-        Self::new(self.seed, self.store.copy())
+        Self::new(self.seed, self.home.copy())
     }
 }
 
-fn agent(seed: u64, store: MemoryStore) -> Agent {
+fn agent(seed: u64, home: &Home) -> Agent {
     let model =
         ScriptedModel::new().respond_with(move |request| respond(seed, request)).repeat_last();
     let agent = longhaul::Agent::builder("test-model", Arc::new(Yielding(model)));
-    let agent = agent.context_window(1_000_000).max_model_calls(4).store(store);
+    let agent = home.keep(agent.context_window(1_000_000).max_model_calls(4));
     let agent = agent.context(longhaul::coding::CodingContext::new(None)).cwd("/0");
     agent.tool(Probe::echo("look")).tool(Probe::echo("change").write()).build().unwrap()
 }
@@ -104,9 +167,9 @@ async fn reopen(agent: &Agent, session: &Session) -> Session {
 async fn undo_live_and_from_log(kept: &Kept, session: &Session) -> Session {
     // When its turn is over, nothing runs, and no input waits that an interrupt has left.
     let _ = session.prompt("last").await.unwrap().await;
-    let copy = kept.copy();
+    let other = kept.copy();
     let is_undone = session.undo_compaction().await.unwrap();
-    let copy = again(&copy.agent, session.id()).await;
+    let copy = again(&other.agent, session.id()).await;
     assert_eq!(copy.undo_compaction().await.unwrap(), is_undone);
     let resumed = reopen(&kept.agent, session).await;
     assert_same(&copy, session).await;
@@ -137,6 +200,10 @@ async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
         Step::Compact => drop(session.compact()),
         Step::UndoCompaction => drop(session.undo_compaction().await.unwrap()),
         Step::UndoTwice => *session = undo_live_and_from_log(kept, session).await,
+        Step::Pin => {
+            let text = format!("k{number} {}", long(number as u64));
+            session.pin(&Item::user(text)).await.unwrap();
+        }
         Step::Move(n) => move_to(session, n).await,
         Step::Wait(polls) => yield_times(polls).await,
         Step::Reopen => *session = reopen(agent, session).await,
@@ -154,9 +221,9 @@ async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
 }
 
 /// Takes the steps; then the session is opened again.
-fn live_is_resumed(seed: u64, steps: Vec<Step>) {
+fn live_is_resumed(seed: u64, home: Home, steps: Vec<Step>) {
     in_virtual_time(async {
-        let kept = Kept::new(seed, MemoryStore::new());
+        let kept = Kept::new(seed, home);
         let mut session = kept.agent.session().start().await.unwrap();
         for (number, step) in steps.into_iter().enumerate() {
             take(&kept, &mut session, number, step).await;
@@ -172,7 +239,7 @@ fn a_fork_whose_model_was_told_nothing_tells_it_everything_also_when_it_is_opene
     // What was told behind a compaction is told anew once that is undone.
     let (there, back) = ([Prompt, Wait(59), Compact, Wait(59)], [UndoCompaction, Fork(0)]);
     let steps = there.into_iter().chain([Move(1), Prompt, Wait(59)]).chain(back);
-    live_is_resumed(0, steps.collect());
+    live_is_resumed(0, Home::Memory(MemoryStore::new()), steps.collect());
 }
 
 proptest! {
@@ -180,6 +247,15 @@ proptest! {
 
     #[test]
     fn a_session_out_of_its_log_is_the_session(seed: u64, steps in vec(step(), 1..30)) {
-        live_is_resumed(seed, steps);
+        live_is_resumed(seed, Home::Memory(MemoryStore::new()), steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_session_out_of_its_files_is_the_session(seed: u64, steps in vec(step(), 1..30)) {
+        live_is_resumed(seed, Home::Files(Folder::new()), steps);
     }
 }

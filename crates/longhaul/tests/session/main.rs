@@ -14,6 +14,7 @@
 mod again;
 mod any;
 mod approvals;
+mod behind;
 mod budget;
 #[cfg(unix)]
 mod command;

@@ -1,6 +1,9 @@
-//! A disk that notes how much of each file is durable.
+//! A disk that notes how much of each file is durable, and which names are.
+//!
+//! What a loss of power leaves is the least that POSIX promises: no byte that was not synced, and no name
+//! whose folder was not. What else may be left the tests of the store itself try, on a disk in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +30,11 @@ impl Notes {
     fn note(&mut self, path: &Path, length: u64) {
         self.durable.insert(path.to_owned(), length);
         write_apart(&mut self.file, &format!("{length} {}\n", path.display()));
+    }
+
+    /// The folder has another name in it, which is durable when the folder is synced.
+    fn note_name(&mut self, path: &Path) {
+        write_apart(&mut self.file, &format!("named {}\n", path.display()));
     }
 
     fn name(&self, path: &Path) -> PathBuf {
@@ -61,28 +69,48 @@ impl Tracked {
     }
 }
 
-/// What these notes say, the newest of each file.
+/// What these notes say of lengths, the newest of each file.
 fn durable(notes: &Path) -> BTreeMap<PathBuf, u64> {
     let text = fs::read_to_string(notes).unwrap();
     let lines = text.lines().map(|line| line.split_once(' ').unwrap());
-    lines.map(|(length, path)| (path.into(), length.parse().unwrap())).collect()
+    lines.filter_map(|(length, path)| Some((path.into(), length.parse().ok()?))).collect()
 }
 
-/// The power is lost: of each file, what was not synced is gone.
+/// The names that these notes say are not durable. A folder comes before what is in it.
+fn unsynced(notes: &Path) -> BTreeSet<PathBuf> {
+    let mut names = BTreeSet::new();
+    for line in fs::read_to_string(notes).unwrap().lines() {
+        match line.split_once(' ').unwrap() {
+            ("named", path) => drop(names.insert(PathBuf::from(path))),
+            ("synced", folder) => names.retain(|name| name.parent() != Some(Path::new(folder))),
+            _ => {}
+        }
+    }
+    names
+}
+
+/// The power is lost: of each file, what was not synced is gone, and so is each name that its folder was not
+/// synced with, with all that is below it.
 pub(super) fn lose_power(notes: &Path) {
     for (path, length) in durable(notes) {
         if fs::metadata(&path).is_ok_and(|it| it.len() > length) {
             OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
         }
     }
+    for path in unsynced(notes) {
+        // It may never have come so far, or have been removed.
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
 }
 
 impl Disk for Tracked {
     fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.notes.lock().unwrap().note_name(path);
         self.disk.make_folder(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Medium>> {
+        self.notes.lock().unwrap().note_name(path);
         let medium = self.disk.create(path)?;
         self.notes.lock().unwrap().note(path, 0);
         Ok(self.wrap(path, medium))
@@ -97,6 +125,7 @@ impl Disk for Tracked {
         let mut notes = self.notes.lock().unwrap();
         let length = notes.durable.get(from).copied().unwrap_or(0);
         notes.note(to, length);
+        notes.note_name(to);
         notes.names.insert(from.to_owned(), to.to_owned());
         drop(notes);
         self.disk.rename(from, to)
@@ -107,7 +136,9 @@ impl Disk for Tracked {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.disk.sync_folder(path)
+        self.disk.sync_folder(path)?;
+        write_apart(&mut self.notes.lock().unwrap().file, &format!("synced {}\n", path.display()));
+        Ok(())
     }
 }
 

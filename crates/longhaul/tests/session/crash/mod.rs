@@ -5,7 +5,10 @@
 //! and goes on (`recover`); then the testkit's checker holds the notes and the bytes of the log together.
 //!
 //! Two ends. The process is killed: the kernel keeps what was written. The power is lost: each file is cut to what had
-//! been synced by then, which the disk of the driver notes (`disk`). The notes themselves are taken to survive.
+//! been synced by then, and the names are gone whose folders had not, which the disk of the driver notes (`disk`). The
+//! notes themselves are taken to survive.
+//!
+//! A session that was acknowledged has a log: one that is gone is found by the notes.
 
 mod child;
 mod disk;

@@ -34,6 +34,9 @@ pub(super) async fn recover(folder: &Folder) -> Result<Vec<Summary>, String> {
         session.shutdown().await.unwrap();
     }
     let notes = named(folder.notes(), &ids);
+    if let Some(lost) = notes.iter().find_map(|note| lost(note, &ids)) {
+        return Err(format!("the session {lost} was acknowledged, and there is no log of it"));
+    }
     let blobs = blobs(folder);
     let evidence = logs.iter().zip(crashed).zip(ids).map(|((log, crashed), session)| Evidence {
         session,
@@ -52,6 +55,19 @@ pub(super) async fn recover(folder: &Folder) -> Result<Vec<Summary>, String> {
         })
     });
     checked.collect()
+}
+
+/// The session of this note, if it has no log. Whoever gives an input has a session: it was started, and so
+/// its log had been made.
+fn lost<'a>(note: &'a Note, ids: &[String]) -> Option<&'a str> {
+    match note {
+        Note::Submitted { session, .. }
+        | Note::Acked { session, .. }
+        | Note::Start { session, .. }
+        | Note::Request { session, .. }
+        | Note::Rests { session, .. } => (!ids.contains(session)).then_some(session),
+        _ => None,
+    }
 }
 
 /// The notes with the id of the fork, which is the one session that is not its parent.

@@ -119,7 +119,9 @@ fn f114_a_session_goes_on_where_its_log_ends_behind_any_record() {
         let folder = Folder::new();
         let is_taken_back = bytes[..end].windows(11).any(|it| it == b"\"withdrawn\"");
         let notes = whole.notes().into_iter().filter(|note| match note {
-            Note::Run | Note::Submitted { .. } => true,
+            Note::Run => true,
+            // There is no fork.
+            Note::Submitted { session, .. } => logs[0].to_str().unwrap().contains(session),
             // From there on no turn has it.
             Note::Acked { ack: Ack::Withdrawn { .. }, .. } => is_taken_back,
             _ => false,
