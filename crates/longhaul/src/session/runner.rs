@@ -17,8 +17,9 @@ use crate::events::Emitter;
 use crate::task::{SessionTask, TaskScope};
 
 /// A task that does not end by itself is stopped this long after it was told to: its tools' grace
-/// period, and as much again for what it has left to record.
-const STOP_AFTER: Duration = Duration::from_millis(200);
+/// period, and as much again for what it has left to record. In steps: where the machine stood still, much time
+/// has passed of which the task had none.
+const STOP_AFTER: [Duration; 20] = [Duration::from_millis(10); 20];
 
 /// An undo that is putting the work tree back when the session ends has this long to finish: a program
 /// that ends then would kill git half way.
@@ -204,7 +205,9 @@ async fn run_task(
     let running = AssertUnwindSafe(task.run(&scope)).catch_unwind();
     let stubborn = async {
         cancel.cancelled().await;
-        tokio::time::sleep(STOP_AFTER).await;
+        for step in STOP_AFTER {
+            tokio::time::sleep(step).await;
+        }
     };
     tokio::select! {
         biased;

@@ -307,3 +307,21 @@ async fn an_interrupt_between_two_attempts_waits_for_nothing() {
         model.assert_complete();
     }
 }
+
+/// Where the machine stood still, all of an interrupt's time has passed when the turn comes to act.
+#[tokio::test(start_paused = true)]
+async fn what_had_started_has_its_output_also_where_an_interrupt_comes_late_to_act() {
+    let model = ScriptedModel::new().call("c1", "hang", "{}").text("fine");
+    let agent = scripted(&model).tool(Probe::endless("hang").write()).build().unwrap();
+    let session = agent.session().start().await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
+    until(&mut turn, |line| line.starts_with("begin c1")).await;
+    assert!(session.interrupt());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let unknown = "aborted: had started, effect unknown";
+    assert_eq!(lines(&mut turn).await, [format!("end c1 failed {unknown}"), "aborted".into()]);
+    assert_eq!(conversation(&session.history())[2], format!("output c1 {unknown}"));
+}
