@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longhaul::approval::Approvals;
 use longhaul::prelude::*;
-use longhaul::state::protocol::TurnEnd;
+use longhaul::rollout::{LogRef, MemoryStore, OnDamage};
+use longhaul::state::protocol::{TurnEnd, TurnError, TurnResult};
+use longhaul::task::{Regular, SessionTask, TaskScope};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded, StreamEnd};
 use longhaul_testkit::server::{Gate, Reply, ReplyOutcome, Script, Server};
@@ -324,4 +327,56 @@ async fn what_had_started_has_its_output_also_where_an_interrupt_comes_late_to_a
     let unknown = "aborted: had started, effect unknown";
     assert_eq!(lines(&mut turn).await, [format!("end c1 failed {unknown}"), "aborted".into()]);
     assert_eq!(conversation(&session.history())[2], format!("output c1 {unknown}"));
+}
+
+/// Asks the model, and stops that from outside when it is told to end.
+struct Impatient {
+    /// It does not end itself, either.
+    is_stubborn: bool,
+}
+
+#[async_trait::async_trait]
+impl SessionTask for Impatient {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        let mut regular = std::pin::pin!(Regular.run(scope));
+        tokio::select! {
+            biased;
+            () = scope.cancelled() => {}
+            result = &mut regular => return result,
+        }
+        if self.is_stubborn {
+            std::future::pending::<()>().await;
+        }
+        Ok(TurnResult::empty(TurnEnd::INTERRUPTED))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_is_stopped_from_outside_leaves_no_call_without_an_output() {
+    for is_stubborn in [false, true] {
+        let calls = [("c1", "hang", "{}"), ("c2", "hang", "{}"), ("c3", "ask", "{}")];
+        let model = ScriptedModel::new().calls(calls).text("fine");
+        let store = MemoryStore::new();
+        let agent = scripted(&model).tool(Probe::endless("hang").write()).store(store);
+        let agent = agent.tool(Probe::echo("ask").write().asks()).approvals(Approvals::answered());
+        let agent = agent.task(Impatient { is_stubborn }).build().unwrap();
+        let session = agent.session().start().await.unwrap();
+        let mut turn = session.prompt("go").await.unwrap();
+        let asked = until(&mut turn, |line| line.starts_with("ask c3")).await;
+        assert!(asked.iter().any(|line| line.starts_with("begin c1")), "{asked:?}");
+        assert!(session.interrupt());
+        let [unknown, not] = ["aborted: had started, effect unknown", "aborted: not started"];
+        assert_eq!(lines(&mut turn).await, [format!("end c1 failed {unknown}"), "aborted".into()]);
+        assert!(session.pending_approvals().is_empty());
+        let said = conversation(&session.history());
+        let outputs: Vec<_> = said.iter().filter(|it| it.starts_with("output")).collect();
+        let expected = [("c1", unknown), ("c2", not), ("c3", not)];
+        assert_eq!(outputs, expected.map(|(id, text)| format!("output {id} {text}")).each_ref());
+        session.shutdown().await.unwrap();
+        let which = LogRef::Id(session.id().to_owned());
+        let again = agent.session().resume(which, OnDamage::Refuse).start().await.unwrap();
+        assert_eq!(conversation(&again.history()), said);
+        assert_eq!(again.resumed().unwrap().open_turn, None);
+        again.shutdown().await.unwrap();
+    }
 }

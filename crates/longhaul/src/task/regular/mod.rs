@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use longhaul_history::Item;
 use longhaul_state::budget::Spent;
 use longhaul_state::protocol::{TurnEnd, TurnError, TurnResult};
-use longhaul_state::turn::{Action, CompactionEnd, Fact, PlannedCall, Turn, TurnRecord};
+use longhaul_state::turn::{Action, Answer, CompactionEnd, Fact, PlannedCall, Turn, TurnRecord};
 use tokio::time::Instant;
 
 use self::gate::Gate;
@@ -62,6 +62,20 @@ impl SessionTask for Continue {
     }
 }
 
+impl Drop for Driver<'_> {
+    /// Whoever stops the turn from outside leaves no call without an output, so that the log says which of
+    /// them had started.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if self.gate.is_open() {
+            self.gate.close(self.scope);
+        }
+        self.cut_off().into_iter().for_each(|answer| self.answer(answer));
+    }
+}
+
 /// Performs the actions of one turn.
 struct Driver<'a> {
     scope: &'a TaskScope,
@@ -98,16 +112,33 @@ impl<'a> Driver<'a> {
     fn resumed(scope: &'a TaskScope, records: Vec<TurnRecord>) -> Self {
         let limits = scope.context().limits.clone();
         let (turn, actions) = Turn::resume(limits, records);
-        Self { turn, todo: actions.into(), ..Self::new(scope) }
+        let mut driver = Self::new(scope);
+        (driver.turn, driver.todo) = (turn, actions.into());
+        driver
     }
 
     /// Ends the turn before anything more of it is done: nothing starts only to be stopped, so that the
     /// `outputs` of its calls say which of them had.
-    fn abandon(self, outputs: Vec<Item>) -> TurnResult {
+    fn abandon(mut self, outputs: Vec<Item>) -> TurnResult {
         for output in outputs {
             self.scope.record_output(output);
         }
+        // They are all that is left to be recorded.
+        let _recorded = self.cut_off();
         self.turn.result(TurnEnd::INTERRUPTED)
+    }
+
+    /// Ends the turn at once. Gives what its calls get.
+    fn cut_off(&mut self) -> Vec<Answer> {
+        let stopped = [Fact::Interrupted, Fact::ToolsStopped]
+            .map(|fact| self.turn.apply(fact).unwrap_or_default());
+        let actions =
+            std::mem::take(&mut self.todo).into_iter().chain(stopped.into_iter().flatten());
+        let answer = |action| match action {
+            Action::Answer(answer) => Some(answer),
+            _ => None,
+        };
+        actions.filter_map(answer).collect()
     }
 
     async fn run(mut self) -> Result<TurnResult, TurnError> {
