@@ -122,7 +122,8 @@ impl Session {
 
     /// Runs a task in the place of the turn that runs, which ends with the reason `replaced`. Inputs
     /// that wait do so until the task is over, and so do those that the turn had not taken. Of two tasks
-    /// given while a turn ends, the second replaces the first.
+    /// given while a turn ends, the second replaces the first. Where the log cannot be written, and one
+    /// more attempt fails, the task does not begin, and its handle says [`TurnError::Storage`].
     ///
     /// # Errors
     ///
