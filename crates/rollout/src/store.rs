@@ -28,8 +28,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::BadStart`], [`StoreError::Exists`], [`StoreError::Locked`], or that the store
-    /// could not be written to.
+    /// [`StoreError::BadStart`], [`StoreError::Exists`], [`StoreError::Locked`],
+    /// [`StoreError::TooLong`], or that the store could not be written to.
     ///
     /// # Cancel safety
     ///

@@ -116,7 +116,9 @@ impl<'a> Batch<'a> {
     /// had another home: what is not in that of the log comes there.
     pub(super) fn keep(&mut self, blobs: &BlobFolder) -> Result<(), StoreError> {
         let names = blobs.read.borrow().clone();
-        names.iter().try_for_each(|name| self.keep_one(name, blobs))
+        names.iter().try_for_each(|name| self.keep_one(name, blobs))?;
+        // Those above their folders are the same for all.
+        self.folders.first().map_or(Ok(()), |folder| self.home.sync_names_of(folder))
     }
 
     fn keep_one(&mut self, name: &str, blobs: &BlobFolder) -> Result<(), StoreError> {
@@ -125,10 +127,11 @@ impl<'a> Batch<'a> {
         if is_there && self.home.fsync == Fsync::Off {
             return Ok(());
         }
-        self.make_folder_of(&path)?;
         if is_there && self.is_durable(name, &path) {
+            self.folders.extend(path.parent().map(Path::to_owned));
             return Ok(());
         }
+        self.make_folder_of(&path)?;
         let read = blobs.get(name).map_err(|e| StoreError::read(self.log, ReadError::Io(e)))?;
         match read.filter(|bytes| blob_digest(bytes) == name) {
             Some(bytes) => self.put(name, &path, &bytes),

@@ -83,8 +83,9 @@ impl Home {
         let day = log.parent()?;
         let sessions = day.ancestors().nth(3).filter(|it| it.ends_with("sessions"))?;
         let date = day.strip_prefix(sessions).ok()?.to_str()?;
-        let is_day = date.split(std::path::MAIN_SEPARATOR).map(str::len).eq([4, 2, 2])
-            && !date.contains(|c: char| c.is_ascii_alphabetic());
+        let mut parts = date.split(std::path::MAIN_SEPARATOR);
+        let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        let is_day = parts.clone().map(str::len).eq([4, 2, 2]) && parts.all(is_number);
         sessions.parent().filter(|_| is_day).map(Path::to_owned)
     }
 

@@ -225,8 +225,14 @@ async fn a_blob_that_others_wrote_is_synced_once() {
         other.append(vec![x.clone()]).await.unwrap();
         assert_eq!(synced(), expected);
     }
+    let from = disk.steps().len();
     let mut opened = store.open(&first(), OnDamage::Refuse).await.unwrap();
     assert_eq!(synced(), 3, "what is active, by each writer");
+    let blobs = folder.path().join("blobs");
+    let steps = disk.steps();
+    let folders = steps[from..].iter().filter(|it| it.operation == Operation::SyncFolder);
+    let folders: Vec<_> = folders.map(|it| &it.path).filter(|it| it.starts_with(&blobs)).collect();
+    assert_eq!(folders.len(), 3, "each of both and that of both, once: {folders:?}");
     opened.writer.append(vec![x, y]).await.unwrap();
     assert_eq!(synced(), 3);
 }
