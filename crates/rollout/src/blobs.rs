@@ -30,6 +30,12 @@ pub trait Blobs {
     fn byte_count(&self, sha256_hex: &str) -> io::Result<Option<u64>> {
         Ok(self.get(sha256_hex)?.map(|bytes| bytes.len() as u64))
     }
+
+    /// Where they are looked for, to be told to people: the path of a file. By default nothing is said.
+    fn place(&self, sha256_hex: &str) -> Option<String> {
+        let _ = sha256_hex;
+        None
+    }
 }
 
 /// The name of the blob with these bytes: their SHA-256, in lower-case hexadecimal digits.
@@ -66,5 +72,9 @@ impl<B: Blobs + ?Sized> Blobs for &B {
 
     fn byte_count(&self, sha256_hex: &str) -> io::Result<Option<u64>> {
         (**self).byte_count(sha256_hex)
+    }
+
+    fn place(&self, sha256_hex: &str) -> Option<String> {
+        (**self).place(sha256_hex)
     }
 }

@@ -78,12 +78,18 @@ pub enum Flaw {
     #[error("not the payload of such a record: {0}")]
     Payload(String),
     /// A string of the payload is in a blob, and that is not there or is another.
-    #[error("blob {digest} {}", if *.is_there { "has other bytes" } else { "is missing" })]
+    #[error(
+        "blob {digest} {}{}",
+        if *.is_there { "has other bytes" } else { "is missing" },
+        .place.as_ref().map(|it| format!(" at {it}: put it back from a copy")).unwrap_or_default()
+    )]
     Blob {
         /// The SHA-256 that the line names, or what stands in its place.
         digest: String,
         /// There is such a blob, with other bytes.
         is_there: bool,
+        /// Where it was looked for, if it is a file: [`Blobs::place`](crate::Blobs::place).
+        place: Option<String>,
     },
 }
 

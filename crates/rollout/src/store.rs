@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 pub use error::{Holder, StoreError};
-pub(crate) use error::{beside, shown};
+pub(crate) use error::{UnreadBlob, beside, shown};
 pub(crate) use start::Start;
 
 use crate::list::{Page, Query};
@@ -28,8 +28,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::BadStart`], [`StoreError::Exists`], [`StoreError::Locked`], or that the store
-    /// could not be written to.
+    /// [`StoreError::BadStart`], [`StoreError::Exists`], [`StoreError::Locked`],
+    /// [`StoreError::TooLong`], or that the store could not be written to.
     ///
     /// # Cancel safety
     ///
@@ -118,11 +118,12 @@ pub trait LogWriter: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoSpace`] and other refusals that leave the log as it was: the next call may
-    /// go on. [`StoreError::Superseded`] in stores whose locks can be taken over: whoever opens the log then
+    /// [`StoreError::NoSpace`], [`StoreError::TooLong`] and other refusals that leave the log as it was:
+    /// the next call may go on. [`StoreError::Superseded`] in stores whose locks can be taken over: whoever opens the log then
     /// has the next epoch, and a store compares epochs in the very transaction that appends. After
-    /// [`StoreError::Disturbed`], or a failure that leaves open what is on disk, every
-    /// later call is [`StoreError::Poisoned`].
+    /// [`StoreError::Disturbed`], or [`StoreError::Unsettled`], which leaves open what is on disk, every
+    /// later call is [`StoreError::Poisoned`]: the writer is to be closed, and the log opened again. A
+    /// disk that is found full by a sync, and not by a write, is such a failure.
     ///
     /// # Cancel safety
     ///
@@ -165,6 +166,16 @@ pub enum LogRef {
     /// The log in this file; of one that was salvaged, the newest that goes on for it, by whichever of
     /// its paths. A relative path is in the folder of the store.
     Path(PathBuf),
+}
+
+impl LogRef {
+    /// What is asked for, fit for a message.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Id(id) => shown(Path::new(id)),
+            Self::Path(path) => shown(path),
+        }
+    }
 }
 
 impl From<PathBuf> for LogRef {

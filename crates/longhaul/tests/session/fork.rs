@@ -1,12 +1,14 @@
 //! Sessions that go on from an earlier place of another.
 
+use longhaul::ForkPoint;
 use longhaul::coding::CodingContext;
 use longhaul::prelude::*;
+use longhaul::rollout::{FileStore, LogRef, OnDamage};
 use longhaul::state::protocol::{ApprovalPolicy, SettingsUpdate};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::server::Gate;
 
-use super::support::{conversation, items, scripted};
+use super::support::{Folder, conversation, items, scripted};
 
 fn policy(policy: ApprovalPolicy) -> SettingsUpdate {
     let mut change = SettingsUpdate::default();
@@ -89,4 +91,25 @@ async fn after_a_fork_the_model_is_told_what_changed_since_it_was_last_told_ther
     let other = other.start().await.unwrap();
     other.prompt("c3").await.unwrap().await.unwrap();
     assert_eq!(told(&model, 5), ["on_request", "never", "always"]);
+}
+
+/// What a fork takes over of a log that lies in another home is its own: also what is long.
+#[tokio::test]
+async fn a_fork_of_a_log_in_another_home_needs_that_home_no_more() {
+    let (parents, children) = (Folder::new(), Folder::new());
+    let model = ScriptedModel::new().repeat_last().text("ok");
+    let agent = |home: &Folder| scripted(&model).store(FileStore::new(&home.0)).build().unwrap();
+    let long = "x".repeat(100_000);
+    let parent = agent(&parents).session().start().await.unwrap();
+    parent.prompt(&*long).await.unwrap().await.unwrap();
+    let log = LogRef::Path(parent.log_path().unwrap().to_owned());
+    parent.shutdown().await.unwrap();
+
+    let agent = agent(&children);
+    let child = agent.session().fork_log(log, ForkPoint::End).start().await.unwrap();
+    let id = LogRef::Id(child.id().to_owned());
+    child.shutdown().await.unwrap();
+    drop(parents);
+    let again = agent.session().resume(id, OnDamage::Refuse).start().await.unwrap();
+    assert_eq!(conversation(&again.history()), [format!("user {long}"), "assistant ok".into()]);
 }

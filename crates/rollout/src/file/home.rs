@@ -13,6 +13,22 @@ use crate::store::StoreError;
 /// Tells apart the unfinished files that one process writes at the same time.
 static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 
+/// The one operation that may lose names which others rely on.
+const SYNCING_FOLDER: &str = "syncing the folder";
+
+/// Whether it is not known any more that names in a folder are durable: a second sync of it may say that
+/// they are, since the failure was told once. A disk that is full, and a folder that may not be opened,
+/// lose nothing.
+pub(super) fn has_lost_names(error: &StoreError) -> bool {
+    match error {
+        StoreError::Io { operation, .. } => *operation == SYNCING_FOLDER,
+        StoreError::ReadOnly { operation, source, .. } => {
+            *operation == SYNCING_FOLDER && source.kind() != io::ErrorKind::PermissionDenied
+        }
+        _ => false,
+    }
+}
+
 /// What all logs of a store share.
 #[derive(Debug, Clone)]
 pub(super) struct Home {
@@ -20,6 +36,8 @@ pub(super) struct Home {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) fsync: Fsync,
     pub(super) blob_threshold_bytes: usize,
+    /// A longer line is not written, since it is not read either.
+    pub(super) max_line_bytes: u64,
 }
 
 impl Home {
@@ -45,6 +63,32 @@ impl Home {
         levels.try_for_each(|level| self.sync_folder_of(level))
     }
 
+    /// The home in which a log lies, whichever store opens it and by whatever links: that whose
+    /// `sessions/YYYY/MM/DD` has its file. A file that lies elsewhere has this home.
+    pub(super) fn of_log(self: &Arc<Self>, log: &Path) -> Arc<Self> {
+        match self.other_home(log) {
+            Some(path) => Arc::new(Self { path, ..(**self).clone() }),
+            None => Arc::clone(self),
+        }
+    }
+
+    /// The home in which a log lies, if that is not this one. What is behind this one's `sessions` is in
+    /// it, also where that is a link.
+    pub(super) fn other_home(&self, log: &Path) -> Option<PathBuf> {
+        let log = log.canonicalize().ok()?;
+        let own = self.path.join("sessions").canonicalize();
+        if own.is_ok_and(|own| log.starts_with(own)) {
+            return None;
+        }
+        let day = log.parent()?;
+        let sessions = day.ancestors().nth(3).filter(|it| it.ends_with("sessions"))?;
+        let date = day.strip_prefix(sessions).ok()?.to_str()?;
+        let mut parts = date.split(std::path::MAIN_SEPARATOR);
+        let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        let is_day = parts.clone().map(str::len).eq([4, 2, 2]) && parts.all(is_number);
+        sessions.parent().filter(|_| is_day).map(Path::to_owned)
+    }
+
     fn is_inside(&self, folder: &Path) -> bool {
         folder.starts_with(&self.path) && folder != self.path
     }
@@ -53,11 +97,7 @@ impl Home {
     /// folder may be passed but not read, that cannot be.
     fn sync_name(&self, made: usize) -> Result<(), StoreError> {
         for level in self.path.ancestors().take(made.max(1)) {
-            match self.sync_folder_of(level) {
-                Err(StoreError::ReadOnly { source, .. })
-                    if source.kind() == io::ErrorKind::PermissionDenied => {}
-                synced => synced?,
-            }
+            unless_denied(self.sync_folder_of(level))?;
         }
         Ok(())
     }
@@ -73,13 +113,20 @@ impl Home {
         }
     }
 
+    /// Makes the name of a log durable that somebody else made, who may not sync. Where a folder above it
+    /// may be passed but not read, that cannot be.
+    pub(super) fn sync_names_of(&self, log: &Path) -> Result<(), StoreError> {
+        self.sync_folder_of(log)?;
+        let above = log.ancestors().skip(1).take_while(|level| self.is_inside(level));
+        above.map(|level| self.sync_folder_of(level)).try_for_each(unless_denied)
+    }
+
     /// Makes the name of `path` durable.
     pub(super) fn sync_folder_of(&self, path: &Path) -> Result<(), StoreError> {
         match path.parent() {
-            Some(folder) if self.fsync == Fsync::Commit => self
-                .disk
-                .sync_folder(folder)
-                .map_err(|e| StoreError::io("syncing the folder", folder, e)),
+            Some(folder) if self.fsync == Fsync::Commit => {
+                self.disk.sync_folder(folder).map_err(|e| StoreError::io(SYNCING_FOLDER, folder, e))
+            }
             _ => Ok(()),
         }
     }
@@ -118,5 +165,16 @@ impl Home {
         }
         self.disk.rename(unfinished, path).map_err(|e| ("renaming", e))?;
         Ok(medium)
+    }
+}
+
+fn unless_denied(synced: Result<(), StoreError>) -> Result<(), StoreError> {
+    match synced {
+        Err(StoreError::ReadOnly { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Ok(())
+        }
+        synced => synced,
     }
 }

@@ -39,7 +39,7 @@ pub use disk::{Disk, Identity, LocalDisk, Medium};
 
 use crate::list::{Page, Query};
 use crate::store::{Accept, LogRef, LogWriter, Opened, Store, StoreError, shown};
-use crate::{BLOB_BYTES, OnDamage, Record, Replay, ReplayConfig};
+use crate::{BLOB_BYTES, MAX_LINE_BYTES, OnDamage, Record, Replay, ReplayConfig};
 use home::Home;
 use reading::Waiter;
 
@@ -83,6 +83,7 @@ impl FileStore {
             disk: Arc::new(LocalDisk),
             fsync: Fsync::default(),
             blob_threshold_bytes: BLOB_BYTES,
+            max_line_bytes: MAX_LINE_BYTES,
         };
         Self { home: Arc::new(home) }
     }
@@ -142,7 +143,7 @@ impl Store for FileStore {
 
     async fn open(&self, which: &LogRef, on_damage: OnDamage) -> Result<Opened, StoreError> {
         let opened = self.open_if(which, on_damage, Box::new(|_| true)).await?;
-        opened.ok_or_else(|| StoreError::NotFound { which: format!("{which:?}") })
+        opened.ok_or_else(|| StoreError::NotFound { which: which.shown() })
     }
 
     async fn open_if(
@@ -163,5 +164,53 @@ impl Store for FileStore {
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let query = query.clone();
         self.run(move |home, waiter| list::list(&home.path, &query, waiter)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+    use crate::{RecordKind, SessionMeta};
+
+    /// What would not be read again is not written.
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_refused_and_the_writer_goes_on() {
+        const MAX: u64 = 2_000;
+        let home = std::env::temp_dir().join(format!("longhaul-lines-{}", std::process::id()));
+        let store = FileStore::new(&home).with(|home| home.max_line_bytes = MAX);
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        let meta = SessionMeta::new("01a20298-0571-7a40-bd9c-000000000000", now);
+        let first = Record::new(now, RecordKind::SessionMeta, to_raw_value(&meta).unwrap());
+        let event = |bytes: usize| {
+            // None of its strings goes into a blob.
+            let parts = vec!["x".repeat(97); bytes / 100];
+            let payload = json!({"type": "note", "parts": parts, "rest": "y".repeat(bytes % 100)});
+            Record::new(now, RecordKind::EventMsg, to_raw_value(&payload).unwrap())
+        };
+        let mut writer = store.create(vec![first]).await.unwrap();
+        let path = writer.path().unwrap().to_owned();
+        let before = fs::read(&path).unwrap();
+        let mut refused = 0;
+        let mut bytes = 2_100;
+        while let Err(error) = writer.append(vec![event(1), event(bytes)]).await {
+            assert!(matches!(error, StoreError::TooLong { max: MAX, .. }), "{error}");
+            assert!(!error.is_transient());
+            assert_eq!((fs::read(&path).unwrap(), writer.next_ordinal()), (before.clone(), 1));
+            (refused, bytes) = (refused + 1, bytes - 1);
+        }
+        assert!(refused > 10);
+        writer.append(vec![event(2)]).await.unwrap();
+        let log = fs::read_to_string(&path).unwrap();
+        assert_eq!(log.lines().map(str::len).max(), Some(2_000), "the longest is taken");
+        let config = ReplayConfig { max_line_bytes: MAX, ..ReplayConfig::default() };
+        let replay = store.read(&LogRef::Path(path), config).await.unwrap();
+        assert_eq!(replay.next_ordinal, 4);
+        writer.close().await.unwrap();
+        fs::remove_dir_all(home).unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::blobs::BlobFolder;
+use super::blobs::{Batch, BlobFolder, Durable};
 use super::disk::{Medium, write_all};
 use super::find::{find, find_named};
 use super::folders::is_absent;
@@ -40,7 +40,9 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
     sweep(&home.disk, &path);
     sweep_starts(home, &starting);
     let mut lines = Vec::new();
-    encode(home, &path, records, Position { length: 0, ordinal: 0, epoch: 1 }, &mut lines)?;
+    let mut durable = Durable::default();
+    let start_at = Position { length: 0, ordinal: 0, epoch: 1 };
+    encode(home, &path, records, start_at, &mut durable, &mut lines)?;
     let put = home.put(&path, &path, |medium| write_all(medium, &lines));
     let put = put.and_then(|medium| home.sync_folder_of(&path).map(|()| medium));
     let medium = put.inspect_err(|_| {
@@ -48,7 +50,7 @@ pub(super) fn create(home: &Arc<Home>, records: &[Record]) -> Result<FileWriter,
         let _ = home.disk.remove(&path);
     })?;
     let position = Position { length: lines.len() as u64, ordinal: records.len() as u64, epoch: 1 };
-    let tail = Tail::new(medium, path, position, Arc::clone(home), lock)?;
+    let tail = Tail::new(medium, path, position, Arc::clone(home), durable, lock)?;
     Ok(FileWriter::new(start.id, tail))
 }
 
@@ -92,7 +94,8 @@ pub(super) fn open(
     sweep(&home.disk, &first);
     let path = newest_of(&named)?;
     let file = LogFile::open(&path, waiter)?;
-    let replay = replay_file(home, &file, &path, on_damage)?;
+    let blobs = BlobFolder::of(home, &path);
+    let replay = replay(&file, &blobs, on_damage).map_err(|e| StoreError::read(&path, e))?;
     if replay.is_foreign {
         return Err(StoreError::Foreign { path: shown(&path) });
     }
@@ -100,7 +103,7 @@ pub(super) fn open(
         return Ok(None);
     }
     if !replay.damage.is_empty() {
-        return go_on(home, salvage(home, &file, &path, replay)?, lock).map(Some);
+        return go_on(home, salvage(home, &file, &path, replay)?, &blobs, lock).map(Some);
     }
     let mut medium = home.disk.open(&path).map_err(|e| StoreError::io("opening", &path, e))?;
     let set_aside =
@@ -108,7 +111,8 @@ pub(super) fn open(
     tidy(home, &mut *medium, set_aside.is_some().then_some(replay.good_len))
         .map_err(|(operation, e)| StoreError::io(operation, &path, e))?;
     let (replay, salvaged_from) = told_again(home, &path, replay, waiter);
-    go_on(home, Fit { replay, path, medium, set_aside, salvaged_from }, lock).map(Some)
+    let fit = Fit { replay, path, medium, set_aside, salvaged_from };
+    go_on(home, fit, &blobs, lock).map(Some)
 }
 
 /// A log that ends with a whole line.
@@ -120,12 +124,16 @@ pub(super) struct Fit {
     pub(super) salvaged_from: Option<PathBuf>,
 }
 
-/// The writer of a log that is fit.
-fn go_on(home: &Arc<Home>, log: Fit, lock: Lock) -> Result<Opened, StoreError> {
+/// The writer of a log that is fit; `blobs` are those that were read of it.
+fn go_on(home: &Arc<Home>, log: Fit, blobs: &BlobFolder, lock: Lock) -> Result<Opened, StoreError> {
     let Fit { replay, path, medium, set_aside, salvaged_from } = log;
     let position =
         Position { length: replay.good_len, ordinal: replay.next_ordinal, epoch: replay.epoch + 1 };
-    let tail = Tail::new(medium, path, position, Arc::clone(home), lock)?;
+    let (home, mut durable) = (home.of_log(&path), Durable::default());
+    let mut kept = Batch::new(&home, &path, &mut durable);
+    kept.keep(blobs).and_then(|()| kept.commit())?;
+    home.sync_names_of(&path)?;
+    let tail = Tail::new(medium, path, position, home, durable, lock)?;
     let id = replay.meta.as_ref().map(|meta| meta.id.clone()).unwrap_or_default();
     let writer = Box::new(FileWriter::new(id, tail));
     Ok(Opened { set_aside, salvaged_from, ..Opened::new(replay, writer) })
@@ -153,7 +161,7 @@ pub(super) fn replay_file(
     path: &Path,
     config: impl Into<ReplayConfig>,
 ) -> Result<Replay, StoreError> {
-    replay(file, &BlobFolder(&home.path), config).map_err(|e| StoreError::read(path, e))
+    replay(file, &BlobFolder::of(home, path), config).map_err(|e| StoreError::read(path, e))
 }
 
 /// The file that is meant, which is there: whoever names one of a family means the newest; and whoever
@@ -173,10 +181,7 @@ fn resolve(home: &Home, which: &LogRef, waiter: &Waiter) -> Result<PathBuf, Stor
                 .transpose()?
         }
     };
-    found.ok_or_else(|| match which {
-        LogRef::Path(path) => StoreError::NotFound { which: shown(path) },
-        LogRef::Id(id) => StoreError::NotFound { which: shown(Path::new(id)) },
-    })
+    found.ok_or_else(|| StoreError::NotFound { which: which.shown() })
 }
 
 /// What may not be looked at is not gone.

@@ -143,7 +143,7 @@ fn copy_sound(
                 Some(RecordKind::Compacted | RecordKind::Edited),
             ) => {
                 let sealed = read_record(&scan, &line)?;
-                if let Some(record) = without_lost(&sealed.record, &BlobFolder(&home.path)) {
+                if let Some(record) = without_lost(&sealed.record, &BlobFolder::of(home, path)) {
                     copy.add(path, &record, sealed.epoch)?;
                 }
             }

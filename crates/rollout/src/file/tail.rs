@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Fsync;
-use super::blobs::Batch;
+use super::blobs::{Batch, Durable};
 use super::disk::{Identity, Medium, write_all};
-use super::home::Home;
+use super::home::{Home, has_lost_names};
 use super::lock::Lock;
 use crate::Record;
 use crate::store::{StoreError, shown};
@@ -40,6 +40,7 @@ pub(super) struct Tail {
     /// Which file it was when it was opened.
     identity: Identity,
     buffer: Vec<u8>,
+    durable: Durable,
     /// Why nothing is acknowledged any more.
     poison: Option<String>,
     /// Last, so that the file is closed when the lock is given back.
@@ -53,11 +54,13 @@ impl Tail {
         path: PathBuf,
         position: Position,
         home: Arc<Home>,
+        durable: Durable,
         lock: Lock,
     ) -> Result<Self, StoreError> {
         let identity = file.identity().map_err(|e| StoreError::io("opening", &path, e))?;
         let (buffer, poison) = (Vec::new(), None);
-        let tail = Self { file, path, home, position, identity, buffer, poison, _lock: lock };
+        let tail =
+            Self { file, path, home, position, identity, buffer, durable, poison, _lock: lock };
         tail.check_place(position.length)?;
         Ok(tail)
     }
@@ -78,8 +81,7 @@ impl Tail {
         if records.is_empty() {
             return Ok(());
         }
-        self.buffer.clear();
-        encode(&self.home, &self.path, records, self.position, &mut self.buffer)?;
+        self.encode(records)?;
         self.check_place(self.position.length).or_else(|e| self.poisoned(e))?;
         self.write()?;
         if self.home.fsync == Fsync::Commit {
@@ -93,6 +95,17 @@ impl Tail {
         Ok(())
     }
 
+    /// Makes the lines of the records, in the buffer.
+    fn encode(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        self.buffer.clear();
+        let Self { home, path, position, durable, buffer, .. } = self;
+        let Err(error) = encode(home, path, records, *position, durable, buffer) else {
+            return Ok(());
+        };
+        self.buffer = Vec::new();
+        if has_lost_names(&error) { self.poisoned(error) } else { Err(error) }
+    }
+
     /// Writes the lines; after an error nothing of them is left.
     fn write(&mut self) -> Result<(), StoreError> {
         let Err(error) = write_all(&mut *self.file, &self.buffer) else { return Ok(()) };
@@ -100,7 +113,7 @@ impl Tail {
             return self.undo_and_poison("writing", error);
         }
         if let Err(second) = self.file.truncate(self.position.length) {
-            return self.poisoned(StoreError::io("cutting", &self.path, second));
+            return self.poisoned(StoreError::unsettled("cutting", &self.path, second));
         }
         Err(StoreError::io("writing", &self.path, error))
     }
@@ -113,11 +126,12 @@ impl Tail {
         error: io::Error,
     ) -> Result<(), StoreError> {
         let _ = self.file.truncate(self.position.length);
-        self.poisoned(StoreError::io(operation, &self.path, error))
+        self.poisoned(StoreError::unsettled(operation, &self.path, error))
     }
 
     fn poisoned(&mut self, error: StoreError) -> Result<(), StoreError> {
-        self.poison = Some(error.to_string());
+        let error = error.at_its_end();
+        self.poison = Some(error.cause());
         Err(error)
     }
 
@@ -148,14 +162,25 @@ pub(super) fn encode(
     log: &Path,
     records: &[Record],
     position: Position,
+    durable: &mut Durable,
     lines: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let mut blobs = Batch::new(home, log);
+    let mut blobs = Batch::new(home, log, durable);
     for (record, ordinal) in records.iter().zip(position.ordinal..) {
         let moved = blobs.move_out(record)?;
+        let start = lines.len();
         moved.as_ref().unwrap_or(record).seal(ordinal, position.epoch, lines);
+        check_length(log, lines.len() - start, home.max_line_bytes)?;
     }
     blobs.commit()
+}
+
+/// Sees that a line will be read again; its length is with its newline.
+fn check_length(log: &Path, len: usize, max: u64) -> Result<(), StoreError> {
+    match len.saturating_sub(1) as u64 {
+        bytes if bytes > max => Err(StoreError::TooLong { path: shown(log), bytes, max }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a failed write says that the medium itself failed.

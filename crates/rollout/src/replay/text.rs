@@ -171,7 +171,7 @@ pub(super) fn put_back(text: &str, places: &[usize], blobs: &dyn Blobs) -> Resul
         let digest = stand_in(text, place).filter(|_| at <= place);
         let Some(digest) = digest else {
             let digest = text.get(place..).unwrap_or_default().chars().take(DIGEST_CHARS).collect();
-            return Err(Flaw::Blob { digest, is_there: false }.into());
+            return Err(Flaw::Blob { digest, is_there: false, place: None }.into());
         };
         pieces.push(Cow::Borrowed(&text[at..=place]));
         pieces.push(Cow::Owned(string(digest, blobs)?));
@@ -189,7 +189,8 @@ fn stand_in(text: &str, place: usize) -> Option<&str> {
 }
 
 fn string(digest: &str, blobs: &dyn Blobs) -> Result<String, Trouble> {
-    let flaw = |is_there| Flaw::Blob { digest: digest.into(), is_there };
+    let place = || blobs.place(digest);
+    let flaw = |is_there| Flaw::Blob { digest: digest.into(), is_there, place: place() };
     let bytes = blobs.get(digest)?.ok_or_else(|| flaw(false))?;
     if blob_digest(&bytes) != digest {
         return Err(flaw(true).into());

@@ -71,11 +71,14 @@ pub enum StoreError {
         source: ReadError,
     },
     /// Another process changed the file under the writer. Nothing more is acknowledged by it.
-    #[error("the log {path} was {what} by another process: open it again, to see what is left")]
+    #[error(
+        "the log {path} was {what} by another process: shut this session down, and open it again to \
+         see what is left"
+    )]
     Disturbed {
         /// The log.
         path: String,
-        /// `removed`, `replaced`, `cut` or `written`.
+        /// `removed`, `replaced`, `cut` or `written to`.
         what: &'static str,
     },
     /// The lock of this writer had run out, and somebody else has opened the log since. Nothing was
@@ -111,8 +114,9 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The operating system refused anything else.
-    #[error("{operation} {path} failed: {source}")]
+    /// The operating system refused anything else. The message of a source that it did not give says
+    /// itself what to do.
+    #[error("{operation} {path} failed: {source}{}", remedy(source))]
     Io {
         /// The file or folder.
         path: String,
@@ -121,12 +125,43 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A failure leaves it open what is on disk, as one of a sync does, also where the disk was only
+    /// full. Nothing of the append was acknowledged, and this writer acknowledges nothing any more:
+    /// later calls are [`Poisoned`](Self::Poisoned).
+    #[error(
+        "{operation} {path} failed: {source}; what of it is on disk is not known, so that nothing more \
+         is written to the log: see to the disk, shut this session down, and open it again"
+    )]
+    Unsettled {
+        /// The log, or the folder of a file that it names.
+        path: String,
+        /// What was tried.
+        operation: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A record's line would be longer than one that is read. Nothing was appended, and the writer goes
+    /// on without it: the caller's mistake.
+    #[error(
+        "a record for the log {path} has {bytes} bytes, more than the {max} of a line: give it in parts"
+    )]
+    TooLong {
+        /// The log.
+        path: String,
+        /// The length of its line.
+        bytes: u64,
+        /// The longest that a line may be.
+        max: u64,
+    },
     /// An earlier failure left it open what is on disk. This writer acknowledges nothing any more.
-    #[error("the log {path} is not written to any more, since {cause}: open it again")]
+    #[error(
+        "the log {path} is not written to any more, since {cause}: shut this session down, and open it \
+         again"
+    )]
     Poisoned {
         /// The log.
         path: String,
-        /// The message of the earlier failure.
+        /// The earlier failure.
         cause: String,
     },
 }
@@ -177,13 +212,69 @@ impl StoreError {
     }
 
     /// What reading a log ended with.
-    pub(crate) fn read(path: &Path, error: ReadError) -> Self {
-        let path = shown(path);
+    pub(crate) fn read(log: &Path, error: ReadError) -> Self {
+        let path = shown(log);
         match error {
             ReadError::Damaged(damage) => Self::Damaged { path, damage: Box::new(damage) },
-            ReadError::Io(source) => Self::Io { path, operation: "reading", source },
+            ReadError::Io(source) => Self::unread(log, source),
             source => Self::Unreadable { path, source },
         }
+    }
+
+    /// That the log, or a blob of it, could not be read.
+    fn unread(log: &Path, source: io::Error) -> Self {
+        match source.downcast::<UnreadBlob>() {
+            Ok(blob) => Self::io("reading the blob", &blob.path, blob.source),
+            Err(source) => Self::io("reading", log, source),
+        }
+    }
+
+    /// A failure of the disk that ends the writer of a log.
+    pub(crate) fn unsettled(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Unsettled { path: shown(path), operation, source }
+    }
+
+    /// The same failure, if it ends the writer of a log.
+    pub(crate) fn at_its_end(self) -> Self {
+        match self {
+            Self::Io { path, operation, source } | Self::ReadOnly { path, operation, source } => {
+                Self::Unsettled { path, operation, source }
+            }
+            error => error,
+        }
+    }
+
+    /// What happened, without what to do about it.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Unsettled { path, operation, source, .. } => {
+                format!("{operation} {path} failed: {source}")
+            }
+            Self::Disturbed { what, .. } => format!("it was {what} by another process"),
+            error => error.to_string(),
+        }
+    }
+}
+
+/// A blob that is there and could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the blob {}: {source}", shown(path))]
+pub(crate) struct UnreadBlob {
+    pub(crate) path: PathBuf,
+    pub(crate) source: io::Error,
+}
+
+impl From<UnreadBlob> for io::Error {
+    fn from(error: UnreadBlob) -> Self {
+        Self::new(error.source.kind(), error)
+    }
+}
+
+/// What to do about a failure that the operating system tells of.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::Other => "",
+        _ => "; see that the disk and the folder are there and sound, and try again",
     }
 }
 

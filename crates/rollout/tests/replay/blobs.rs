@@ -78,9 +78,12 @@ fn parts_and_settings_may_have_blobs() {
 #[test]
 fn a_blob_that_is_not_as_it_was_is_damage_of_its_line() {
     let digest = blob_digest(b"long");
-    let flaw = |is_there| Flaw::Blob { digest: digest.clone(), is_there };
-    let no_digest =
-        |text: &str| Flaw::Blob { digest: text.chars().take(64).collect(), is_there: false };
+    let flaw = |is_there| Flaw::Blob { digest: digest.clone(), is_there, place: None };
+    let no_digest = |text: &str| Flaw::Blob {
+        digest: text.chars().take(64).collect(),
+        is_there: false,
+        place: None,
+    };
     let item = Item::user(format!("blob:{digest}"));
     let place = item.json().find("\"blob:").unwrap();
     let table = [

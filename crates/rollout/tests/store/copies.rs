@@ -77,7 +77,7 @@ async fn f113_a_copy_taken_at_any_step_opens_to_what_was_acknowledged_or_later()
         torn += usize::from(opened.set_aside.is_some());
         opened.writer.append(vec![item("new")]).await.unwrap();
     }
-    println!("{torn} copies were torn, in {empty} the log was not there yet");
+    tell(&format!("{torn} copies were torn, in {empty} the log was not there yet"));
     assert!(torn >= 6 && empty > 0);
 }
 

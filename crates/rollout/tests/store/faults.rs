@@ -75,24 +75,33 @@ async fn f081_a_write_that_the_medium_fails_ends_the_writer() {
     let (store, _) = folder.faulty(at(Operation::Write, 1, Fault::Error(BAD_MEDIUM)));
     let (mut writer, path) = start(&store).await;
     let error = append(&mut writer, "a").await.unwrap_err();
-    assert!(matches!(error, StoreError::Io { operation: "writing", .. }), "{error}");
+    assert!(matches!(error, StoreError::Unsettled { operation: "writing", .. }), "{error}");
     assert!(is_poisoned(&append(&mut writer, "b").await));
     assert_eq!(texts(&path), [""; 0]);
 }
 
 #[tokio::test]
 async fn f082_after_a_sync_that_failed_nothing_is_acknowledged_any_more() {
-    for fault in [Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM), Fault::Error(NO_SPACE)] {
+    let full = [NO_SPACE, OVER_QUOTA, TOO_BIG].map(Fault::Error);
+    for fault in [Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM)].into_iter().chain(full) {
         let folder = Folder::new();
         let (store, disk) = folder.faulty(at(Operation::Sync, 2, fault));
         let (mut writer, path) = start(&store).await;
         append(&mut writer, "a").await.unwrap();
-        append(&mut writer, "lost").await.unwrap_err();
+        let error = append(&mut writer, "lost").await.unwrap_err();
+        assert!(matches!(error, StoreError::Unsettled { operation: "syncing", .. }), "{error}");
+        assert!(!error.is_transient(), "{error}");
+        assert!(
+            error.to_string().ends_with("shut this session down, and open it again"),
+            "{error}"
+        );
         let steps = disk.steps().len();
         for _ in 0..3 {
             let again = append(&mut writer, "b").await;
             assert!(is_poisoned(&again));
-            assert!(again.unwrap_err().to_string().contains("open it again"));
+            let said = again.unwrap_err().to_string();
+            assert!(said.ends_with("shut this session down, and open it again"), "{said}");
+            assert_eq!(said.matches("open it again").count(), 1, "{said}");
         }
         assert_eq!(disk.steps().len(), steps, "the file is left alone");
         assert_eq!(texts(&path), ["a"]);
@@ -109,7 +118,7 @@ async fn f083_a_cut_that_failed_ends_the_writer() {
     });
     let (mut writer, _) = start(&store).await;
     let error = append(&mut writer, "a").await.unwrap_err();
-    assert!(matches!(error, StoreError::Io { operation: "cutting", .. }), "{error}");
+    assert!(matches!(error, StoreError::Unsettled { operation: "cutting", .. }), "{error}");
     assert!(is_poisoned(&append(&mut writer, "b").await));
 }
 
@@ -138,7 +147,7 @@ async fn f083_a_start_that_fails_anywhere_leaves_no_log() {
             assert_eq!(texts(writer.path().unwrap()).last().unwrap(), "a");
         }
     }
-    println!("a start failed at each of {steps} steps, in 3 ways");
+    tell(&format!("a start failed at each of {steps} steps, in 3 ways"));
 }
 
 /// Every operation of a salvage fails in turn: whoever opens the log next is told of what was left out.
@@ -161,11 +170,12 @@ async fn a_salvage_that_fails_anywhere_is_told_of_by_the_next() {
             }
         }
     }
-    println!("a salvage failed at each of {steps} steps, in 3 ways");
+    tell(&format!("a salvage failed at each of {steps} steps, in 3 ways"));
     assert!(steps > 4);
 }
 
-/// Every operation of an append with a blob fails in turn.
+/// Every operation of an append with a blob fails in turn. Where that leaves open what is on disk, of the
+/// log or of a name that it needs, the writer ends; else it goes on.
 #[tokio::test]
 async fn an_append_that_fails_anywhere_leaves_what_was_acknowledged() {
     let whole = Folder::new();
@@ -175,29 +185,41 @@ async fn an_append_that_fails_anywhere_leaves_what_was_acknowledged() {
     append(&mut writer, "a").await.unwrap();
     let from = disk.steps().len();
     append(&mut writer, &long).await.unwrap();
-    let until = disk.steps().len();
-    let mut went_on = 0;
+    let steps: Vec<_> = disk.steps().into_iter().map(|it| it.operation).collect();
+    let of_log = steps.len() - 2;
+    assert_eq!(steps[of_log..], [Operation::Write, Operation::Sync], "the log's own come last");
+    let mut ended = 0;
     for fault in [Fault::Error(NO_SPACE), Fault::Error(BAD_MEDIUM), Fault::LateError(BAD_MEDIUM)] {
-        for failing in from..until {
+        for (failing, operation) in steps.iter().enumerate().skip(from) {
             let folder = Folder::new();
-            let (store, _) =
+            let (store, disk) =
                 folder.faulty(move |step| if step.number == failing { fault } else { Fault::None });
             let (mut writer, path) = start(&store).await;
             append(&mut writer, "a").await.unwrap();
-            append(&mut writer, &long).await.unwrap_err();
+            let error = append(&mut writer, &long).await.unwrap_err();
             assert_eq!(texts(&path), ["a"], "{fault:?} of step {failing}");
-            match append(&mut writer, "b").await {
-                Ok(()) => {
-                    went_on += 1;
-                    assert_eq!(texts(&path), ["a", "b"]);
-                }
-                Err(error) => {
-                    assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
-                    assert_eq!(texts(&path), ["a"]);
-                }
+            let is_full = fault == Fault::Error(NO_SPACE);
+            let ends = match operation {
+                Operation::SyncFolder => !is_full,
+                Operation::Write => failing >= of_log && !is_full,
+                Operation::Sync => failing >= of_log,
+                _ => false,
+            };
+            let what = format!("{fault:?} of step {failing}, {operation:?}: {error}");
+            assert_eq!(matches!(error, StoreError::Unsettled { .. }), ends, "{what}");
+            assert_eq!(error.is_transient(), is_full && !ends, "{what}");
+            let done = disk.steps().len();
+            let next = append(&mut writer, "b").await;
+            assert_eq!(is_poisoned(&next), ends, "{what}");
+            if ends {
+                assert_eq!((disk.steps().len(), texts(&path)), (done, vec!["a".into()]), "{what}");
+                ended += 1;
+                continue;
             }
+            append(&mut writer, &long).await.unwrap();
+            assert_eq!(texts(&path).len(), 3, "{what}");
         }
     }
-    println!("{} failures, {went_on} of them left the writer fit", 3 * (until - from));
-    assert!(went_on > 0);
+    tell(&format!("{} failures, {ended} of them ended the writer", 3 * (steps.len() - from)));
+    assert!(ended > 10);
 }

@@ -155,7 +155,10 @@ async fn disturbed(what: &str, disturb: impl FnOnce(&std::path::Path)) {
     disturb(&path);
     let before = fs::read(&path).ok();
     let found = match writer.append(vec![item("b")]).await.unwrap_err() {
-        StoreError::Disturbed { what, .. } => what,
+        error @ StoreError::Disturbed { what, .. } => {
+            assert!(error.to_string().contains("shut this session down, and open it again"));
+            what
+        }
         other => panic!("{other}"),
     };
     assert_eq!(found, what);

@@ -35,7 +35,7 @@ async fn what_is_unfinished_is_swept_when_its_log_is_opened() {
         }
         assert_eq!(unfinished(&folder), [""; 0], "step {step}");
     }
-    println!("{left} unfinished files in {steps} ends");
+    tell(&format!("{left} unfinished files in {steps} ends"));
     assert!(left >= 4, "of the log and of a blob");
 }
 

@@ -138,3 +138,23 @@ async fn of_a_replacement_an_item_that_is_lost_goes_and_the_others_stay() {
         }
     }
 }
+
+/// The place where it is, and not that of the log.
+#[tokio::test]
+async fn a_blob_that_cannot_be_read_is_named() {
+    let folder = Folder::new();
+    log(&folder, &["0", &"x".repeat(70_000)]).await;
+    let blob = folder.path().join(&folder.names()[0]);
+    fs::remove_file(&blob).unwrap();
+    fs::create_dir(&blob).unwrap();
+    for error in [
+        open(&folder, OnDamage::Refuse).await.unwrap_err(),
+        open(&folder, OnDamage::Salvage).await.unwrap_err(),
+    ] {
+        let said = error.to_string();
+        assert!(matches!(error, StoreError::Io { operation: "reading the blob", .. }), "{said}");
+        let begin = format!("reading the blob {} failed: ", blob.display());
+        assert!(said.starts_with(&begin), "{said}");
+        assert!(said.ends_with("are there and sound, and try again"), "{said}");
+    }
+}

@@ -9,6 +9,7 @@ mod conformance;
 mod copies;
 mod faults;
 mod files;
+mod homes;
 #[cfg(unix)]
 mod leftovers;
 mod listing;

@@ -127,6 +127,12 @@ pub(crate) fn at(
     }
 }
 
+/// Says what a test has counted, also where it succeeds: what is printed is not shown then.
+pub(crate) fn tell(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "\n{text}");
+}
+
 pub(crate) fn is_blob(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "blobs")
 }

@@ -116,7 +116,10 @@ async fn f114_what_was_acknowledged_survives_an_end_at_any_step() {
         }
     }
     whole_items.clear();
-    println!("a process was ended {} times, {unborn} of them without a log", steps * ENDS.len());
+    tell(&format!(
+        "a process was ended {} times, {unborn} of them without a log",
+        steps * ENDS.len()
+    ));
     assert!(unborn > 0 && steps > 40);
 }
 
@@ -180,7 +183,7 @@ async fn f116_an_end_during_recovery_changes_nothing() {
             }
         }
     }
-    println!("a recovery was ended {ends} times, twice each");
+    tell(&format!("a recovery was ended {ends} times, twice each"));
 }
 
 /// Appends longer and longer texts until there is no memory for one, and says each that was acknowledged.
