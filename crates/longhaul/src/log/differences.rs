@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use longhaul_rollout::Replay;
 use longhaul_state::Surface;
 use longhaul_state::protocol::Settings;
-
-use super::restore::own_settings;
+use serde_json::value::RawValue;
 
 /// What a session had when it was left, as far as its log says.
 pub(crate) struct Left {
@@ -14,26 +13,35 @@ pub(crate) struct Left {
     pub(super) surface: Option<Surface>,
     /// Who served its model when it began.
     provider: Option<String>,
+    /// What the log says that cannot be read, a sentence each.
+    pub(super) unread: Vec<String>,
+    /// What the log says of what it worked with is in that.
+    has_unread_surface: bool,
 }
 
 impl Left {
-    pub(super) fn of(replay: &Replay) -> Self {
-        Self {
-            settings: own_settings(replay),
-            surface: replay.surface.as_ref().and_then(|json| serde_json::from_str(json.get()).ok()),
-            provider: replay.meta.as_ref().and_then(|meta| meta.model_provider.clone()),
-        }
+    pub(super) fn of(replay: &Replay, settings: Option<Settings>) -> Self {
+        let read = |json: &RawValue| serde_json::from_str::<Surface>(json.get()).ok();
+        let surface = replay.surface.as_deref().and_then(read);
+        let provider = replay.meta.as_ref().and_then(|meta| meta.model_provider.clone());
+        let has_unread_surface = replay.surface.is_some() && surface.is_none();
+        let sentence = "which tools and instructions the session had cannot be read; approvals for its \
+                        length are over";
+        let unread = has_unread_surface.then(|| sentence.to_owned()).into_iter().collect();
+        Self { settings, surface, provider, unread, has_unread_surface }
     }
 
     /// Whether tools are other ones than those that calls were approved for, as far as their definitions
-    /// tell.
+    /// tell; or nobody can tell.
     pub(crate) fn has_other_tools(&self, surface: &Surface) -> bool {
-        self.surface.as_ref().is_some_and(|left| left.tools != surface.tools)
+        self.has_unread_surface
+            || self.surface.as_ref().is_some_and(|left| left.tools != surface.tools)
     }
 
-    /// What differs now, a sentence each. What the log does not say differs in nothing.
+    /// What differs now, a sentence each, behind what cannot be read. What the log does not say differs in
+    /// nothing.
     pub(crate) fn differences(&self, settings: &Settings, surface: &Surface) -> Vec<String> {
-        let mut differences = Vec::new();
+        let mut differences = self.unread.clone();
         if let Some(left) = &self.settings {
             differences.extend(in_settings(left, settings));
         }

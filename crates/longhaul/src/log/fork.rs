@@ -6,7 +6,8 @@ use longhaul_state::protocol::Settings;
 
 use super::Imported;
 use super::import::foreign;
-use super::restore::{known, refused, snapshot};
+use super::payload::read_known;
+use super::restore::{own_settings, refused, snapshot};
 use crate::BuildError;
 
 /// Where in a session a fork of it begins.
@@ -68,13 +69,21 @@ pub(crate) async fn fork(
         (snapshot.known.usage, snapshot.known.cost) = (None, 0.0);
         return Ok(Forked { snapshot, from, imported: Some(imported), recent });
     }
+    let mut unread = Vec::new();
     // What is known of models is known to a fork, too; what was used is not its own.
-    let mut learned = replay.token_count.as_ref().map(|json| known(json.get())).unwrap_or_default();
+    let count = replay.token_count.take();
+    let learned = count.map(|json| read_known(json.get(), &mut unread));
+    let mut learned = learned.unwrap_or_default();
     (learned.usage, learned.cost) = (None, 0.0);
     cut(&mut replay, at)?;
     replay.disown();
     let recent = std::mem::take(&mut replay.recent);
-    let mut snapshot = snapshot(replay, settings);
+    let own = own_settings(&replay, settings, &mut unread);
+    let own = own.unwrap_or_else(|| settings.clone());
+    let mut snapshot = snapshot(replay, own, &mut unread);
+    unread
+        .iter()
+        .for_each(|it| tracing::warn!("a log was forked of which a part cannot be read: {it}"));
     snapshot.known = learned;
     Ok(Forked { snapshot, from, imported: None, recent })
 }

@@ -158,7 +158,7 @@ pub(super) fn foreign(
     };
     let settings_json = replay.settings.take();
     let count = replay.token_count.take();
-    let mut snapshot = snapshot(replay, settings);
+    let mut snapshot = snapshot(replay, settings.clone(), &mut imported.left_out);
     if let Some(json) = settings_json {
         read_settings(json.get(), &mut snapshot.settings, &mut imported.left_out);
     }
@@ -243,7 +243,10 @@ fn approval_policy(name: &str) -> Option<ApprovalPolicy> {
 
 /// Takes over what was used, and the limits of the server.
 fn read_count(json: &str, left_out: &mut Vec<String>) -> Known {
-    let mut count: Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+    let Ok(mut count) = serde_json::from_str::<Map<String, Value>>(json) else {
+        left_out.push("what it had used, which cannot be read".into());
+        return Known::default();
+    };
     let mut known = Known::default();
     known.usage = read_part(count.remove("info"), "what it had used", left_out);
     known.rate_limits = read_part(count.remove("rate_limits"), "limits of its server", left_out);

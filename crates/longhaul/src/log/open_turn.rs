@@ -10,6 +10,7 @@ use longhaul_state::SessionState;
 use longhaul_state::protocol::{Settings, SettingsUpdate};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::payload::{Call, KnownCall};
 use super::records::call_arguments;
@@ -105,14 +106,18 @@ impl OpenCall {
 }
 
 /// The turn that was cut off, and what became of the calls of its newest response.
-pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
+/// What cannot be read of its settings is as those of the `session` are, and is told.
+pub(super) fn cut_off(
+    replay: &Replay,
+    session: &Settings,
+    unread: &mut Vec<String>,
+) -> Option<OpenTurn> {
     let turn = replay.turn.as_ref().filter(|turn| !turn.calls.is_empty() || asks(replay))?;
-    let known: Vec<_> = turn
-        .calls
-        .iter()
-        .filter_map(|call| Some(serde_json::from_str::<Call<'_>>(call.get()).ok()?.known))
-        .collect();
-    let step = Step::of(&known, &replay.items);
+    let read = |call: &RawValue| serde_json::from_str::<Call<'_>>(call.get()).map(|it| it.known);
+    let known: Vec<_> = turn.calls.iter().filter_map(|call| read(call).ok()).collect();
+    // What cannot be read may say that a call has started, as what is lost may.
+    let has_lost_lines = turn.has_lost_lines || known.len() < turn.calls.len();
+    let step = Step::of(&known, &replay.items, has_lost_lines);
     // That a call is answered is what its output says: a torn end may have that alone.
     let answer = |position| TurnRecord::Answered { position };
     let unsaid = step.answered().filter(|at| !step.is_said(*at)).map(answer).collect();
@@ -124,7 +129,7 @@ pub(super) fn cut_off(replay: &Replay) -> Option<OpenTurn> {
         step.open(went_on::start(replay)).partition(|open| open.goes_on);
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
-        settings: went_on::settings(turn),
+        settings: went_on::settings(turn, session, unread),
         output_schema: went_on::output_schema(turn),
         records,
         unsaid,

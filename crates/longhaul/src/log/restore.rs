@@ -9,13 +9,17 @@ use longhaul_rollout::{
     StoreError,
 };
 use longhaul_state::protocol::Settings;
-use longhaul_state::{AcceptedInput, Known, PastCompaction, Snapshot};
+use longhaul_state::{AcceptedInput, PastCompaction, Snapshot};
 use serde_json::value::RawValue;
 
 use super::Left;
 use super::open_turn::{OpenTurn, cut_off};
-use super::payload::{Input, SettingsPayload, TokenCount};
+use super::payload::{Input, SettingsPayload, read_known, read_settings};
 use crate::BuildError;
+
+/// What is told of a log that was salvaged, besides its lines.
+const LOST: &str = "lines of the log are lost: approvals for the session's length are over, and settings may \
+                    be earlier ones";
 
 /// What was found when a session was opened again.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +46,8 @@ pub struct Resumed {
     /// first: the next turn takes them. [`Session::continue_turn`](crate::Session::continue_turn) begins
     /// one, if nobody says more.
     pub inputs: Vec<String>,
-    /// What differs from the session as it was left; nothing of it is refused.
+    /// What differs from the session as it was left, and what of its log cannot be read; nothing of it is
+    /// refused.
     pub differences: Vec<String>,
 }
 
@@ -75,7 +80,9 @@ pub(crate) async fn open(
     let opened = open_checked(store, which, on_damage, settings.clone(), check).await?;
     let mut replay = opened.replay;
     let recent = std::mem::take(&mut replay.recent);
-    let open_turn = cut_off(&replay);
+    let mut unread = Vec::new();
+    let own = own_settings(&replay, settings, &mut unread);
+    let open_turn = cut_off(&replay, own.as_ref().unwrap_or(settings), &mut unread);
     if open_turn.is_none() {
         // Of its beginning only a part may be there.
         replay.forget_turn();
@@ -92,8 +99,13 @@ pub(crate) async fn open(
         differences: unreadable,
     };
     let id = opened.writer.session_id().to_owned();
-    let left = Left::of(&replay);
-    let mut snapshot = snapshot(replay, settings);
+    if !replay.damage.is_empty() {
+        unread.push(LOST.to_owned());
+    }
+    let mut left = Left::of(&replay, own.clone());
+    let own = own.unwrap_or_else(|| settings.clone());
+    let mut snapshot = snapshot(replay, own, &mut unread);
+    left.unread.extend(unread);
     snapshot.surface.clone_from(&left.surface);
     let writer = opened.writer;
     Ok(Reopened { id, snapshot, left, writer, resumed, open_turn, inputs, recent })
@@ -109,12 +121,22 @@ async fn open_checked(
     let refusal = Arc::new(OnceLock::new());
     let said = Arc::clone(&refusal);
     let accept = Box::new(move |replay: &Replay| {
-        let checked = check(own_settings(replay).unwrap_or(settings));
-        checked.map_err(|error| said.set(error)).is_ok()
+        let mut unread = Vec::new();
+        let own = own_settings(replay, &settings, &mut unread);
+        let checked = check(own.unwrap_or(settings));
+        checked.map_err(|error| said.set(because(error, &unread))).is_ok()
     });
     let opened = store.open_if(which, on_damage, accept).await.map_err(refused)?;
     let unsaid = || BuildError::Store("the store did not open it, and did not say why".into());
     opened.ok_or_else(|| refusal.get().cloned().unwrap_or_else(unsaid))
+}
+
+/// What cannot be read is why, as far as anybody knows.
+fn because(error: BuildError, unread: &[String]) -> BuildError {
+    match unread {
+        [] => error,
+        unread => BuildError::Store(format!("{}: {error}", unread.join("; "))),
+    }
 }
 
 /// The inputs that no turn had taken, and a sentence for each that cannot be read.
@@ -140,31 +162,43 @@ pub(super) fn refused(error: StoreError) -> BuildError {
     }
 }
 
-pub(super) fn settings_of(json: &str) -> Option<Settings> {
-    Some(serde_json::from_str::<SettingsPayload<'_>>(json).ok()?.into_settings())
+/// The settings of a session, if its log has some. `settings` are for what cannot be read of them.
+pub(super) fn own_settings(
+    replay: &Replay,
+    settings: &Settings,
+    unread: &mut Vec<String>,
+) -> Option<Settings> {
+    let json = replay.settings.as_ref()?.get();
+    let line = replay.settings_line.map(|line| format!(" in line {line} of the log"));
+    let what = format!("settings{}", line.unwrap_or_default());
+    Some(read_settings(json, settings, &what, unread))
 }
 
-/// The settings of a session, as far as its log says.
-pub(super) fn own_settings(replay: &Replay) -> Option<Settings> {
-    settings_of(replay.settings.as_ref()?.get())
-}
-
-/// A session out of its log. `settings` are those of one whose log knows none.
-pub(super) fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
-    let own = own_settings(&replay);
-    let mut snapshot = Snapshot::new(own.unwrap_or_else(|| settings.clone()));
+/// A session out of its log, with the settings that it `own`s. What cannot be read is told.
+pub(super) fn snapshot(replay: Replay, own: Settings, unread: &mut Vec<String>) -> Snapshot {
+    let mut snapshot = Snapshot::new(own);
     snapshot.items = replay.items.into_iter().map(|it| (it.item, it.starts_turn)).collect();
     snapshot.next_starts_turn = replay.next_starts_turn;
     snapshot.told = told(&replay.told);
+    if snapshot.told.len() < replay.told.len() {
+        unread.push("which settings the model was told cannot all be read; it is told anew".into());
+    }
     snapshot.has_compaction = replay.has_compaction;
-    snapshot.known = replay.token_count.map(|json| known(json.get())).unwrap_or_default();
+    let known = replay.token_count.map(|json| read_known(json.get(), unread));
+    snapshot.known = known.unwrap_or_default();
     let digest = |digest: &String| serde_json::from_value(digest.as_str().into()).ok();
     snapshot.grants = replay.grants.iter().filter_map(digest).collect();
+    if snapshot.grants.len() < replay.grants.len() {
+        unread.push("an approval for the session's length cannot be read; it is over".into());
+    }
     snapshot
 }
 
+/// What of it can be read.
 fn told(told: &[(usize, Box<RawValue>)]) -> Vec<(usize, Settings)> {
-    told.iter().filter_map(|(index, json)| Some((*index, settings_of(json.get())?))).collect()
+    let read = |json: &RawValue| serde_json::from_str::<SettingsPayload<'_>>(json.get()).ok();
+    let told = told.iter();
+    told.filter_map(|(at, json)| Some((*at, read(json)?.into_settings()))).collect()
 }
 
 /// The last compaction, if it can be taken back.
@@ -180,17 +214,4 @@ pub(super) fn compaction(replay: Replay) -> Option<PastCompaction> {
     compaction.freed_tokens =
         report.map_or(0, |report| report.tokens_before.saturating_sub(report.tokens_after));
     Some(compaction)
-}
-
-/// What a `token_count` of ours says.
-pub(super) fn known(json: &str) -> Known {
-    let Ok(count) = serde_json::from_str::<TokenCount<'_>>(json) else {
-        return Known::default();
-    };
-    let mut known = Known::default();
-    (known.usage, known.cost, known.rate_limits) = (count.info, count.cost, count.rate_limits);
-    let measured = count.measured.unwrap_or_default();
-    (known.used, known.sent_items) = (measured.tokens, measured.items);
-    known.models = count.models.into_iter().map(|(slug, it)| (slug, it.into_known())).collect();
-    known
 }

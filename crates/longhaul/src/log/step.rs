@@ -23,15 +23,21 @@ pub(super) struct Step<'a> {
     said: BTreeSet<usize>,
     /// A call has started of which no response is there: its line is lost.
     has_strays: bool,
+    /// Lines of the turn are lost: what is not said of a call may have happened to it.
+    has_lost_lines: bool,
     /// The index of the call at each position, where it is there.
     places: BTreeMap<usize, usize>,
 }
 
 impl<'a> Step<'a> {
     /// `known` are the records of the turn from its newest response on.
-    pub(super) fn of(known: &'a [KnownCall<'a>], items: &'a [ReplayItem]) -> Self {
-        let (said, places) = (BTreeSet::new(), BTreeMap::new());
-        let mut step = Self { known, items, count: 0, said, has_strays: false, places };
+    pub(super) fn of(
+        known: &'a [KnownCall<'a>],
+        items: &'a [ReplayItem],
+        has_lost_lines: bool,
+    ) -> Self {
+        let (said, places, has_strays) = (BTreeSet::new(), BTreeMap::new(), false);
+        let mut step = Self { known, items, count: 0, said, has_strays, has_lost_lines, places };
         for it in known {
             match it {
                 KnownCall::Response { calls, .. } => step.count = *calls,
@@ -73,11 +79,13 @@ impl<'a> Step<'a> {
         ids?.get(position).map(|id| begins(call_id) == *id)
     }
 
-    /// Whether the model is asked next, whatever is known of the calls: all are answered, or some are
-    /// there no more.
+    /// Whether the model is asked next, whatever is known of the calls: all are answered, some are there
+    /// no more, or nobody knows how far they had come and what of them was allowed.
     pub(super) fn is_over(&self) -> bool {
         let has_all = self.places.len() == self.count;
-        !has_all || self.count > 0 && self.said.range(..self.count).count() == self.count
+        !has_all
+            || self.has_lost_lines
+            || self.count > 0 && self.said.range(..self.count).count() == self.count
     }
 
     /// The calls that are there, in order.
@@ -127,6 +135,7 @@ impl<'a> Step<'a> {
                 _ => {}
             }
         }
+        had_started |= self.has_lost_lines && denial.is_none();
         Open { call, had_started, denial, goes_on }
     }
 

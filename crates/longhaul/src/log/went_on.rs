@@ -9,13 +9,17 @@ use longhaul_state::protocol::Settings;
 use longhaul_state::turn::TurnRecord;
 use serde_json::Value;
 
-use super::payload::{KnownCall, SpentPayload};
-use super::restore::settings_of;
+use super::payload::{KnownCall, SpentPayload, read_settings};
 
 /// The settings of the turn: those that it began with, or that somebody who opened the session gave it;
-/// `None` if the log does not say.
-pub(super) fn settings(turn: &OpenTurn) -> Option<Settings> {
-    settings_of(turn.context.as_ref()?.get())
+/// `None` if the log does not say. What cannot be read of them is as `otherwise` says, and is told.
+pub(super) fn settings(
+    turn: &OpenTurn,
+    otherwise: &Settings,
+    unread: &mut Vec<String>,
+) -> Option<Settings> {
+    let json = turn.context.as_ref()?.get();
+    Some(read_settings(json, otherwise, "settings of the turn that was cut off", unread))
 }
 
 /// What the turn's final message has to follow.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use longhaul::AgentBuilder;
+use longhaul::approval::Approvals;
 use longhaul::prelude::*;
 use longhaul::rollout::{LogRef, MemoryStore, OnDamage, Record, RecordKind, SessionMeta, Store};
 use longhaul::state::protocol::{ApprovalPolicy, SettingsUpdate};
@@ -151,6 +152,62 @@ async fn what_a_log_does_not_say_differs_in_nothing() {
     assert_eq!(told, [""; 0]);
     let told = differences(agent(), id, |it| it.model = Some("n".into())).await;
     assert_eq!(told, ["the model is `n`; it was `m`"], "now it says");
+}
+
+/// As a later version may write it. All that can be read holds.
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_an_unknown_policy_asks_for_all() {
+    let store = MemoryStore::new();
+    let agent = || {
+        let agent = agent(&store, &[("a", 1)], &[]).approval_policy(ApprovalPolicy::Never);
+        agent.approvals(Approvals::answered())
+    };
+    let id = left(agent()).await;
+    let which = LogRef::Id(id.clone());
+    let mut writer = store.open(&which, OnDamage::Refuse).await.unwrap().writer;
+    let now = "2026-11-28T10:00:00Z".parse().unwrap();
+    let records = [
+        (RecordKind::EventMsg, json!({"type": "token_count", "info": 7, "cost": 2.5})),
+        (RecordKind::Grant, json!({"digest": "sha-4"})),
+        (RecordKind::Surface, json!({"tools": 7})),
+        (
+            RecordKind::Settings,
+            json!({"model": "m", "approval_policy": "at_dawn", "cwd": "/x", "verbosity": 11}),
+        ),
+    ];
+    let record = |(kind, payload)| Record::new(now, kind, to_raw_value(&payload).unwrap());
+    writer.append(records.map(record).into()).await.unwrap();
+    writer.close().await.unwrap();
+    let line = log(&store, &id).lines().count();
+
+    let unread = [
+        "which tools and instructions the session had cannot be read; approvals for its length are over"
+            .to_owned(),
+        format!(
+            "the settings in line {line} of the log: `approval_policy` cannot be read (\"at_dawn\"); \
+             all calls are asked for"
+        ),
+        format!(
+            "the settings in line {line} of the log: `verbosity` cannot be read (11); \
+             what the session is opened with holds"
+        ),
+        "the sums in the log: `info` cannot be read (7); it is left out".to_owned(),
+        "an approval for the session's length cannot be read; it is over".to_owned(),
+    ];
+    let before = log(&store, &id);
+    let nobody = self::agent(&store, &[("a", 1)], &[]).build().unwrap();
+    let refused = nobody.session().resume(which.clone(), OnDamage::Refuse).start().await;
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains(&unread[1]) && error.contains("nobody answers"), "{error}");
+    assert_eq!(log(&store, &id), before);
+
+    let opening = agent().build().unwrap().session().resume(which, OnDamage::Refuse);
+    let session = opening.start().await.unwrap();
+    assert_eq!(session.resumed().unwrap().differences, unread);
+    let settings = session.settings();
+    let expected = ("m", ApprovalPolicy::Always, Some("/x".into()));
+    assert_eq!((&*settings.model, settings.approval_policy, settings.cwd), expected);
+    session.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 
 use super::blobs::BlobFolder;
 use super::disk::{Medium, write_all};
@@ -14,7 +15,7 @@ use super::home::Home;
 use super::layout::{salvaged_epoch, session_id, sibling};
 use super::open::{Fit, replay_file};
 use super::reading::{LogFile, Waiter};
-use crate::replay::without_lost;
+use crate::replay::{LOST_LINES, without_lost};
 use crate::scan::{Found, Line, Scan};
 use crate::store::{StoreError, beside, shown};
 use crate::{Flaw, MAX_LINE_BYTES, OnDamage, Record, RecordKind, Replay, Sealed, SessionMeta};
@@ -150,7 +151,11 @@ fn copy_sound(
             (Some(_), _) => {}
         }
     }
-    Ok(())
+    copy.end_grants()?;
+    match damaged.turn.as_ref().filter(|turn| turn.has_lost_lines) {
+        Some(turn) => copy.tell_lost_lines(&turn.turn_id),
+        None => Ok(()),
+    }
 }
 
 /// The record in the line that was found last.
@@ -175,6 +180,7 @@ struct Copy<'a> {
     ordinal: u64,
     epoch: u64,
     timestamp: Timestamp,
+    has_grants: bool,
     /// The places of items that were lost before the first record, which names the session.
     early: Vec<Option<usize>>,
 }
@@ -182,12 +188,14 @@ struct Copy<'a> {
 impl<'a> Copy<'a> {
     fn new(medium: &'a mut dyn Medium) -> Self {
         let (gathered, timestamp) = (Vec::new(), Timestamp::UNIX_EPOCH);
-        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, early: Vec::new() }
+        let (has_grants, early) = (false, Vec::new());
+        Self { medium, gathered, ordinal: 0, epoch: 1, timestamp, has_grants, early }
     }
 
     /// Adds a record; before the first, the name of the session, if that was lost.
     fn add(&mut self, path: &Path, record: &Record, epoch: u64) -> io::Result<()> {
         (self.epoch, self.timestamp) = (epoch, record.timestamp);
+        self.has_grants |= record.kind == RecordKind::Grant;
         if self.ordinal > 0 || record.kind == RecordKind::SessionMeta {
             return self.push(record);
         }
@@ -221,6 +229,24 @@ impl<'a> Copy<'a> {
         }
     }
 
+    /// What was lost may have ended approvals.
+    fn end_grants(&mut self) -> io::Result<()> {
+        if !self.has_grants {
+            return Ok(());
+        }
+        self.say(RecordKind::Grant, &json!({"cleared": true}))
+    }
+
+    /// What was lost may have said more of the calls of the open turn.
+    fn tell_lost_lines(&mut self, turn_id: &str) -> io::Result<()> {
+        self.say(RecordKind::Call, &json!({"turn_id": turn_id, "state": LOST_LINES}))
+    }
+
+    fn say(&mut self, kind: RecordKind, payload: &Value) -> io::Result<()> {
+        let payload = to_raw_value(payload).map_err(io::Error::other)?;
+        self.push(&Record::new(self.timestamp, kind, payload))
+    }
+
     fn push(&mut self, record: &Record) -> io::Result<()> {
         record.seal(self.ordinal, self.epoch, &mut self.gathered);
         self.ordinal += 1;
@@ -237,8 +263,7 @@ impl<'a> Copy<'a> {
     fn finish(mut self, last: &Last<'_>) -> io::Result<()> {
         self.epoch = last.epoch;
         let from = last.from.file_name().unwrap_or_default().to_string_lossy();
-        let payload = to_raw_value(&Salvaged { from: &from }).map_err(io::Error::other)?;
-        self.push(&Record::new(self.timestamp, RecordKind::Salvaged, payload))?;
+        self.say(RecordKind::Salvaged, &json!({"from": from}))?;
         write_all(self.medium, &self.gathered)
     }
 }
@@ -249,9 +274,4 @@ struct Last<'a> {
     from: &'a Path,
     /// The newest epoch of which anything is known.
     epoch: u64,
-}
-
-#[derive(Serialize)]
-struct Salvaged<'a> {
-    from: &'a str,
 }

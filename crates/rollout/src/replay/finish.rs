@@ -34,6 +34,7 @@ impl Reading<'_> {
         if let Some(exchanged) = exchanged.filter(|_| self.config.exchanged) {
             replay.exchanged = Some(self.read_exchanged(exchanged)?);
         }
+        replay.settings_line = self.fold.settings.as_ref().map(Text::line);
         replay.settings = self.read_newest(|fold| fold.settings.take())?;
         replay.surface = self.read_newest(|fold| fold.surface.take())?;
         replay.token_count = self.read_newest(|fold| fold.token_count.take())?;
@@ -42,7 +43,15 @@ impl Reading<'_> {
         }
         let inputs = std::mem::take(&mut self.fold.inputs);
         replay.inputs = self.read_all(inputs.into_iter().map(|it| it.text))?;
-        replay.turn = self.fold.turn.take().map(|turn| self.read_turn(turn)).transpose()?;
+        let turn = self.fold.turn.take();
+        let began = turn.as_ref().map(|turn| turn.offset);
+        replay.turn = turn.map(|turn| self.read_turn(turn)).transpose()?;
+        if let Some((turn, began)) = replay.turn.as_mut().zip(began) {
+            turn.has_lost_lines |= self.damage.iter().any(|damage| damage.offset >= began);
+        }
+        if !self.damage.is_empty() {
+            self.fold.grants.clear();
+        }
         self.damage.sort_by_key(|damage| damage.offset);
         // What stood before a compaction may stand behind it too.
         self.damage.dedup();
@@ -62,10 +71,11 @@ impl Reading<'_> {
     }
 
     fn read_turn(&mut self, turn: Turn) -> Result<OpenTurn, ReadError> {
-        let Turn { id: turn_id, context, schema, calls, told_at } = turn;
+        let Turn { id: turn_id, context, schema, calls, told_at, has_lost_lines, .. } = turn;
         let output_schema = schema.map_or(Ok(None), |schema| self.read_json(&schema))?;
         let context = self.read_json(&context)?;
-        Ok(OpenTurn { turn_id, context, output_schema, calls: self.read_all(calls)?, told_at })
+        let calls = self.read_all(calls)?;
+        Ok(OpenTurn { turn_id, context, output_schema, calls, told_at, has_lost_lines })
     }
 
     /// The items, and what the model was told at which of them. `meet` is told where each stands in the

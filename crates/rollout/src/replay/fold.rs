@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::conversation::Conversation;
 use super::payload::{
-    Grant, Input, Replacement, Salvaged, Settings, TurnContext, Turns, Undone, call_state,
-    event_type, read,
+    Grant, Input, LOST_LINES, Replacement, Salvaged, Settings, TurnContext, Turns, Undone,
+    call_state, event_type, read,
 };
 use super::recent::Recent;
 use super::shown::{has_shown_type, may_be_shown};
@@ -46,6 +46,10 @@ pub(super) struct Turn {
     /// From the newest response on, so that a turn of any length takes the memory of one step.
     pub(super) calls: Vec<Text>,
     pub(super) told_at: Option<usize>,
+    /// Where the line starts that began it.
+    pub(super) offset: u64,
+    /// A salvage has left out lines of it, and no response followed.
+    pub(super) has_lost_lines: bool,
 }
 
 /// An input that waits.
@@ -65,7 +69,11 @@ impl Turn {
     fn add_call(&mut self, text: Text, payload: &[u8]) {
         match call_state(payload).as_deref() {
             Some("settings") => return self.context = text,
-            Some("response") => self.calls.clear(),
+            Some("response") => {
+                self.calls.clear();
+                self.has_lost_lines = false;
+            }
+            Some(LOST_LINES) => self.has_lost_lines = true,
             _ => {}
         }
         self.calls.push(text);
@@ -235,8 +243,10 @@ impl<'a> Fold<'a> {
         }
         self.conversation.begin_turn();
         self.settings = Some(text.clone());
-        let (id, calls, schema) = (context.turn_id, Vec::new(), None);
-        self.turn = Some(Turn { id, context: text, schema, calls, told_at });
+        let (id, calls, schema, offset) = (context.turn_id, Vec::new(), None, text.line_offset());
+        let has_lost_lines = false;
+        self.turn =
+            Some(Turn { id, context: text, schema, calls, told_at, offset, has_lost_lines });
         Ok(())
     }
 

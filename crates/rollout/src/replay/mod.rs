@@ -32,6 +32,7 @@ pub use recent::{RECENT_BYTES, RECENT_MESSAGES, RecentMessages};
 use text::Log;
 
 pub(crate) use lost::without_lost;
+pub(crate) use payload::LOST_LINES;
 
 /// The longest line that is read by default: 1 GiB.
 pub const MAX_LINE_BYTES: u64 = 1 << 30;
@@ -91,6 +92,8 @@ pub struct Replay {
     pub next_starts_turn: bool,
     /// The newest settings: the payload of a `turn_context` or `settings`.
     pub settings: Option<Box<RawValue>>,
+    /// The number of the line that has them, from 1.
+    pub settings_line: Option<u64>,
     /// The payload of the newest `surface`: what the session works with besides its settings.
     pub surface: Option<Box<RawValue>>,
     /// Which settings the model was told, each from which item on.
@@ -102,7 +105,8 @@ pub struct Replay {
     /// What the `token_count`s say together, as the payload of one: of each field, and of each of
     /// `models` by its name, the newest. Of another program's log, the payload of the newest.
     pub token_count: Option<Box<RawValue>>,
-    /// Digests of what was approved for the length of the session, oldest first.
+    /// Digests of what was approved for the length of the session, oldest first. None where lines were left
+    /// out: one of them may have ended an approval.
     pub grants: Vec<String>,
     /// The payloads of inputs that were accepted and wait, oldest first.
     pub inputs: Vec<Box<RawValue>>,
@@ -154,6 +158,8 @@ pub struct OpenTurn {
     /// From which item on the model was told settings that were new to it, if it was when the turn
     /// began.
     pub told_at: Option<usize>,
+    /// Lines at or behind its beginning were left out: its calls may have come further than is said.
+    pub has_lost_lines: bool,
 }
 
 /// Reads a log and says what it comes to.

@@ -121,6 +121,9 @@ pub(super) fn event_type(payload: &[u8]) -> Result<Cow<'_, str>, Flaw> {
 }
 
 /// What a `call` tells of; `None` of one that cannot be read.
+/// The state of a `call` that says of its turn that a salvage has left out lines of it.
+pub(crate) const LOST_LINES: &str = "lost_lines";
+
 pub(super) fn call_state(payload: &[u8]) -> Option<Cow<'_, str>> {
     read(payload).ok().map(|call: Call<'_>| call.state)
 }

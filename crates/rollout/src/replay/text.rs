@@ -123,6 +123,16 @@ impl Text {
         self.start
     }
 
+    /// The number of its line.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Where its line starts.
+    pub(super) fn line_offset(&self) -> u64 {
+        self.offset
+    }
+
     /// When its line was written, if that begins by saying so.
     pub(super) fn recorded_at(&self, log: Log<'_>) -> io::Result<Option<Timestamp>> {
         let mut head = [0; TIMESTAMP.len() + TIMESTAMP_BYTES];

@@ -7,6 +7,8 @@ use longhaul_state::protocol::{ApprovalPolicy, Settings};
 use longhaul_transport::request::{Reasoning, Verbosity};
 use serde::{Deserialize, Serialize};
 
+use super::fields::Fields;
+
 /// Of `settings`, and part of `turn_context` and of a `call`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::log) struct SettingsPayload<'a> {
@@ -47,6 +49,49 @@ impl<'a> SettingsPayload<'a> {
             Some(Reasoning { effort, summary }).filter(|it| *it != Reasoning::default());
         settings
     }
+}
+
+/// Settings out of a log, where `what` says whose. What cannot be read of them is told, and is as
+/// `otherwise` says; but whoever does not know which calls were to be asked for asks for all.
+pub(in crate::log) fn read_settings(
+    json: &str,
+    otherwise: &Settings,
+    what: &str,
+    unread: &mut Vec<String>,
+) -> Settings {
+    if let Ok(payload) = serde_json::from_str::<SettingsPayload<'_>>(json) {
+        return payload.into_settings();
+    }
+    const HOLDS: &str = "what the session is opened with holds";
+    let mut fields = Fields::of(json, what, unread);
+    let mut settings = otherwise.clone();
+    settings.model = fields.require("model", settings.model, HOLDS);
+    settings.approval_policy = match fields.read("approval_policy", "all calls are asked for") {
+        Some(policy) => policy.unwrap_or(ApprovalPolicy::Always),
+        None if fields.is_object => ApprovalPolicy::default(),
+        None => ApprovalPolicy::Always,
+    };
+    if !fields.is_object {
+        return settings;
+    }
+    // What is missing, or null, is not set.
+    let mut text = |name, otherwise| match fields.read::<Option<String>>(name, HOLDS) {
+        Some(value) => value.unwrap_or(otherwise),
+        None => None,
+    };
+    let cwd = otherwise.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned());
+    settings.cwd = text("cwd", cwd).map(Into::into);
+    let reasoning = otherwise.reasoning.clone().unwrap_or_default();
+    let reasoning = Reasoning {
+        effort: text("effort", reasoning.effort),
+        summary: text("summary", reasoning.summary),
+    };
+    settings.reasoning = Some(reasoning).filter(|it| *it != Reasoning::default());
+    settings.verbosity = match fields.read("verbosity", HOLDS) {
+        Some(verbosity) => verbosity.unwrap_or(otherwise.verbosity),
+        None => None,
+    };
+    settings
 }
 
 /// Of `turn_context`.

@@ -8,6 +8,9 @@ use longhaul_history::usage::TokenUsageInfo;
 use longhaul_state::{Known, KnownModel};
 use longhaul_transport::RateLimits;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::fields::Fields;
 
 /// Of an `event_msg` of type `token_count`.
 #[derive(Serialize, Deserialize)]
@@ -24,6 +27,17 @@ pub(in crate::log) struct TokenCount<'a> {
     pub(in crate::log) measured: Option<Measured>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::log) models: BTreeMap<String, Model>,
+}
+
+/// What the `token_count`s of a log of ours say. What cannot be read of it is told, and left out.
+pub(in crate::log) fn read_known(json: &str, unread: &mut Vec<String>) -> Known {
+    let count = serde_json::from_str(json).unwrap_or_else(|_| TokenCount::read(json, unread));
+    let mut known = Known::default();
+    (known.usage, known.cost, known.rate_limits) = (count.info, count.cost, count.rate_limits);
+    let measured = count.measured.unwrap_or_default();
+    (known.used, known.sent_items) = (measured.tokens, measured.items);
+    known.models = count.models.into_iter().map(|(slug, it)| (slug, it.into_known())).collect();
+    known
 }
 
 /// What is known of the newest request of a turn.
@@ -63,6 +77,27 @@ pub(in crate::log) struct MoreModels {
 }
 
 impl TokenCount<'_> {
+    /// Field by field, and model by model.
+    fn read(json: &str, unread: &mut Vec<String>) -> Self {
+        const GONE: &str = "it is left out";
+        let mut fields = Fields::of(json, "sums in the log", unread);
+        let info = fields.read("info", GONE).and_then(Result::ok).flatten();
+        let rate_limits = fields.read("rate_limits", GONE).and_then(Result::ok).flatten();
+        let cost = fields.read("cost", GONE).and_then(Result::ok).unwrap_or_default();
+        let measured = fields.read("measured", GONE).and_then(Result::ok).flatten();
+        let models = fields.read::<Map<String, Value>>("models", GONE).and_then(Result::ok);
+        let models = Value::Object(models.unwrap_or_default());
+        let names: Vec<String> =
+            models.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        let mut fields = Fields::of(&models.to_string(), "models in the log", unread);
+        let models = names.into_iter().filter_map(|name| {
+            let model = fields.read(&name, GONE)?.ok()?;
+            Some((name, model))
+        });
+        let models = models.collect();
+        Self { r#type: Cow::Borrowed("token_count"), info, rate_limits, cost, measured, models }
+    }
+
     /// Of models only what is not `written` already.
     pub(in crate::log) fn of(known: &Known, written: &BTreeMap<String, KnownModel>) -> Self {
         let new = known.models.iter().filter(|(slug, it)| written.get(*slug) != Some(it));

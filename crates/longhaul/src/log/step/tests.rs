@@ -36,7 +36,7 @@ fn read(list: &[&str], calls: &[&str], records: &[&str]) -> (Vec<usize>, Vec<Str
     let items: Vec<_> = list.iter().map(|it| item(it)).collect();
     let response = (!calls.is_empty()).then(|| response(calls));
     let known: Vec<_> = response.into_iter().chain(records.iter().map(|it| record(it))).collect();
-    let step = Step::of(&known, &items);
+    let step = Step::of(&known, &items, false);
     let open = step.open(0).map(|it| {
         let becomes = match (it.goes_on, it.had_started) {
             (true, _) => "goes on",
@@ -111,5 +111,5 @@ fn a_long_id_is_known_by_its_beginning_and_a_wrong_count_ends() {
     let items = [item("a")];
     let known =
         [KnownCall::Response { calls: usize::MAX, ids: Vec::new(), usage: None, spent: None }];
-    assert!(Step::of(&known, &items).is_over());
+    assert!(Step::of(&known, &items, false).is_over());
 }

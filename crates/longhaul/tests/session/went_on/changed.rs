@@ -10,11 +10,11 @@ use super::*;
 use crate::policy::Host;
 use crate::support::{conversation, items, until};
 
-const UNKNOWN: &str = "aborted: had started, effect unknown";
+pub(super) const UNKNOWN: &str = "aborted: had started, effect unknown";
 const NOT_STARTED: &str = "aborted: not started";
 
 impl Live {
-    fn left(folder: Folder, session: &Session) -> Self {
+    pub(super) fn left(folder: Folder, session: &Session) -> Self {
         let (id, log) = (session.id().to_owned(), session.log_path().unwrap().to_owned());
         let lines = std::fs::read_to_string(&log).unwrap().lines().map(str::to_owned).collect();
         let (requests, next) = (Vec::new(), Bytes::new());
@@ -22,7 +22,7 @@ impl Live {
         Self { folder, id, log, lines, requests, result, next }
     }
 
-    fn position(&self, what: &str) -> usize {
+    pub(super) fn position(&self, what: &str) -> usize {
         self.lines.iter().position(|line| line.contains(what)).unwrap()
     }
 }
@@ -37,7 +37,7 @@ fn stored(agent: AgentBuilder, folder: &Folder) -> AgentBuilder {
 }
 
 /// The outputs that the conversation has, by their calls.
-fn outputs(session: &Session) -> Vec<(String, String)> {
+pub(super) fn outputs(session: &Session) -> Vec<(String, String)> {
     let said = conversation(&session.history());
     let output = |it: &String| {
         let (call_id, text) = it.strip_prefix("output ")?.split_once(' ')?;
@@ -209,7 +209,7 @@ async fn a_call_whose_line_is_lost_ends_its_response() {
     let started = live.position(r#""state":"started""#) + 1;
     for records in [started, live.lines.len()] {
         for (lost, expected) in [
-            (r#""arguments":"1""#, told(&[("b", NOT_STARTED)])),
+            (r#""arguments":"1""#, told(&[("b", UNKNOWN)])),
             (r#""arguments":"2""#, told(&[("a", if records == started { UNKNOWN } else { "10" })])),
         ] {
             let place = format!("{records} {lost}");
