@@ -13,6 +13,7 @@ use longhaul_state::{AcceptedInput, Known, PastCompaction, Snapshot};
 use serde_json::value::RawValue;
 
 use super::Left;
+use super::breaker;
 use super::open_turn::{OpenTurn, cut_off};
 use super::payload::{Input, SettingsPayload, TokenCount};
 use crate::BuildError;
@@ -157,6 +158,7 @@ pub(super) fn snapshot(replay: Replay, settings: &Settings) -> Snapshot {
     snapshot.told = told(&replay.told);
     snapshot.has_compaction = replay.has_compaction;
     snapshot.known = replay.token_count.map(|json| known(json.get())).unwrap_or_default();
+    snapshot.breaker = breaker::memory(&replay.breaker);
     let digest = |digest: &String| serde_json::from_value(digest.as_str().into()).ok();
     snapshot.grants = replay.grants.iter().filter_map(digest).collect();
     snapshot
