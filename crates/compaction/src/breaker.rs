@@ -1,13 +1,16 @@
 //! Stops compactions that lead nowhere.
 
-use std::collections::hash_map::DefaultHasher;
+mod memory;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{History, Item, ItemKind, Role};
 
 use crate::strategy::is_cleared;
+
+pub use self::memory::BreakerMemory;
 
 /// What is remembered from one compaction to the next; of more, the newest.
 const MAX_TRACES: usize = 4_096;
@@ -63,7 +66,7 @@ pub struct Breaker {
     stalls: VecDeque<u64>,
     /// What the user had said and tools had given before the last compaction, and before that; `None`
     /// before the first.
-    seen: Option<HashSet<u64>>,
+    seen: Option<Arc<HashSet<u64>>>,
     /// Responses since the last compaction.
     responses: u32,
     /// The response that shows whether the last compaction helped is still to come.
@@ -88,6 +91,12 @@ impl Breaker {
         }
     }
 
+    /// The same with these limits.
+    #[must_use]
+    pub fn with_limits(self, limits: BreakerLimits) -> Self {
+        Self { limits, ..self }
+    }
+
     /// A turn begins.
     pub fn begin_turn(&mut self) {
         self.turn += 1;
@@ -102,7 +111,7 @@ impl Breaker {
 
     /// An automatic compaction of `before` was installed, and left `after`.
     pub fn compacted(&mut self, before: &History, after: &History) {
-        let seen = self.seen.get_or_insert_default();
+        let seen = Arc::make_mut(self.seen.get_or_insert_default());
         if seen.len() > MAX_SEEN {
             seen.clear();
         }
@@ -136,7 +145,7 @@ impl Breaker {
             News::Results => is_brief,
             News::Message => false,
         };
-        if !self.is_open() && self.seen.as_ref().is_some_and(stalls) {
+        if !self.is_open() && self.seen.as_deref().is_some_and(stalls) {
             self.stall(Stopped::Circle);
         }
         !self.is_open()
@@ -166,7 +175,7 @@ impl Breaker {
     }
 
     fn open(&mut self, why: Stopped) {
-        let last = self.turn + self.limits.turns.saturating_sub(1);
+        let last = self.turn.saturating_add(self.limits.turns.saturating_sub(1));
         self.open.get_or_insert((last, why));
     }
 }
@@ -215,8 +224,8 @@ fn traces(history: &History) -> impl Iterator<Item = (bool, u64)> {
     traces.take(MAX_TRACES)
 }
 
+/// FNV-1a: the same in every process, as logs hold it.
 fn hash_of(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }

@@ -70,7 +70,7 @@ mod trim;
 mod view;
 
 pub use accept::TINY_TOKENS;
-pub use breaker::{Breaker, BreakerLimits, Stopped};
+pub use breaker::{Breaker, BreakerLimits, BreakerMemory, Stopped};
 pub use bridge::Bridge;
 pub use budget::{Budget, Cause, MAX_RESERVE_TOKENS, MIN_WINDOW_TOKENS, Refused};
 pub use config::{Bounds, Compaction, Config, LastRung};

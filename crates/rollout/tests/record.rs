@@ -52,6 +52,7 @@ fn types_have_names() {
         "event_msg",
         "call",
         "grant",
+        "breaker",
         "input",
         "lost_item",
         "salvaged",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use longhaul_compaction::BreakerMemory;
 use longhaul_rollout::{
     LogWriter, RecentMessages, Record, RecordKind, SessionMeta, Store, StoreError,
 };
@@ -54,6 +55,9 @@ fn records_of(
     first.add_conversation(snapshot, recent)?;
     first.change(&Change::Settings(snapshot.settings.clone()))?;
     first.change(&Change::Used(Box::new(snapshot.known.clone())))?;
+    if snapshot.breaker != BreakerMemory::default() {
+        first.change(&Change::Breaker(snapshot.breaker.clone()))?;
+    }
     if let Some(surface) = &snapshot.surface {
         first.change(&Change::Surface(surface.clone()))?;
     }

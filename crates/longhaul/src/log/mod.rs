@@ -6,6 +6,7 @@
 //! by themselves. If the log cannot be written, the changes stay in memory and are written with the next.
 
 mod begin;
+mod breaker;
 mod differences;
 mod export;
 mod fork;

@@ -13,6 +13,7 @@ use longhaul_state::{Change, Edit, EditCause, Known, KnownModel};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::breaker::BreakerPayload;
 use super::payload::{
     self, Call, CompactedPayload, Edited, GoneInput, Input, KnownCall, MoreModels, SettingsPayload,
     SpentPayload, TokenCount, TurnContext, Turns, Undone,
@@ -80,6 +81,9 @@ impl Writer {
                 self.record(RecordKind::CompactionUndone, &Undone { turns: Turns::of(turns) })
             }
             Change::Used(known) => return self.used(known),
+            Change::Breaker(memory) => {
+                self.record(RecordKind::Breaker, &BreakerPayload::of(memory))
+            }
             Change::Granted(digest) => self.record(RecordKind::Grant, &Granted { digest }),
             Change::GrantsCleared => self.record(RecordKind::Grant, &Cleared { cleared: true }),
             Change::Call { turn_id, record } => {

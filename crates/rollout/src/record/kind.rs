@@ -26,6 +26,8 @@ pub enum RecordKind {
     Edited,
     /// `event_msg`: an event that clients were sent.
     EventMsg,
+    /// `breaker`: what is remembered of automatic compactions.
+    Breaker,
     /// `call`: how far a call of a tool has come.
     Call,
     /// `grant`: an approval for the length of the session.
@@ -57,6 +59,7 @@ impl RecordKind {
             Self::CompactionUndone => "compaction_undone",
             Self::Edited => "edited",
             Self::EventMsg => "event_msg",
+            Self::Breaker => "breaker",
             Self::Call => "call",
             Self::Grant => "grant",
             Self::Input => "input",
@@ -80,6 +83,7 @@ impl RecordKind {
             b"compaction_undone" => Self::CompactionUndone,
             b"edited" => Self::Edited,
             b"event_msg" => Self::EventMsg,
+            b"breaker" => Self::Breaker,
             b"call" => Self::Call,
             b"grant" => Self::Grant,
             b"input" => Self::Input,

@@ -46,11 +46,11 @@ impl Replay {
     }
 
     /// Forgets what a fork does not take over: approvals, inputs that wait, an open turn, what was
-    /// used, a compaction to take back.
+    /// used, a compaction to take back, and that compactions led nowhere.
     pub fn disown(&mut self) {
         self.forget_turn();
         (self.grants, self.inputs) = (Vec::new(), Vec::new());
-        self.token_count = None;
+        (self.token_count, self.breaker) = (None, Vec::new());
         (self.has_compaction, self.exchanged) = (false, None);
     }
 }

@@ -41,6 +41,8 @@ impl Reading<'_> {
         if let Some(sums) = self.read_sums()? {
             replay.token_count = Some(sums);
         }
+        let breaker = std::mem::take(&mut self.fold.breaker);
+        replay.breaker = self.read_all(breaker)?;
         let inputs = std::mem::take(&mut self.fold.inputs);
         replay.inputs = self.read_all(inputs.into_iter().map(|it| it.text))?;
         let turn = self.fold.turn.take();

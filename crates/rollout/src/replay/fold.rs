@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::conversation::Conversation;
 use super::payload::{
-    Grant, Input, LOST_LINES, Replacement, Salvaged, Settings, TurnContext, Turns, Undone,
+    Breaker, Grant, Input, LOST_LINES, Replacement, Salvaged, Settings, TurnContext, Turns, Undone,
     call_state, event_type, read,
 };
 use super::recent::Recent;
@@ -28,6 +28,10 @@ pub(super) struct Fold<'a> {
     /// The newest of another program.
     pub(super) token_count: Option<Text>,
     pub(super) sums: Sums,
+    /// The newest `breaker`, and before it those that tell of what was seen.
+    pub(super) breaker: Vec<Text>,
+    /// The newest `breaker` tells of nothing that was seen.
+    is_breaker_state_alone: bool,
     pub(super) grants: Vec<String>,
     pub(super) inputs: Vec<Waiting>,
     pub(super) turn: Option<Turn>,
@@ -92,6 +96,8 @@ impl<'a> Fold<'a> {
             surface: None,
             token_count: None,
             sums: Sums::default(),
+            breaker: Vec::new(),
+            is_breaker_state_alone: false,
             grants: Vec::new(),
             inputs: Vec::new(),
             turn: None,
@@ -143,6 +149,7 @@ impl<'a> Fold<'a> {
                 self.turn.iter_mut().for_each(|turn| turn.add_call(text.clone(), &payload));
                 Ok(())
             }
+            Some(RecordKind::Breaker) => Ok(self.add_breaker(text, &payload()?)?),
             Some(RecordKind::Grant) => Ok(self.add_grant(&payload()?)?),
             Some(RecordKind::Input) => Ok(self.add_input(text, &payload()?)?),
             Some(RecordKind::LostItem) => Ok(self.add_item(line.head.at, Entry::Lost)?),
@@ -256,6 +263,18 @@ impl<'a> Fold<'a> {
             "task_complete" | "turn_aborted" => self.turn = None,
             _ => {}
         }
+        Ok(())
+    }
+
+    fn add_breaker(&mut self, text: Text, payload: &[u8]) -> Result<(), Flaw> {
+        let breaker: Breaker<'_> = read(payload)?;
+        if breaker.anew {
+            self.breaker.clear();
+        }
+        let is_state_alone = self.is_breaker_state_alone;
+        self.breaker.pop_if(|_| is_state_alone);
+        self.is_breaker_state_alone = breaker.seen.is_none();
+        self.breaker.push(text);
         Ok(())
     }
 

@@ -105,6 +105,9 @@ pub struct Replay {
     /// What the `token_count`s say together, as the payload of one: of each field, and of each of
     /// `models` by its name, the newest. Of another program's log, the payload of the newest.
     pub token_count: Option<Box<RawValue>>,
+    /// The payloads of `breaker` records, oldest first: what was seen stands in all of them, all else in
+    /// the last.
+    pub breaker: Vec<Box<RawValue>>,
     /// Digests of what was approved for the length of the session, oldest first. None where lines were left
     /// out: one of them may have ended an approval.
     pub grants: Vec<String>,

@@ -64,6 +64,15 @@ enum Part<'a> {
     New(#[serde(borrow)] &'a RawValue),
 }
 
+/// Of a `breaker`.
+#[derive(Deserialize)]
+pub(super) struct Breaker<'a> {
+    #[serde(default)]
+    pub(super) anew: bool,
+    #[serde(borrow, default)]
+    pub(super) seen: Option<&'a RawValue>,
+}
+
 /// Of a `grant`.
 #[derive(Deserialize)]
 pub(super) struct Grant {

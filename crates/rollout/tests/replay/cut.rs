@@ -17,6 +17,7 @@ fn log() -> Log {
     let text = "so far".to_owned();
     let parts = BridgeParts { user_messages: vec!["a".into()], summary: text.clone() };
     let mut log = Log::new();
+    log.add("breaker", json!({"stalls": [0]}));
     log.add("grant", json!({"digest": "g"})).add("input", json!({"id": "1", "state": "accepted"}));
     log.add("turn_context", json!({"turn_id": "1", "model": "m", "told": true}));
     log.item(&Item::bridge(&[ContentPart::InputText { text }], &parts));
@@ -42,7 +43,7 @@ fn a_fork_keeps_what_stands_before_the_nth_message_of_the_user() {
         assert_eq!(outline(&replay), left);
         assert_eq!(replay.told.iter().map(|it| it.0).collect::<Vec<_>>(), told);
         assert!(replay.turn.is_none() && replay.token_count.is_none());
-        assert!(replay.grants.is_empty() && replay.inputs.is_empty());
+        assert!(replay.grants.is_empty() && replay.inputs.is_empty() && replay.breaker.is_empty());
         assert!(replay.settings.is_some() && replay.meta.is_some());
     }
 }

@@ -320,6 +320,28 @@ fn grants_and_inputs_wait() {
     assert_eq!(inputs, [input("2", "accepted").to_string(), input("4", "accepted").to_string()]);
 }
 
+/// What was seen adds up until it is forgotten; of all else the newest counts.
+#[test]
+fn what_is_remembered_of_compactions_adds_up() {
+    let table = [
+        (vec![json!({"responses": 0})], vec![0]),
+        (vec![json!({"responses": 0}), json!({"responses": 1})], vec![1]),
+        (vec![json!({"seen": "a"}), json!({"stalls": [0]}), json!({"stalls": [1]})], vec![0, 2]),
+        (vec![json!({"seen": "a"}), json!({"stalls": [0]}), json!({"seen": "b"})], vec![0, 2]),
+        (vec![json!({"seen": "a"}), json!({"anew": true}), json!({"seen": "b"})], vec![2]),
+        (vec![json!({"seen": "a"}), json!({"anew": true, "seen": "b"})], vec![1]),
+    ];
+    for (payloads, kept) in table {
+        let mut log = Log::new();
+        payloads.iter().for_each(|payload| drop(log.add("breaker", payload.clone())));
+        let found = log.read().unwrap().breaker;
+        let found: Vec<Value> =
+            found.iter().map(|it| serde_json::from_str(it.get()).unwrap()).collect();
+        let expected: Vec<Value> = kept.iter().map(|n| payloads[*n].clone()).collect();
+        assert_eq!(found, expected, "{payloads:?}");
+    }
+}
+
 #[test]
 fn what_is_unknown_is_skipped() {
     let mut log = Log::new();
@@ -331,7 +353,7 @@ fn what_is_unknown_is_skipped() {
 #[test]
 fn a_payload_that_is_none_is_damage() {
     let kinds = ["session_meta", "turn_context", "response_item", "compacted", "edited"];
-    for kind in kinds.into_iter().chain(["event_msg", "grant", "input"]) {
+    for kind in kinds.into_iter().chain(["event_msg", "grant", "input", "breaker"]) {
         let mut log = Log::new();
         log.add(kind, json!(7)).user("a");
         let Err(ReadError::Damaged(damage)) = log.read() else { panic!("{kind}") };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longhaul_compaction::Compacted;
+use longhaul_compaction::{BreakerMemory, Compacted};
 use longhaul_history::tokens::Calibration;
 use longhaul_history::usage::TokenUsageInfo;
 use longhaul_history::{Item, Part};
@@ -69,6 +69,8 @@ pub enum Change {
     },
     /// What the session has used, and what it knows of models.
     Used(Box<Known>),
+    /// What the breaker of automatic compactions remembers, and what is new of what it has seen.
+    Breaker(BreakerMemory),
     /// Calls of this digest need no further approval.
     Granted(CallDigest),
     /// What was approved for the session's length no longer is.

@@ -81,6 +81,10 @@ impl IntoIterator for Changes {
 
 /// Whether `newer` says all that `older` does, wherever that stands before it.
 fn says_all(newer: &Change, older: &Change) -> bool {
+    if let (Change::Breaker(_), Change::Breaker(older)) = (newer, older) {
+        // What was seen is told once.
+        return older.seen.is_empty() && !older.is_anew;
+    }
     matches!(
         (newer, older),
         (Change::Used(_), Change::Used(_))

@@ -119,7 +119,7 @@ impl SessionState {
     fn change_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.lock().breaker.clone();
         let changed = change(&mut breaker);
-        self.lock().breaker = breaker;
+        self.change(|inner| inner.set_breaker(breaker));
         changed
     }
 
@@ -188,6 +188,21 @@ impl SessionState {
 }
 
 impl Inner {
+    /// Changes the breaker, where that costs little.
+    pub(super) fn change_breaker<T>(&mut self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.breaker.clone();
+        let changed = change(&mut breaker);
+        self.set_breaker(breaker);
+        changed
+    }
+
+    fn set_breaker(&mut self, breaker: Breaker) {
+        let before = std::mem::replace(&mut self.breaker, breaker);
+        if let Some(memory) = self.breaker.changed_since(&before) {
+            self.note(|_| Change::Breaker(memory));
+        }
+    }
+
     /// Gives the conversation as it was, and as it is.
     fn install(
         &mut self,
@@ -228,7 +243,7 @@ impl Inner {
 
     /// The old conversation stands again, and what is known of it.
     fn go_back(&mut self, Exchanged { told: (before, after), freed_tokens, .. }: Exchanged) {
-        self.breaker.reset();
+        self.change_breaker(Breaker::reset);
         // What was told since then speaks of changes to a context that is gone: all is told anew.
         self.told = if self.told == after { before } else { Told::default() };
         (self.used, self.sent_items) = (None, None);

@@ -100,10 +100,13 @@ impl SessionState {
         }))
     }
 
-    /// The same with a breaker of these limits.
+    /// The same with a breaker of these limits; what that remembers stays.
     #[must_use]
     pub fn with_breaker(self, limits: BreakerLimits) -> Self {
-        self.lock().breaker = Breaker::new(limits);
+        {
+            let mut inner = self.lock();
+            inner.breaker = inner.breaker.clone().with_limits(limits);
+        }
         self
     }
 
@@ -132,10 +135,7 @@ impl SessionState {
                 inner.note(|inner| Change::Settings(inner.settings.clone()));
             }
             inner.leave_folder(&before);
-            if inner.settings.model != before.model {
-                // Another limit holds, and another model sums up.
-                inner.breaker.reset();
-            }
+            inner.leave_model(&before);
         });
     }
 
@@ -145,6 +145,7 @@ impl SessionState {
             let before = std::mem::replace(&mut inner.settings, settings);
             inner.note(|inner| Change::Settings(inner.settings.clone()));
             inner.leave_folder(&before);
+            inner.leave_model(&before);
         });
     }
 
@@ -161,7 +162,7 @@ impl SessionState {
         let messages = context.messages(told.as_ref(), settings);
         self.change(|inner| {
             inner.history.begin_turn();
-            inner.breaker.begin_turn();
+            inner.change_breaker(Breaker::begin_turn);
             let index = inner.history.len();
             inner.note(|inner| Change::TurnBegan {
                 turn_id: Arc::clone(turn_id),
@@ -222,6 +223,13 @@ impl SessionState {
 }
 
 impl Inner {
+    /// Of another model another limit holds, and it sums up by itself.
+    fn leave_model(&mut self, before: &Settings) {
+        if self.settings.model != before.model {
+            self.change_breaker(Breaker::reset);
+        }
+    }
+
     fn record(&mut self, items: impl IntoIterator<Item = Item>) {
         for item in items {
             self.history.record(item.clone());

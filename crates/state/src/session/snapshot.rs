@@ -1,5 +1,6 @@
 //! A session as plain values: what goes into a log, and what comes out of one.
 
+use longhaul_compaction::{Breaker, BreakerMemory};
 use longhaul_history::{History, Item};
 
 use super::change::Known;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub surface: Option<Surface>,
     /// What it has used, and what it knows of models.
     pub known: Known,
+    /// What the breaker of automatic compactions remembers.
+    pub breaker: BreakerMemory,
     /// What was approved for its length.
     pub grants: Vec<CallDigest>,
 }
@@ -41,6 +44,7 @@ impl Snapshot {
             settings,
             surface: None,
             known: Known::default(),
+            breaker: BreakerMemory::default(),
             grants: Vec::new(),
         }
     }
@@ -59,6 +63,7 @@ impl Snapshot {
                 inner.last_compaction = LastCompaction::InLog;
             }
             inner.surface = self.surface;
+            inner.breaker = Breaker::restore(self.breaker);
             inner.grants = self.grants.into_iter().collect();
             inner.restore_known(self.known);
         }
@@ -84,6 +89,7 @@ impl SessionState {
             settings: inner.settings.clone(),
             surface: inner.surface.clone(),
             known: inner.known(),
+            breaker: inner.breaker.memory(),
             grants: inner.grants.iter().copied().collect(),
         }
     }

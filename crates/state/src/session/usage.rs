@@ -51,7 +51,7 @@ impl SessionState {
                 None if before.is_some() => inner.note_used(),
                 None => {}
             }
-            inner.breaker.measured(used, limit);
+            inner.change_breaker(|breaker| breaker.measured(used, limit));
         });
     }
 

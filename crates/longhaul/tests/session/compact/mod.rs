@@ -3,6 +3,7 @@
 
 mod bodies;
 mod breaker;
+mod breaker_kept;
 mod config;
 mod hook;
 mod hostile;

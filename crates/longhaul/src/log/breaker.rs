@@ -1,0 +1,99 @@
+//! What the breaker of compactions remembers, as records of a log.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use longhaul_compaction::{BreakerMemory, Stopped};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Hexadecimal digits of a hash.
+const DIGITS: usize = 16;
+
+/// Of a `breaker`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct BreakerPayload<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stalls: Vec<u64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    open: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "is_default")]
+    turns_left: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    told: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    responses: Option<u32>,
+    #[serde(skip_serializing_if = "is_default")]
+    untested: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    anew: bool,
+    #[serde(borrow, skip_serializing_if = "str::is_empty")]
+    seen: Cow<'a, str>,
+}
+
+impl BreakerPayload<'_> {
+    pub(super) fn of(memory: &BreakerMemory) -> Self {
+        let open = memory.open.map(|why| match why {
+            Stopped::Circle => "circle".into(),
+            _ => "failures".into(),
+        });
+        Self {
+            stalls: memory.stalls.clone(),
+            open,
+            turns_left: memory.turns_left,
+            told: memory.is_told,
+            responses: memory.responses,
+            untested: memory.is_untested,
+            anew: memory.is_anew,
+            seen: hexadecimal(&memory.seen).into(),
+        }
+    }
+
+    /// All but what was seen.
+    fn into_memory(self) -> BreakerMemory {
+        let mut memory = BreakerMemory::default();
+        memory.stalls = self.stalls;
+        memory.open = self.open.map(|why| match &*why {
+            "circle" => Stopped::Circle,
+            _ => Stopped::Failures,
+        });
+        (memory.turns_left, memory.is_told) = (self.turns_left, self.told);
+        (memory.responses, memory.is_untested) = (self.responses, self.untested);
+        memory
+    }
+}
+
+/// What these records come to: of the last all that it says, and of each what was seen. One that cannot be
+/// read says nothing.
+pub(super) fn memory(records: &[Box<RawValue>]) -> BreakerMemory {
+    let mut memory = BreakerMemory::default();
+    let mut seen = Vec::new();
+    for record in records {
+        let read = serde_json::from_str::<BreakerPayload<'_>>(record.get());
+        if let Ok(payload) = read {
+            seen.extend(hashes(&payload.seen));
+            memory = payload.into_memory();
+        }
+    }
+    memory.seen = seen;
+    memory
+}
+
+fn hexadecimal(hashes: &[u64]) -> String {
+    let mut text = String::with_capacity(hashes.len() * DIGITS);
+    for hash in hashes {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{hash:016x}");
+    }
+    text
+}
+
+fn hashes(text: &str) -> impl Iterator<Item = u64> {
+    let digits = text.as_bytes().chunks_exact(DIGITS);
+    digits.filter_map(|digits| u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok())
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
