@@ -81,9 +81,9 @@ pub(crate) async fn fork(
     let own = own_settings(&replay, settings, &mut unread);
     let own = own.unwrap_or_else(|| settings.clone());
     let mut snapshot = snapshot(replay, own, &mut unread);
-    unread
-        .iter()
-        .for_each(|it| tracing::warn!("a log was forked of which a part cannot be read: {it}"));
+    for it in unread {
+        tracing::warn!("a log was forked of which a part cannot be read: {it}");
+    }
     snapshot.known = learned;
     Ok(Forked { snapshot, from, imported: None, recent })
 }

@@ -2,6 +2,7 @@
 //! its schema, and with what it had spent already.
 
 mod changed;
+mod lost;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

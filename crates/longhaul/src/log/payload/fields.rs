@@ -8,7 +8,7 @@ const SHOWN_CHARS: usize = 80;
 
 /// The fields of a payload, of which each is read by itself.
 pub(in crate::log) struct Fields<'a> {
-    fields: Map<String, Value>,
+    left: Map<String, Value>,
     /// It is an object.
     pub(in crate::log) is_object: bool,
     /// What it is, and where.
@@ -24,7 +24,7 @@ impl<'a> Fields<'a> {
         if !is_object {
             unread.push(format!("the {what} cannot be read"));
         }
-        Self { fields: fields.unwrap_or_default(), is_object, what, unread }
+        Self { left: fields.unwrap_or_default(), is_object, what, unread }
     }
 
     /// A field that has to be there: what it says, or else this, which is then told to `hold`.
@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
         otherwise: T,
         holds: &str,
     ) -> T {
-        if self.is_object && !self.fields.contains_key(name) {
+        if self.is_object && !self.left.contains_key(name) {
             self.unread.push(format!("the {} have no `{name}`; {holds}", self.what));
         }
         self.read(name, holds).and_then(Result::ok).unwrap_or(otherwise)
@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
         name: &str,
         holds: &str,
     ) -> Option<Result<T, Unreadable>> {
-        let value = self.fields.remove(name)?;
+        let value = self.left.remove(name)?;
         Some(T::deserialize(&value).map_err(|_| {
             let shown: String = value.to_string().chars().take(SHOWN_CHARS).collect();
             let what = self.what;

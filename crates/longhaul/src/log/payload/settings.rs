@@ -51,6 +51,9 @@ impl<'a> SettingsPayload<'a> {
     }
 }
 
+/// What is told of a field that cannot be read.
+const HOLDS: &str = "what the session is opened with holds";
+
 /// Settings out of a log, where `what` says whose. What cannot be read of them is told, and is as
 /// `otherwise` says; but whoever does not know which calls were to be asked for asks for all.
 pub(in crate::log) fn read_settings(
@@ -62,7 +65,6 @@ pub(in crate::log) fn read_settings(
     if let Ok(payload) = serde_json::from_str::<SettingsPayload<'_>>(json) {
         return payload.into_settings();
     }
-    const HOLDS: &str = "what the session is opened with holds";
     let mut fields = Fields::of(json, what, unread);
     let mut settings = otherwise.clone();
     settings.model = fields.require("model", settings.model, HOLDS);

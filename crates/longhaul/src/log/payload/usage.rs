@@ -29,6 +29,9 @@ pub(in crate::log) struct TokenCount<'a> {
     pub(in crate::log) models: BTreeMap<String, Model>,
 }
 
+/// What is told of a field that cannot be read.
+const GONE: &str = "it is left out";
+
 /// What the `token_count`s of a log of ours say. What cannot be read of it is told, and left out.
 pub(in crate::log) fn read_known(json: &str, unread: &mut Vec<String>) -> Known {
     let count = serde_json::from_str(json).unwrap_or_else(|_| TokenCount::read(json, unread));
@@ -79,7 +82,6 @@ pub(in crate::log) struct MoreModels {
 impl TokenCount<'_> {
     /// Field by field, and model by model.
     fn read(json: &str, unread: &mut Vec<String>) -> Self {
-        const GONE: &str = "it is left out";
         let mut fields = Fields::of(json, "sums in the log", unread);
         let info = fields.read("info", GONE).and_then(Result::ok).flatten();
         let rate_limits = fields.read("rate_limits", GONE).and_then(Result::ok).flatten();
