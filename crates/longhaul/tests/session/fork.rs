@@ -102,11 +102,11 @@ async fn a_fork_of_a_log_in_another_home_needs_that_home_no_more() {
     let long = "x".repeat(100_000);
     let parent = agent(&parents).session().start().await.unwrap();
     parent.prompt(&*long).await.unwrap().await.unwrap();
-    let log = LogRef::Path(parent.log_path().unwrap().to_owned());
+    let which = LogRef::Path(parent.log_path().unwrap().to_owned());
     parent.shutdown().await.unwrap();
 
     let agent = agent(&children);
-    let child = agent.session().fork_log(log, ForkPoint::End).start().await.unwrap();
+    let child = agent.session().fork_log(which, ForkPoint::End).start().await.unwrap();
     let id = LogRef::Id(child.id().to_owned());
     child.shutdown().await.unwrap();
     drop(parents);
