@@ -333,7 +333,9 @@ fn what_is_remembered_of_compactions_adds_up() {
     ];
     for (payloads, kept) in table {
         let mut log = Log::new();
-        payloads.iter().for_each(|payload| drop(log.add("breaker", payload.clone())));
+        for payload in &payloads {
+            log.add("breaker", payload.clone());
+        }
         let found = log.read().unwrap().breaker;
         let found: Vec<Value> =
             found.iter().map(|it| serde_json::from_str(it.get()).unwrap()).collect();
