@@ -18,7 +18,7 @@ use super::support::{is_compaction, told};
 use crate::kept::again;
 use crate::support::{Probe, in_virtual_time};
 
-/// What the model is asked for a summary of.
+/// What comes of a request for a summary.
 #[derive(Debug, Clone, Copy)]
 enum Summary {
     Good,
@@ -213,7 +213,7 @@ async fn each_state_is_the_same_out_of_the_log() {
     use Before::{Compact, OtherModel, Undo};
     use Summary::{Empty, Good};
     // Twice in vain: it is open, and that was told.
-    let open = [full(2, Empty)];
+    let open = full(2, Empty);
     // What it makes room for is reached again, but not at once.
     let late = Plan { reaches_limit_at: 1, ..full(1, Good) };
     let cases: [(&str, Vec<Plan>, &[&str]); 10] = [
@@ -224,12 +224,12 @@ async fn each_state_is_the_same_out_of_the_log() {
             vec![full(1, Empty), SHORT, SHORT, full(1, Empty)],
             &[FAILED],
         ),
-        ("open", vec![open[0], full(0, Good)], &[]),
-        ("open, the last turn", vec![open[0], SHORT, full(1, Good)], &[]),
+        ("open", vec![open, full(0, Good)], &[]),
+        ("open, the last turn", vec![open, SHORT, full(1, Good)], &[]),
         ("open in a circle", vec![full(0, Good), full(0, Good), full(0, Good)], &[]),
-        ("closed again", vec![open[0], full(0, Good), full(0, Good), late], &[COMPACTED]),
-        ("closed by hand", vec![open[0], behind(Compact, full(1, Good))], &[COMPACTED, WARNED]),
-        ("closed by another model", vec![open[0], behind(OtherModel, late)], &[COMPACTED]),
+        ("closed again", vec![open, full(0, Good), full(0, Good), late], &[COMPACTED]),
+        ("closed by hand", vec![open, behind(Compact, full(1, Good))], &[COMPACTED, WARNED]),
+        ("closed by another model", vec![open, behind(OtherModel, late)], &[COMPACTED]),
         (
             "taken back",
             vec![full(0, Good), full(0, Good), behind(Undo, full(1, Good))],
