@@ -88,14 +88,14 @@ enum Loss {
     Gone,
 }
 
-/// The home with so many records, of which these are lost.
-fn lossy(live: &Live, records: usize, which: std::ops::Range<usize>, loss: Loss) -> Folder {
+/// The home with so many records, of which some are lost.
+fn lossy(live: &Live, records: usize, without: std::ops::Range<usize>, loss: Loss) -> Folder {
     let folder = live.cut(records);
     let path = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
     let mut text = String::new();
     for (index, line) in live.lines[..records].iter().enumerate() {
         match loss {
-            _ if !which.contains(&index) => text.extend([line, "\n"]),
+            _ if !without.contains(&index) => text.extend([line, "\n"]),
             // What its head says is still there, and its payload is not what was summed.
             Loss::Damaged => text.extend([&line.replace(r#","crc":""#, r#" ,"crc":""#), "\n"]),
             Loss::Gone => {}
