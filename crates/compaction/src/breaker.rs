@@ -99,7 +99,7 @@ impl Breaker {
 
     /// A turn begins.
     pub fn begin_turn(&mut self) {
-        self.turn += 1;
+        self.turn = self.turn.saturating_add(1);
         let oldest = self.turn.saturating_sub(self.limits.turns.saturating_sub(1));
         while self.stalls.front().is_some_and(|turn| *turn < oldest) {
             self.stalls.pop_front();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{bridge, call, history, output, user};
-use longhaul_compaction::{Breaker, BreakerLimits, BreakerMemory};
+use longhaul_compaction::{Breaker, BreakerLimits, BreakerMemory, Stopped};
 use longhaul_history::{History, Item};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -106,4 +106,18 @@ fn where_nothing_happened_nothing_is_remembered() {
         assert_eq!(breaker.changed_since(&before), None, "{step:?}");
     }
     assert_eq!(breaker.memory(), BreakerMemory::default());
+}
+
+#[test]
+fn what_a_log_says_of_any_size_does_no_harm() {
+    let mut memory = BreakerMemory::default();
+    (memory.stalls, memory.turns_left) = (vec![0, u64::MAX], u64::MAX);
+    (memory.open, memory.responses) = (Some(Stopped::Circle), Some(u32::MAX));
+    let mut breaker = Breaker::restore(memory);
+    for step in [Step::Turn, Step::Turn, Step::Failed, Step::Measured(200), Step::Asked(vec![3])] {
+        apply(&mut breaker, &step);
+        breaker.memory();
+    }
+    apply(&mut breaker, &Step::Reset);
+    assert!(!breaker.is_open());
 }

@@ -71,7 +71,13 @@ impl Keeping {
         appended.map_err(|error| {
             tracing::warn!(%error, "the session log cannot be written");
             let told = TurnError::Storage(error.to_string());
-            if matches!(error, StoreError::Poisoned { .. } | StoreError::Superseded { .. }) {
+            // A record that is too long would be so each time.
+            if matches!(
+                error,
+                StoreError::Poisoned { .. }
+                    | StoreError::Superseded { .. }
+                    | StoreError::TooLong { .. }
+            ) {
                 self.given_up = Some(told.clone());
                 self.pending.clear();
             }

@@ -112,7 +112,10 @@ pub(super) fn cut_off(
     session: &Settings,
     unread: &mut Vec<String>,
 ) -> Option<OpenTurn> {
-    let turn = replay.turn.as_ref().filter(|turn| !turn.calls.is_empty() || asks(replay))?;
+    let has_calls = |turn: &&longhaul_rollout::OpenTurn| {
+        !turn.calls.is_empty() || turn.has_lost_lines && has_open_calls(replay)
+    };
+    let turn = replay.turn.as_ref().filter(|turn| has_calls(turn) || asks(replay))?;
     let read = |call: &RawValue| serde_json::from_str::<Call<'_>>(call.get()).map(|it| it.known);
     let known: Vec<_> = turn.calls.iter().filter_map(|call| read(call).ok()).collect();
     // What cannot be read may say that a call has started, as what is lost may.
@@ -136,6 +139,11 @@ pub(super) fn cut_off(
         calls: calls.iter().filter_map(OpenCall::of).collect(),
         aborted: aborted.iter().filter_map(OpenCall::of).collect(),
     })
+}
+
+/// Whether calls stand behind the beginning of the turn, of which all else is lost.
+fn has_open_calls(replay: &Replay) -> bool {
+    Step::of(&[], &replay.items, true).open(went_on::start(replay)).next().is_some()
 }
 
 /// What a record says to the turn, but for outputs. Of a response that is over only that it was there.

@@ -100,7 +100,7 @@ pub(crate) async fn open(
         differences: unreadable,
     };
     let id = opened.writer.session_id().to_owned();
-    if !replay.damage.is_empty() {
+    if !replay.damage.is_empty() || resumed.salvaged_from.is_some() {
         unread.push(LOST.to_owned());
     }
     let mut left = Left::of(&replay, own.clone());

@@ -77,14 +77,14 @@ async fn run_and_listen(inner: &Arc<Inner>, begun: Begun<Submission>) {
     }
 }
 
-/// Nobody goes on with a turn that was cut off once another begins: it is over before anybody can.
+/// Nobody goes on with a turn that was cut off once an input begins another: it is over before anybody can.
 fn start(inner: &Inner, submission: &Submission) -> Start {
     let kept = match (submission.continues(), submission.item()) {
         (true, _) if inner.open_turn_id().is_some() => Kept::Steers,
         (true, _) | (false, Some(_)) => Kept::Starts,
         (false, None) => Kept::Waits,
     };
-    if !submission.continues() {
+    if submission.item().is_some() {
         inner.end_open_turn();
     }
     Start { turn_id: turn_of(submission), cancel: submission.reply.cancel.token(), kept }
@@ -118,12 +118,16 @@ async fn run_begun(inner: &Arc<Inner>, Begun { kept, input }: Begun<Submission>)
     let context = inner.context_for(grants, &input, &tools);
     tracing::debug!("a turn begins");
     tell_start(inner, &context.settings.model, &emitter);
+    let continues = input.continues();
     let mut inputs = kept;
     inputs.push(input);
     let scope = TaskScope::new(Arc::clone(inner), context, tools, emitter.clone(), cancel.clone());
     let replies = scope.replies();
     let result = match can_be_kept(inner, &inputs).await {
         Ok(()) => {
+            if !continues {
+                inner.end_open_turn();
+            }
             let result = run_task(task, scope, inputs, &cancel).await;
             keep_end(inner, &turn_id, result.map(|result| with_reason(inner, result))).await
         }

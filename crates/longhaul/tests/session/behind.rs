@@ -3,15 +3,17 @@
 
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use longhaul::events::SessionEvents;
 use longhaul::prelude::*;
 use longhaul::rollout::{LogRef, OnDamage, Replay, Store};
-use longhaul::state::protocol::{InputPart, Op, SettingsUpdate};
+use longhaul::state::protocol::{InputPart, Op, SettingsUpdate, TurnEnd};
+use longhaul::task::{SessionTask, TaskScope};
 use longhaul_testkit::ScriptedModel;
 
 use super::full::Full;
-use super::kept::again;
-use super::support::{conversation, in_virtual_time, line, scripted};
+use super::kept::{again, cut_off};
+use super::support::{Probe, conversation, in_virtual_time, line, scripted};
 
 fn agent(model: &ScriptedModel, store: &Full) -> Agent {
     scripted(model).store(store.clone()).build().unwrap()
@@ -189,4 +191,37 @@ async fn nothing_is_made_for_a_log_that_is_not_written_to_any_more() {
     store.is_bad.store(false, Ordering::Relaxed);
     let left = conversation(&again(&agent, session.id()).await.history());
     assert_eq!(left, ["user a", "assistant one"]);
+}
+
+struct Quick;
+
+#[async_trait]
+impl SessionTask for Quick {
+    async fn run(&self, _: &TaskScope) -> Result<TurnResult, TurnError> {
+        Ok(TurnResult::empty(TurnEnd::Complete))
+    }
+}
+
+/// A task that does not begin ends nothing: what was cut off can be gone on with when there is space again.
+#[tokio::test]
+async fn a_task_that_cannot_begin_leaves_what_was_cut_off() {
+    let (model, store) = (ScriptedModel::new(), Full::default());
+    let model = model.call("c1", "hang", "1").text("well");
+    let agent = |tool: Probe| scripted(&model).store(store.clone()).tool(tool).build().unwrap();
+    let id = cut_off(agent(Probe::endless("hang")), "begin c1").await;
+    let session = again(&agent(Probe::echo("hang")), &id).await;
+    store.no_space.store(true, Ordering::Relaxed);
+    let mut change = SettingsUpdate::default();
+    change.cwd = Some("/elsewhere".into());
+    assert_eq!(session.configure(change).await.unwrap_err().code(), "storage");
+    for _ in 0..2 {
+        let refused = session.replace(Quick).unwrap().await;
+        assert_eq!(refused.unwrap_err().code(), "storage");
+    }
+    store.no_space.store(false, Ordering::Relaxed);
+    session.continue_turn().unwrap().await.unwrap();
+    let left = conversation(&session.history());
+    assert_eq!(left[..3], ["user go", "call c1 hang 1", "output c1 1"], "{left:?}");
+    assert_eq!(left.last().unwrap(), "assistant well");
+    session.shutdown().await.unwrap();
 }

@@ -13,7 +13,7 @@ use longhaul_testkit::model::{Answer, Recorded, StreamEnd};
 use longhaul_testkit::server::{Gate, Reply, ReplyOutcome, Script, Server};
 use longhaul_testkit::sse::ResponseBuilder;
 use longhaul_transport::{ErrorCode, ModelError};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Notify};
 use tokio::time::Instant;
 
 use super::support::{
@@ -379,4 +379,54 @@ async fn a_turn_that_is_stopped_from_outside_leaves_no_call_without_an_output() 
         assert_eq!(again.resumed().unwrap().open_turn, None);
         again.shutdown().await.unwrap();
     }
+}
+
+/// Stops the regular task as soon as a tool has ended, and runs it anew.
+struct Anew(Arc<Notify>);
+
+#[async_trait::async_trait]
+impl SessionTask for Anew {
+    async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        tokio::select! {
+            biased;
+            () = self.0.notified() => {}
+            result = Regular.run(scope) => return result,
+        }
+        Regular.run(scope).await
+    }
+}
+
+/// What a part of a turn spent that was stopped is spent; and what a tool has given by then is not lost.
+#[tokio::test]
+async fn what_is_stopped_from_outside_counts_and_what_had_ended_keeps_its_output() {
+    let calls = [("c1", "quick", "1"), ("c2", "hang", "2")];
+    let model = ScriptedModel::new().calls(calls).text("well");
+    let ended = Arc::new(Notify::new());
+    let quick = Probe::new("quick", {
+        let ended = Arc::clone(&ended);
+        move |_, _| {
+            let ended = Arc::clone(&ended);
+            async move {
+                ended.notify_one();
+                ToolOutput::text("it is done")
+            }
+        }
+    });
+    let agent = scripted(&model).tool(quick).tool(Probe::endless("hang"));
+    let session = agent.task(Anew(ended)).build().unwrap().session().start().await.unwrap();
+    let mut turn = session.prompt("go").await.unwrap();
+    let unknown = "aborted: had started, effect unknown";
+    let seen = lines(&mut turn).await;
+    assert!(seen.contains(&format!("end c2 failed {unknown}")), "{seen:?}");
+    assert_eq!(turn.await.unwrap().model_calls, 2);
+    let said = [
+        "user go",
+        "call c1 quick 1",
+        "output c1 it is done",
+        "call c2 hang 2",
+        &format!("output c2 {unknown}"),
+        "assistant well",
+    ];
+    assert_eq!(conversation(&session.history()), said);
+    model.assert_complete();
 }

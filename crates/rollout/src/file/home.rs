@@ -117,6 +117,9 @@ impl Home {
     /// may be passed but not read, that cannot be.
     pub(super) fn sync_names_of(&self, log: &Path) -> Result<(), StoreError> {
         self.sync_folder_of(log)?;
+        // A home that is not the store's is known by its true path.
+        let real = log.canonicalize();
+        let log = real.as_deref().ok().filter(|_| !self.is_inside(log)).unwrap_or(log);
         let above = log.ancestors().skip(1).take_while(|level| self.is_inside(level));
         above.map(|level| self.sync_folder_of(level)).try_for_each(unless_denied)
     }

@@ -77,7 +77,10 @@ impl Turn {
                 self.calls.clear();
                 self.has_lost_lines = false;
             }
-            Some(LOST_LINES) => self.has_lost_lines = true,
+            Some(LOST_LINES) => {
+                self.has_lost_lines = true;
+                return;
+            }
             _ => {}
         }
         self.calls.push(text);

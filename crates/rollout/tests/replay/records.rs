@@ -371,3 +371,25 @@ fn a_later_version_is_refused() {
     let error = log.read().unwrap_err();
     assert_eq!(error.to_string(), "the log has format version 2; this program reads up to 1");
 }
+
+/// That lines are lost holds until the next response, and says nothing of a call by itself.
+#[test]
+fn that_lines_of_a_turn_are_lost_is_no_call() {
+    let response = || json!({"turn_id": "1", "state": "response", "calls": 0});
+    let lost = || json!({"turn_id": "1", "state": "lost_lines"});
+    let table = [
+        (vec![], (false, 0)),
+        (vec![lost()], (true, 0)),
+        (vec![response(), lost()], (true, 1)),
+        (vec![response(), lost(), response()], (false, 1)),
+    ];
+    for (records, expected) in table {
+        let mut log = Log::new();
+        log.add("turn_context", json!({"turn_id": "1", "model": "m", "told": false}));
+        for record in &records {
+            log.add("call", record.clone());
+        }
+        let turn = log.read().unwrap().turn.unwrap();
+        assert_eq!((turn.has_lost_lines, turn.calls.len()), expected, "{records:?}");
+    }
+}

@@ -64,13 +64,18 @@ impl SessionTask for Continue {
 
 impl Drop for Driver<'_> {
     /// Whoever stops the turn from outside leaves no call without an output, so that the log says which of
-    /// them had started.
+    /// them had started; and what it spent is spent.
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;
         }
+        self.scope.spend(&self.turn.spent().since(&self.before));
         if self.gate.is_open() {
             self.gate.close(self.scope);
+        }
+        for (position, end) in self.tools.give_up() {
+            let actions = self.turn.apply(Fact::ToolFinished { position, end });
+            self.todo.extend(actions.unwrap_or_default());
         }
         self.cut_off().into_iter().for_each(|answer| self.answer(answer));
     }
@@ -142,9 +147,7 @@ impl<'a> Driver<'a> {
     }
 
     async fn run(mut self) -> Result<TurnResult, TurnError> {
-        let result = self.drive().await;
-        self.scope.spend(&self.turn.spent().since(&self.before));
-        result
+        self.drive().await
     }
 
     async fn drive(&mut self) -> Result<TurnResult, TurnError> {

@@ -123,10 +123,24 @@ impl RunningTools {
         // What a tool holds, children among it, is gone before the turn says that it has ended.
         let gone = async { while self.set.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOPPING, gone).await;
+        self.forget_running();
+        ended
+    }
+
+    /// Gives what has ended by itself so far, and forgets the rest.
+    pub(super) fn give_up(&mut self) -> Vec<(usize, ToolEnd)> {
+        let mut ended = Vec::new();
+        while let Some(joined) = self.set.try_join_next_with_id() {
+            ended.extend(self.end(joined));
+        }
+        self.forget_running();
+        ended
+    }
+
+    fn forget_running(&mut self) {
         for call in std::mem::take(&mut self.running).into_values() {
             self.durations.insert(call.position, call.since.elapsed());
         }
-        ended
     }
 
     /// How long the call ran.
