@@ -62,25 +62,6 @@ impl SessionTask for Continue {
     }
 }
 
-impl Drop for Driver<'_> {
-    /// Whoever stops the turn from outside leaves no call without an output, so that the log says which of
-    /// them had started; and what it spent is spent.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
-        }
-        self.scope.spend(&self.turn.spent().since(&self.before));
-        if self.gate.is_open() {
-            self.gate.close(self.scope);
-        }
-        for (position, end) in self.tools.give_up() {
-            let actions = self.turn.apply(Fact::ToolFinished { position, end });
-            self.todo.extend(actions.unwrap_or_default());
-        }
-        self.cut_off().into_iter().for_each(|answer| self.answer(answer));
-    }
-}
-
 /// Performs the actions of one turn.
 struct Driver<'a> {
     scope: &'a TaskScope,
@@ -147,10 +128,6 @@ impl<'a> Driver<'a> {
     }
 
     async fn run(mut self) -> Result<TurnResult, TurnError> {
-        self.drive().await
-    }
-
-    async fn drive(&mut self) -> Result<TurnResult, TurnError> {
         if self.turn.is_done() && self.todo.is_empty() {
             // It had its answer, and nobody was told.
             return Ok(self.turn.result(TurnEnd::Complete));
@@ -252,5 +229,24 @@ impl<'a> Driver<'a> {
             self.tell(Fact::ToolFinished { position, end })?;
         }
         self.tell(Fact::ToolsStopped)
+    }
+}
+
+impl Drop for Driver<'_> {
+    /// Whoever stops the turn from outside leaves no call without an output, so that the log says which of
+    /// them had started; and what it spent is spent.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.scope.spend(&self.turn.spent().since(&self.before));
+        if self.gate.is_open() {
+            self.gate.close(self.scope);
+        }
+        for (position, end) in self.tools.give_up() {
+            let actions = self.turn.apply(Fact::ToolFinished { position, end });
+            self.todo.extend(actions.unwrap_or_default());
+        }
+        self.cut_off().into_iter().for_each(|answer| self.answer(answer));
     }
 }
