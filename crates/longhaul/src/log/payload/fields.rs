@@ -24,7 +24,15 @@ impl<'a> Fields<'a> {
         if !is_object {
             unread.push(format!("the {what} cannot be read"));
         }
-        Self { left: fields.unwrap_or_default(), is_object, what, unread }
+        Self { is_object, ..Self::of_map(fields.unwrap_or_default(), what, unread) }
+    }
+
+    pub(in crate::log) fn of_map(
+        left: Map<String, Value>,
+        what: &'a str,
+        unread: &'a mut Vec<String>,
+    ) -> Self {
+        Self { left, is_object: true, what, unread }
     }
 
     /// A field that has to be there: what it says, or else this, which is then told to `hold`.

@@ -88,10 +88,9 @@ impl TokenCount<'_> {
         let cost = fields.read("cost", GONE).and_then(Result::ok).unwrap_or_default();
         let measured = fields.read("measured", GONE).and_then(Result::ok).flatten();
         let models = fields.read::<Map<String, Value>>("models", GONE).and_then(Result::ok);
-        let models = Value::Object(models.unwrap_or_default());
-        let names: Vec<String> =
-            models.as_object().into_iter().flat_map(Map::keys).cloned().collect();
-        let mut fields = Fields::of(&models.to_string(), "models in the log", unread);
+        let models = models.unwrap_or_default();
+        let names: Vec<String> = models.keys().cloned().collect();
+        let mut fields = Fields::of_map(models, "models in the log", unread);
         let models = names.into_iter().filter_map(|name| {
             let model = fields.read(&name, GONE)?.ok()?;
             Some((name, model))
