@@ -33,11 +33,10 @@ pub(super) fn salvage(
     // Of an epoch, all records may be lost. That of the file's name was there.
     let epoch = damaged.epoch.max(salvaged_epoch(path));
     let next = free_sibling(path, epoch + 1);
-    let last = Last { from: path, epoch };
     let medium = home.put(path, &next, |medium| {
         let mut copy = Copy::new(medium);
         copy_sound(home, file, path, &damaged, &mut copy)?;
-        copy.finish(&last)
+        copy.finish(path, epoch)
     })?;
     let replay = home
         .sync_folder_of(&next)
@@ -110,6 +109,7 @@ fn copy_sound(
 ) -> io::Result<()> {
     let at_fault: BTreeMap<u64, &Flaw> =
         damaged.damage.iter().map(|damage| (damage.offset, &damage.flaw)).collect();
+    let blobs = BlobFolder::of(home, path);
     let mut scan = Scan::new(file, MAX_LINE_BYTES)?;
     let mut lost_inputs = BTreeSet::new();
     while let Some(found) = scan.next()? {
@@ -144,7 +144,7 @@ fn copy_sound(
                 Some(RecordKind::Compacted | RecordKind::Edited),
             ) => {
                 let sealed = read_record(&scan, &line)?;
-                if let Some(record) = without_lost(&sealed.record, &BlobFolder::of(home, path)) {
+                if let Some(record) = without_lost(&sealed.record, &blobs) {
                     copy.add(path, &record, sealed.epoch)?;
                 }
             }
@@ -258,20 +258,12 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    /// Ends with the record that says of which log this is a copy: as long as none follows it, whoever
-    /// opens this one is told.
-    fn finish(mut self, last: &Last<'_>) -> io::Result<()> {
-        self.epoch = last.epoch;
-        let from = last.from.file_name().unwrap_or_default().to_string_lossy();
+    /// Ends with the record that says `from` which damaged log this is a copy: as long as none follows it,
+    /// whoever opens this one is told. `epoch` is the newest of which anything is known.
+    fn finish(mut self, from: &Path, epoch: u64) -> io::Result<()> {
+        self.epoch = epoch;
+        let from = from.file_name().unwrap_or_default().to_string_lossy();
         self.say(RecordKind::Salvaged, &json!({"from": from}))?;
         write_all(self.medium, &self.gathered)
     }
-}
-
-/// What the last record of a copy says.
-struct Last<'a> {
-    /// The damaged log.
-    from: &'a Path,
-    /// The newest epoch of which anything is known.
-    epoch: u64,
 }
