@@ -55,7 +55,7 @@ struct State {
     pairing: Pairing,
     /// Where the current turn began.
     turn: Option<Mark>,
-    /// [`History::begin_turn`] was called, ever.
+    /// Turns begin where they are marked, not with each message of the user.
     is_marked: bool,
     /// The item that is recorded next begins a turn.
     starts_turn: bool,
@@ -107,6 +107,12 @@ impl History {
         state.is_marked = true;
         state.starts_turn = true;
         state.turn = Some(state.mark(state.segments.len()));
+    }
+
+    /// Turns begin with [`begin_turn`](Self::begin_turn) alone from now on, also the first: no longer with
+    /// each message of the user. Those that have begun stay.
+    pub fn mark_turns(&mut self) {
+        Arc::make_mut(&mut self.0).is_marked = true;
     }
 
     /// Appends an item.

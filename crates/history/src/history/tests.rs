@@ -167,6 +167,20 @@ fn reasoning_of_the_current_turn_alone_is_sent() {
 }
 
 #[test]
+fn where_turns_are_marked_messages_begin_none() {
+    let mut history = history([Item::user("u1"), Item::assistant("a")]);
+    history.mark_turns();
+    history.extend([Item::user("u2"), Item::assistant("b")]);
+    assert_eq!(history.turn_starts(0).collect::<Vec<_>>(), [0]);
+    history.replace_prefix(2, [Item::user("s")]).unwrap();
+    history.record(Item::user("u3"));
+    assert_eq!(history.turn_starts(0).collect::<Vec<_>>(), [1], "in the place of the first");
+    history.begin_turn();
+    history.record(Item::user("u4"));
+    assert_eq!(history.turn_starts(0).collect::<Vec<_>>(), [1, 4]);
+}
+
+#[test]
 fn without_a_marked_turn_the_last_user_message_starts_it() {
     let reasoning = || Item::reasoning(&["r"], None);
     let history = history([

@@ -242,6 +242,22 @@ fn a_fork_whose_model_was_told_nothing_tells_it_everything_also_when_it_is_opene
     live_is_resumed(0, Home::Memory(MemoryStore::new()), steps.collect());
 }
 
+/// Messages of the user begin no turn by themselves, also where no turn has begun yet.
+#[test]
+fn what_is_pinned_before_the_first_turn_of_a_fork_begins_none() {
+    use Step::{Fork, Pin, Prompt};
+    // Before the first message of the user, behind a record, at the end.
+    for at in 0..12 {
+        live_is_resumed(
+            0,
+            Home::Memory(MemoryStore::new()),
+            vec![Pin, Fork(at), Pin, Fork(at), Pin],
+        );
+        let steps = vec![Pin, Prompt, Fork(at), Pin, Prompt, Fork(at), Pin];
+        live_is_resumed(0, Home::Memory(MemoryStore::new()), steps);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

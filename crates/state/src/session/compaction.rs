@@ -76,11 +76,12 @@ impl PastCompaction {
     }
 }
 
-/// `history` with these items recorded, each with whether a turn begins with it.
+/// `history` with these items recorded, each with whether a turn begins with it, and nowhere else.
 pub(super) fn recorded(
     mut history: History,
     items: impl IntoIterator<Item = (Item, bool)>,
 ) -> History {
+    history.mark_turns();
     for (item, starts_turn) in items {
         if starts_turn {
             history.begin_turn();

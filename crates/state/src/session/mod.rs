@@ -77,8 +77,10 @@ struct Inner {
 }
 
 impl SessionState {
-    /// A session that begins with `history`.
-    pub fn new(history: History, settings: Settings) -> Self {
+    /// A session that begins with `history`. From now on only its turns begin turns of that: a log of the
+    /// session could not tell those that messages begin.
+    pub fn new(mut history: History, settings: Settings) -> Self {
+        history.mark_turns();
         Self(Mutex::new(Inner {
             history,
             settings,
