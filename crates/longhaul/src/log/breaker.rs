@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 /// Hexadecimal digits of a hash.
 const DIGITS: usize = 16;
 
+const UNREAD: &str = "what is remembered of automatic compactions cannot all be read; \
+                      some that led nowhere may be tried again";
+
 /// Of a `breaker`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -65,16 +68,22 @@ impl BreakerPayload<'_> {
 }
 
 /// What these records come to: of the last all that it says, and of each what was seen. One that cannot be
-/// read says nothing.
-pub(super) fn memory(records: &[Box<RawValue>]) -> BreakerMemory {
+/// read says nothing, which is told.
+pub(super) fn memory(records: &[Box<RawValue>], unread: &mut Vec<String>) -> BreakerMemory {
     let mut memory = BreakerMemory::default();
     let mut seen = Vec::new();
+    let mut is_whole = true;
     for record in records {
-        let read = serde_json::from_str::<BreakerPayload<'_>>(record.get());
-        if let Ok(payload) = read {
-            seen.extend(hashes(&payload.seen));
-            memory = payload.into_memory();
+        match serde_json::from_str::<BreakerPayload<'_>>(record.get()) {
+            Ok(payload) => {
+                seen.extend(hashes(&payload.seen));
+                memory = payload.into_memory();
+            }
+            Err(_) => is_whole = false,
         }
+    }
+    if !is_whole {
+        unread.push(UNREAD.to_owned());
     }
     memory.seen = seen;
     memory

@@ -187,7 +187,7 @@ pub(super) fn snapshot(replay: Replay, own: Settings, unread: &mut Vec<String>) 
     snapshot.has_compaction = replay.has_compaction;
     let known = replay.token_count.map(|json| read_known(json.get(), unread));
     snapshot.known = known.unwrap_or_default();
-    snapshot.breaker = breaker::memory(&replay.breaker);
+    snapshot.breaker = breaker::memory(&replay.breaker, unread);
     let digest = |digest: &String| serde_json::from_value(digest.as_str().into()).ok();
     snapshot.grants = replay.grants.iter().filter_map(digest).collect();
     if snapshot.grants.len() < replay.grants.len() {

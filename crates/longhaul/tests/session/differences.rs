@@ -168,6 +168,7 @@ async fn what_cannot_be_read_is_told_and_an_unknown_policy_asks_for_all() {
     let now = "2026-11-28T10:00:00Z".parse().unwrap();
     let records = [
         (RecordKind::EventMsg, json!({"type": "token_count", "info": 7, "cost": 2.5})),
+        (RecordKind::Breaker, json!({"stalls": "some"})),
         (RecordKind::Grant, json!({"digest": "sha-4"})),
         (RecordKind::Surface, json!({"tools": 7})),
         (
@@ -192,6 +193,8 @@ async fn what_cannot_be_read_is_told_and_an_unknown_policy_asks_for_all() {
              what the session is opened with holds"
         ),
         "the sums in the log: `info` cannot be read (7); it is left out".to_owned(),
+        "what is remembered of automatic compactions cannot all be read; some that led nowhere may be tried again"
+            .to_owned(),
         "an approval for the session's length cannot be read; it is over".to_owned(),
     ];
     let before = log(&store, &id);
