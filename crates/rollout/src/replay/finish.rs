@@ -4,11 +4,11 @@ use serde_json::value::RawValue;
 
 use super::conversation::Element;
 use super::cut::is_user_message;
-use super::fold::Turn;
 use super::payload::Settings;
 use super::reading::Reading;
 use super::text::{Entry, Text};
 use super::told::Told;
+use super::turn::Turn;
 use super::{OpenTurn, Replay, ReplayItem, Trouble};
 use crate::{Flaw, OnDamage, ReadError};
 
@@ -75,7 +75,7 @@ impl Reading<'_> {
     fn read_turn(&mut self, turn: Turn) -> Result<OpenTurn, ReadError> {
         let Turn { id: turn_id, context, schema, calls, told_at, has_lost_lines, .. } = turn;
         let output_schema = schema.map_or(Ok(None), |schema| self.read_json(&schema))?;
-        let context = self.read_json(&context)?;
+        let context = context.map_or(Ok(None), |context| self.read_json(&context))?;
         let calls = self.read_all(calls)?;
         Ok(OpenTurn { turn_id, context, output_schema, calls, told_at, has_lost_lines })
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::conversation::Conversation;
 use super::payload::{
-    Breaker, Grant, Input, LOST_LINES, Replacement, Salvaged, Settings, TurnContext, Turns, Undone,
-    call_state, event_type, read,
+    Breaker, Call, Grant, Input, Replacement, Salvaged, Settings, TurnContext, Turns, Undone,
+    event_type, read,
 };
 use super::recent::Recent;
 use super::shown::{has_shown_type, may_be_shown};
 use super::sums::Sums;
 use super::text::{Entry, Log, Text};
+use super::turn::Turn;
 use super::{Trouble, foreign};
 use crate::scan::{Line, Scan};
 use crate::{FORMAT_VERSION, Flaw, ReadError, RecordKind, SessionMeta};
@@ -41,21 +42,6 @@ pub(super) struct Fold<'a> {
     pub(super) skipped: BTreeMap<String, u64>,
 }
 
-/// A turn that has begun.
-pub(super) struct Turn {
-    pub(super) id: String,
-    /// Its settings, with more.
-    pub(super) context: Text,
-    pub(super) schema: Option<Text>,
-    /// From the newest response on, so that a turn of any length takes the memory of one step.
-    pub(super) calls: Vec<Text>,
-    pub(super) told_at: Option<usize>,
-    /// Where the line starts that began it.
-    pub(super) offset: u64,
-    /// A salvage has left out lines of it, and no response followed.
-    pub(super) has_lost_lines: bool,
-}
-
 /// An input that waits.
 pub(super) struct Waiting {
     id: String,
@@ -65,26 +51,6 @@ pub(super) struct Waiting {
     item: Option<Text>,
     /// What the final message has to follow.
     schema: Option<Text>,
-}
-
-impl Turn {
-    /// What is known of the calls of a response says all that is known of those before. Settings are the
-    /// turn's until its end.
-    fn add_call(&mut self, text: Text, payload: &[u8]) {
-        match call_state(payload).as_deref() {
-            Some("settings") => return self.context = text,
-            Some("response") => {
-                self.calls.clear();
-                self.has_lost_lines = false;
-            }
-            Some(LOST_LINES) => {
-                self.has_lost_lines = true;
-                return;
-            }
-            _ => {}
-        }
-        self.calls.push(text);
-    }
 }
 
 impl<'a> Fold<'a> {
@@ -148,8 +114,7 @@ impl<'a> Fold<'a> {
             }
             Some(RecordKind::EventMsg) => Ok(self.add_event(&text, &payload()?)?),
             Some(RecordKind::Call) => {
-                let payload = payload()?;
-                self.turn.iter_mut().for_each(|turn| turn.add_call(text.clone(), &payload));
+                self.add_call(text, &payload()?);
                 Ok(())
             }
             Some(RecordKind::Breaker) => Ok(self.add_breaker(text, &payload()?)?),
@@ -253,11 +218,21 @@ impl<'a> Fold<'a> {
         }
         self.conversation.begin_turn();
         self.settings = Some(text.clone());
-        let (id, calls, schema, offset) = (context.turn_id, Vec::new(), None, text.line_offset());
-        let has_lost_lines = false;
-        self.turn =
-            Some(Turn { id, context: text, schema, calls, told_at, offset, has_lost_lines });
+        self.turn = Some(Turn::begin(context.turn_id, text, told_at));
         Ok(())
+    }
+
+    /// A call of a turn that has not begun shows that the line which began it is lost.
+    fn add_call(&mut self, text: Text, payload: &[u8]) {
+        let call: Option<Call<'_>> = read(payload).ok();
+        let is_own = |turn: &Turn| call.as_ref().is_none_or(|it| it.turn_id == turn.id);
+        if !self.turn.as_ref().is_some_and(is_own) {
+            let Some(lost) = call.as_ref().and_then(|call| Turn::lost(call, &text)) else { return };
+            self.turn = Some(lost);
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.add_call(call.as_ref(), text);
+        }
     }
 
     fn add_event(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {

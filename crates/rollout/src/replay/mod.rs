@@ -15,6 +15,7 @@ mod stands;
 mod sums;
 mod text;
 mod told;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -152,7 +153,7 @@ pub struct OpenTurn {
     /// The turn's id.
     pub turn_id: String,
     /// The payload of its `turn_context`, or of the newest `call` that has other settings for it: those
-    /// under which it goes on.
+    /// under which it goes on. `None` if it cannot be read, or its line is lost.
     pub context: Option<Box<RawValue>>,
     /// The `output_schema` of the newest input that it took and that brought one.
     pub output_schema: Option<Box<RawValue>>,
@@ -161,7 +162,8 @@ pub struct OpenTurn {
     /// From which item on the model was told settings that were new to it, if it was when the turn
     /// began.
     pub told_at: Option<usize>,
-    /// Lines at or behind its beginning were left out: its calls may have come further than is said.
+    /// Lines at or behind its beginning, or that itself, were left out: its calls may have come further than
+    /// is said.
     pub has_lost_lines: bool,
 }
 

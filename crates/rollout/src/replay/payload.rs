@@ -95,9 +95,11 @@ pub(super) struct Input<'a> {
 
 /// Of a `call`; the rest is for those who go on with a turn.
 #[derive(Deserialize)]
-struct Call<'a> {
+pub(super) struct Call<'a> {
     #[serde(borrow)]
-    state: Cow<'a, str>,
+    pub(super) turn_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) state: Cow<'a, str>,
 }
 
 /// Of an `event_msg`, whoever wrote it.
@@ -132,10 +134,6 @@ pub(super) fn event_type(payload: &[u8]) -> Result<Cow<'_, str>, Flaw> {
 /// What a `call` tells of; `None` of one that cannot be read.
 /// The state of a `call` that says of its turn that a salvage has left out lines of it.
 pub(crate) const LOST_LINES: &str = "lost_lines";
-
-pub(super) fn call_state(payload: &[u8]) -> Option<Cow<'_, str>> {
-    read(payload).ok().map(|call: Call<'_>| call.state)
-}
 
 pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Flaw> {
     serde_json::from_slice(payload).map_err(|error| Flaw::Payload(error.to_string()))

@@ -257,7 +257,6 @@ fn a_turn_is_open_until_it_ends() {
     let call = |position: u64| json!({"turn_id": "1", "position": position, "state": "asked"});
     let open = |log: &Log| whole(&log.read().unwrap())["turn"].clone();
     let mut log = Log::new();
-    log.add("call", call(9));
     assert_eq!(open(&log), Value::Null);
     log.turn("1").add("call", call(0)).add("call", call(1));
     assert_eq!(open(&log), json!(["1", [call(0), call(1)]]));
@@ -392,4 +391,42 @@ fn that_lines_of_a_turn_are_lost_is_no_call() {
         let turn = log.read().unwrap().turn.unwrap();
         assert_eq!((turn.has_lost_lines, turn.calls.len()), expected, "{records:?}");
     }
+}
+
+/// What tells of calls is of a turn, whose beginning is lost if it is not there. Of that no call is known
+/// to go on, whatever is said of them: nobody knows its settings.
+#[test]
+fn a_turn_whose_beginning_is_lost_is_there_all_the_same() {
+    let call = |turn: &str, state: &str| json!({"turn_id": turn, "state": state, "position": 0});
+    let (response, end) = (call("2", "response"), json!({"type": "task_complete", "turn_id": "2"}));
+    let lost = Some(("2".to_owned(), true, false));
+    let table = [
+        (vec!["response"], 1, lost.clone()),
+        (vec!["response", "asked", "allowed", "started"], 4, lost.clone()),
+        (vec!["denied", "answered", "response"], 1, lost.clone()),
+        (vec!["lost_lines"], 0, lost.clone()),
+        // Those of another turn that was open are gone with it.
+        (vec!["started", "spent"], 2, lost),
+        // This may be a compaction's.
+        (vec!["spent"], 1, Some(("1".to_owned(), false, true))),
+        (vec!["of a later version"], 1, Some(("1".to_owned(), false, true))),
+    ];
+    for (states, calls, expected) in table {
+        let mut log = Log::new();
+        log.turn("1").user("a").add("call", call("1", "response"));
+        states.iter().for_each(|state| drop(log.add("call", call("2", state))));
+        let turn = log.read().unwrap().turn.unwrap();
+        let found = (turn.turn_id, turn.has_lost_lines, turn.context.is_some());
+        assert_eq!((Some(found), turn.calls.len()), (expected, calls), "{states:?}");
+        log.add("event_msg", end.clone());
+        assert!(log.read().unwrap().turn.is_none(), "{states:?}");
+    }
+    let mut log = Log::new();
+    log.turn("1").user("a").add("event_msg", json!({"type": "task_complete", "turn_id": "1"}));
+    log.add("call", call("2", "spent"));
+    assert!(log.read().unwrap().turn.is_none());
+    // Under settings that somebody gave it, its next response is one like any other.
+    log.add("call", response.clone()).add("call", call("2", "settings")).add("call", response);
+    let turn = log.read().unwrap().turn.unwrap();
+    assert_eq!((turn.has_lost_lines, turn.context.is_some(), turn.calls.len()), (false, true, 1));
 }

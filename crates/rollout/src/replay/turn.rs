@@ -1,0 +1,64 @@
+//! The turn that has begun and not ended.
+
+use super::payload::{Call, LOST_LINES};
+use super::text::Text;
+
+/// A turn that has begun.
+pub(super) struct Turn {
+    pub(super) id: String,
+    /// Its settings, with more; `None` if the line that began it is lost.
+    pub(super) context: Option<Text>,
+    pub(super) schema: Option<Text>,
+    /// From the newest response on, so that a turn of any length takes the memory of one step.
+    pub(super) calls: Vec<Text>,
+    pub(super) told_at: Option<usize>,
+    /// Where the line starts that began it.
+    pub(super) offset: u64,
+    /// Lines of it were left out, and no response followed.
+    pub(super) has_lost_lines: bool,
+}
+
+impl Turn {
+    pub(super) fn begin(id: String, context: Text, told_at: Option<usize>) -> Self {
+        let offset = context.line_offset();
+        let (context, calls) = (Some(context), Vec::new());
+        Self { id, context, schema: None, calls, told_at, offset, has_lost_lines: false }
+    }
+
+    /// The turn of a call that is of none which has begun. What is spent may be a compaction's, which is no
+    /// turn.
+    pub(super) fn lost(call: &Call<'_>, text: &Text) -> Option<Self> {
+        let tells_of_calls = matches!(
+            &*call.state,
+            "response" | "asked" | "allowed" | "denied" | "started" | "answered" | LOST_LINES
+        );
+        tells_of_calls.then(|| Self {
+            id: call.turn_id.clone().into_owned(),
+            context: None,
+            schema: None,
+            calls: Vec::new(),
+            told_at: None,
+            offset: text.line_offset(),
+            has_lost_lines: true,
+        })
+    }
+
+    /// What is known of the calls of a response says all that is known of those before. Settings are the
+    /// turn's until its end. One that cannot be read is kept: it may say that a call has started.
+    pub(super) fn add_call(&mut self, call: Option<&Call<'_>>, text: Text) {
+        match call.map(|call| &*call.state) {
+            Some("settings") => return self.context = Some(text),
+            Some("response") => {
+                self.calls.clear();
+                // Under which settings it ran, nobody knows.
+                self.has_lost_lines = self.context.is_none();
+            }
+            Some(LOST_LINES) => {
+                self.has_lost_lines = true;
+                return;
+            }
+            _ => {}
+        }
+        self.calls.push(text);
+    }
+}
