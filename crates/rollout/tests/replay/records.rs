@@ -414,7 +414,9 @@ fn a_turn_whose_beginning_is_lost_is_there_all_the_same() {
     for (states, calls, expected) in table {
         let mut log = Log::new();
         log.turn("1").user("a").add("call", call("1", "response"));
-        states.iter().for_each(|state| drop(log.add("call", call("2", state))));
+        for state in &states {
+            log.add("call", call("2", state));
+        }
         let turn = log.read().unwrap().turn.unwrap();
         let found = (turn.turn_id, turn.has_lost_lines, turn.context.is_some());
         assert_eq!((Some(found), turn.calls.len()), (expected, calls), "{states:?}");
