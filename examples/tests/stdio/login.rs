@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use crate::refusals;
 use crate::support::{Folder, Program, shorts, text};
 
-/// A login of `tokens`, as it was stored by signing in.
+/// A login of `tokens`, as it was stored by signing in, and not old enough to be refreshed for that.
 fn store(folder: &Folder, access: &str, refresh: &str) -> PathBuf {
     let path = folder.0.join("auth.json");
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&path).unwrap();
-    let login = json!({"OPENAI_API_KEY": null, "unknown": [1], "last_refresh": "2026-11-01T00:00:00Z",
+    let login = json!({"OPENAI_API_KEY": null, "unknown": [1], "last_refresh": "2200-01-01T00:00:00Z",
         "tokens": {"id_token": "", "access_token": access, "refresh_token": refresh,
             "account_id": "account-canary"}});
     file.write_all(login.to_string().as_bytes()).unwrap();
