@@ -59,11 +59,26 @@ struct Size {
     records: usize,
     /// Of all that was said, each item once.
     content: usize,
+    /// Of it, what bridges say before their summaries: they quote the user, each by itself.
+    quoted: usize,
+}
+
+/// What a bridge says before its summary.
+fn quoted(item: &Value) -> usize {
+    let bridge = &item["longhaul_bridge"];
+    let text = item["content"][0]["text"].as_str().filter(|_| bridge.is_object());
+    let summary = bridge["summary"][0].as_u64().and_then(|at| usize::try_from(at).ok());
+    text.map_or(0, |text| escaped(&text[..summary.unwrap_or(text.len())]))
+}
+
+/// The bytes of a text, as a log escapes it.
+fn escaped(text: &str) -> usize {
+    serde_json::to_string(text).unwrap().len()
 }
 
 impl Size {
     fn of(log: &[u8]) -> Self {
-        let mut said = BTreeSet::new();
+        let (mut said, mut quoted) = (BTreeSet::new(), 0);
         let records: Vec<Record> = log
             .split_inclusive(|b| *b == b'\n')
             .map(|it| Record::open(it).unwrap().record)
@@ -89,17 +104,20 @@ impl Size {
                 RecordKind::Compacted | RecordKind::Edited => {
                     let payload: Value = serde_json::from_str(record.payload.get()).unwrap();
                     let parts = payload["parts"].as_array().unwrap().iter();
-                    said.extend(parts.filter_map(|part| part.get("new")).map(Value::to_string));
+                    for item in parts.filter_map(|part| part.get("new")) {
+                        quoted += self::quoted(item);
+                        said.insert(item.to_string());
+                    }
                 }
                 _ => {}
             }
         }
         let content = said.iter().map(String::len).sum();
-        Self { bytes: log.len(), records: records.len(), content }
+        Self { bytes: log.len(), records: records.len(), content, quoted }
     }
 
     fn assert_bounded(&self) {
-        let Self { bytes, records, content } = *self;
+        let Self { bytes, records, content, .. } = *self;
         let bound = content + content / 10 + RECORD_BYTES * records;
         assert!(bytes <= bound, "{bytes} bytes for {content} of content in {records} records");
     }
@@ -110,20 +128,20 @@ fn assert_bounded(home: &Home) {
 }
 
 /// The bytes of all that the user, the model and tools gave, as a log escapes it: counted where it is
-/// given, so that what a log says twice is counted once.
+/// given, so that what a log says twice is counted once. What a bridge quotes is said anew.
 #[derive(Debug, Clone, Default)]
 struct Given(Arc<AtomicUsize>);
 
 impl Given {
     fn note(&self, text: String) -> String {
-        let bytes = serde_json::to_string(&text).unwrap().len();
-        self.0.fetch_add(bytes, Ordering::SeqCst);
+        self.0.fetch_add(escaped(&text), Ordering::SeqCst);
         text
     }
 
     fn assert_bounds(&self, home: &Home) {
         for log in home.files("sessions") {
-            let size = Size { content: self.0.load(Ordering::SeqCst), ..Size::of(&log) };
+            let mut size = Size::of(&log);
+            size.content = self.0.load(Ordering::SeqCst) + size.quoted;
             size.assert_bounded();
         }
     }
