@@ -218,7 +218,7 @@ impl History {
 
     /// Number of turns that have begun and hold an item. A turn begins where
     /// [`begin_turn`](Self::begin_turn) was called; before the first call, with each message of the
-    /// user.
+    /// user, unless turns [are marked](Self::mark_turns).
     pub fn turn_count(&self) -> usize {
         self.0.segments.totals().turns
     }

@@ -29,6 +29,7 @@ enum Op {
     /// So many messages of so many bytes, to cross segments.
     Bulk(usize, usize),
     BeginTurn,
+    MarkTurns,
     Normalise,
     /// The oldest so many, of all.
     RemoveOldest(Index),
@@ -141,6 +142,7 @@ fn ops(bulk: u32, count: Range<usize>) -> impl Strategy<Value = Vec<(Index, Op)>
         2 => any_item().prop_map(Op::RecordOutput),
         bulk * 2 => sizes.prop_map(|(count, bytes)| Op::Bulk(count, bytes)),
         2 => Just(Op::BeginTurn),
+        1 => Just(Op::MarkTurns),
         2 => Just(Op::Normalise),
         8 => edit,
         2 => Just(Op::Fork),
@@ -201,6 +203,10 @@ impl Pair {
                 for _ in 0..count {
                     naive.record(message.clone());
                 }
+            }
+            Op::MarkTurns => {
+                history.mark_turns();
+                naive.mark_turns();
             }
             Op::BeginTurn => {
                 history.begin_turn();

@@ -136,6 +136,10 @@ impl Naive {
         })
     }
 
+    pub(crate) fn mark_turns(&mut self) {
+        self.is_marked = true;
+    }
+
     pub(crate) fn begin_turn(&mut self) {
         (self.is_marked, self.is_pending) = (true, true);
     }

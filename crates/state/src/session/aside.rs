@@ -15,6 +15,7 @@ impl SessionState {
     pub fn aside(&self, settings: Settings) -> Self {
         let mut aside = self.lock().clone();
         aside.history = History::with_config(aside.history.config().clone());
+        aside.history.mark_turns();
         aside.settings = settings;
         aside.breaker.reset();
         if let Some(usage) = &mut aside.usage {
