@@ -1,5 +1,6 @@
 //! What was cut off is gone on with once, by whoever asks first, or not at all.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use longhaul_testkit::ScriptedModel;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::kept::{again, cut_off};
-use super::support::{Probe, conversation, scripted, until};
+use super::support::{Probe, conversation, scripted, started, until};
 
 const REPLACED: TurnEnd = TurnEnd::Aborted(AbortReason::Replaced);
 
@@ -146,8 +147,31 @@ async fn what_another_task_takes_the_place_of_does_not_go_on() {
     assert_eq!(cut.conversation(), ENDED);
 }
 
-/// Does something as soon as a turn has begun, before it does anything.
-struct AsItBegins(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+/// What is done as soon as a turn has begun, before it does anything.
+type Act = Box<dyn FnOnce() + Send>;
+
+/// Does it, once for each that it is given.
+#[derive(Clone, Default)]
+struct AsItBegins(Arc<Mutex<Option<Act>>>);
+
+impl AsItBegins {
+    fn set(&self, act: impl FnOnce() + Send + 'static) {
+        *self.0.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// Completes when turns that begin on this thread are seen. Where another test is just the first to begin
+    /// one, nobody is told of it until interests are asked for anew.
+    async fn is_told(&self) {
+        let seen = Arc::new(AtomicBool::new(false));
+        while !seen.load(Ordering::Relaxed) {
+            tracing::callsite::rebuild_interest_cache();
+            let now = Arc::clone(&seen);
+            self.set(move || now.store(true, Ordering::Relaxed));
+            let session = started(&ScriptedModel::new().text("hi"), false).await;
+            session.prompt("hello").await.unwrap().await.unwrap();
+        }
+    }
+}
 
 impl<S: tracing::Subscriber> Layer<S> for AsItBegins {
     fn on_new_span(
@@ -156,10 +180,11 @@ impl<S: tracing::Subscriber> Layer<S> for AsItBegins {
         _: &tracing::span::Id,
         _: Context<'_, S>,
     ) {
-        if span.metadata().name() == "invoke_agent"
-            && let Some(act) = self.0.lock().unwrap().take()
-        {
-            act();
+        if span.metadata().name() == "invoke_agent" {
+            let act = self.0.lock().unwrap().take();
+            if let Some(act) = act {
+                act();
+            }
         }
     }
 }
@@ -169,12 +194,14 @@ async fn a_turn_that_has_begun_is_not_replaced_by_the_one_that_it_ended() {
     let cut = CutOff::new().await;
     let session = Arc::new(cut.session);
     let asked = Arc::new(Mutex::new(None));
-    let act = {
+    let layer = AsItBegins::default();
+    let registry = tracing_subscriber::registry().with(layer.clone());
+    let _guard = tracing::subscriber::set_default(registry);
+    layer.is_told().await;
+    layer.set({
         let (session, asked) = (Arc::clone(&session), Arc::clone(&asked));
-        Box::new(move || *asked.lock().unwrap() = Some(session.continue_turn().map(drop)))
-    };
-    let layer = AsItBegins(Mutex::new(Some(act)));
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        move || *asked.lock().unwrap() = Some(session.continue_turn().map(drop))
+    });
     let result = session.prompt("and now?").await.unwrap().await.unwrap();
     assert_eq!(result.end, TurnEnd::Complete);
     let refusal = asked.lock().unwrap().take().unwrap().unwrap_err().to_string();

@@ -67,8 +67,10 @@ struct Size {
 fn quoted(item: &Value) -> usize {
     let bridge = &item["longhaul_bridge"];
     let text = item["content"][0]["text"].as_str().filter(|_| bridge.is_object());
+    let text = text.unwrap_or_default();
     let summary = bridge["summary"][0].as_u64().and_then(|at| usize::try_from(at).ok());
-    text.map_or(0, |text| escaped(&text[..summary.unwrap_or(text.len())]))
+    // One that is beside the log says nothing in it.
+    text.get(..summary.unwrap_or(text.len())).map_or(0, escaped)
 }
 
 /// The bytes of a text, as a log escapes it.
