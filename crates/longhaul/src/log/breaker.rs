@@ -68,19 +68,17 @@ impl BreakerPayload<'_> {
 }
 
 /// What these records come to: of the last all that it says, and of each what was seen. One that cannot be
-/// read says nothing, which is told.
+/// read says that nothing is remembered but what was seen, which is told.
 pub(super) fn memory(records: &[Box<RawValue>], unread: &mut Vec<String>) -> BreakerMemory {
     let mut memory = BreakerMemory::default();
     let mut seen = Vec::new();
     let mut is_whole = true;
     for record in records {
-        match serde_json::from_str::<BreakerPayload<'_>>(record.get()) {
-            Ok(payload) => {
-                seen.extend(hashes(&payload.seen));
-                memory = payload.into_memory();
-            }
-            Err(_) => is_whole = false,
-        }
+        let read = serde_json::from_str::<BreakerPayload<'_>>(record.get());
+        is_whole &= read.is_ok();
+        let payload = read.unwrap_or_default();
+        seen.extend(hashes(&payload.seen));
+        memory = payload.into_memory();
     }
     if !is_whole {
         unread.push(UNREAD.to_owned());
@@ -105,4 +103,27 @@ fn hashes(text: &str) -> impl Iterator<Item = u64> {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn where_the_newest_cannot_be_read_what_was_seen_is_all_that_is_left() {
+        let open = json!({"open": "circle", "turns_left": 3, "seen": "0000000000000007"});
+        let other = json!({"stalls": 1, "seen": "0000000000000008"});
+        let left = |records: &[&Value]| {
+            let records: Vec<_> = records.iter().map(|it| to_raw_value(it).unwrap()).collect();
+            let mut unread = Vec::new();
+            let memory = memory(&records, &mut unread);
+            (memory.open.is_some(), memory.turns_left, memory.seen, unread.len())
+        };
+        assert_eq!(left(&[&open]), (true, 3, vec![7], 0));
+        assert_eq!(left(&[&open, &other]), (false, 0, vec![7], 1));
+        assert_eq!(left(&[&other, &open]), (true, 3, vec![7], 1));
+    }
 }
