@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use longhaul_history::turn_item::is_context;
-use longhaul_history::{CallKind, CallOutput, Item, ItemKind, ItemView, Role};
+use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 use longhaul_rollout::Replay;
 use longhaul_state::SessionState;
 use longhaul_state::protocol::{Settings, SettingsUpdate};
@@ -20,8 +19,7 @@ use super::went_on;
 /// A turn that was cut off.
 pub(crate) struct OpenTurn {
     pub(crate) turn_id: Arc<str>,
-    /// Its own; `None` if the log does not say.
-    pub(crate) settings: Option<Settings>,
+    pub(crate) settings: Settings,
     /// What its final message has to follow.
     pub(crate) output_schema: Option<Arc<Value>>,
     /// What became of the calls of its newest response.
@@ -60,15 +58,12 @@ impl OpenTurn {
 
     /// Who opens the session wants other settings, of this turn too, whoever goes on with it.
     pub(crate) fn update_settings(&mut self, changes: &[SettingsUpdate]) {
-        let Some(settings) = &mut self.settings else {
-            return;
-        };
-        let before = settings.clone();
+        let before = self.settings.clone();
         for change in changes {
-            settings.update(change.clone());
+            self.settings.update(change.clone());
         }
-        if *settings != before {
-            self.unsaid.push(TurnRecord::Settings { settings: settings.clone() });
+        if self.settings != before {
+            self.unsaid.push(TurnRecord::Settings { settings: self.settings.clone() });
         }
     }
 
@@ -106,7 +101,8 @@ impl OpenCall {
 }
 
 /// The turn that was cut off, and what became of the calls of its newest response.
-/// What cannot be read of its settings is as those of the `session` are, and is told.
+/// What cannot be read of its settings is as those of the `session` are, and is told; where they are lost,
+/// it has those from now on.
 pub(super) fn cut_off(
     replay: &Replay,
     session: &Settings,
@@ -123,7 +119,11 @@ pub(super) fn cut_off(
     let step = Step::of(&known, &replay.items, has_lost_lines);
     // That a call is answered is what its output says: a torn end may have that alone.
     let answer = |position| TurnRecord::Answered { position };
-    let unsaid = step.answered().filter(|at| !step.is_said(*at)).map(answer).collect();
+    let mut unsaid: Vec<_> = step.answered().filter(|at| !step.is_said(*at)).map(answer).collect();
+    let settings = went_on::settings(turn, session, unread).unwrap_or_else(|| {
+        unsaid.push(TurnRecord::Settings { settings: session.clone() });
+        session.clone()
+    });
     let mut records: Vec<_> = known.iter().flat_map(|it| records(it, &step, replay)).collect();
     if !step.is_over() {
         records.extend(step.answered().map(answer));
@@ -132,7 +132,7 @@ pub(super) fn cut_off(
         step.open(went_on::start(replay)).partition(|open| open.goes_on);
     Some(OpenTurn {
         turn_id: turn.turn_id.as_str().into(),
-        settings: went_on::settings(turn, session, unread),
+        settings,
         output_schema: went_on::output_schema(turn),
         records,
         unsaid,
@@ -188,7 +188,6 @@ fn record(known: &KnownCall<'_>, step: &Step<'_>) -> Option<TurnRecord> {
 /// there without its input, which was never acknowledged then.
 fn asks(replay: &Replay) -> bool {
     let items = &replay.items;
-    let is_input = |item: &Item| item.kind() == ItemKind::Message(Role::User) && !is_context(item);
-    items[went_on::start(replay)..].iter().any(|it| is_input(&it.item))
+    items[went_on::start(replay)..].iter().any(|it| went_on::is_input(&it.item))
         || items.last().is_some_and(|it| it.item.bridge_parts().is_some())
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use longhaul_history::turn_item::is_context;
 use longhaul_history::{Item, ItemKind, Role};
 use longhaul_rollout::{OpenTurn, Replay};
 use longhaul_state::protocol::Settings;
@@ -41,10 +42,19 @@ pub(super) fn response(known: &KnownCall<'_>, calls: Vec<Item>, replay: &Replay)
     }
 }
 
-/// Where the newest turn begins in the conversation; behind its end if that has nothing of it.
+/// Where the newest turn begins in the conversation; behind its end if that has nothing of it. One of which
+/// the beginning is lost begins with what the user said last, if not with the conversation.
 pub(super) fn start(replay: &Replay) -> usize {
+    if replay.turn.as_ref().is_some_and(|turn| turn.context.is_none()) {
+        return replay.items.iter().rposition(|it| is_input(&it.item)).unwrap_or_default();
+    }
     let start = replay.items.iter().rposition(|it| it.starts_turn);
     start.filter(|_| !replay.next_starts_turn).unwrap_or(replay.items.len())
+}
+
+/// Whether the user said it.
+pub(super) fn is_input(item: &Item) -> bool {
+    item.kind() == ItemKind::Message(Role::User) && !is_context(item)
 }
 
 /// The last message of the model in the newest turn, if the conversation still has it.

@@ -13,7 +13,7 @@ impl Inner {
     pub(super) fn settings_for(&self, submission: &Submission) -> Settings {
         let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let of_turn = open.as_ref().filter(|_| submission.continues());
-        let settings = of_turn.and_then(|turn| turn.settings.clone());
+        let settings = of_turn.map(|turn| turn.settings.clone());
         drop(open);
         settings.unwrap_or_else(|| self.state.settings())
     }
@@ -38,7 +38,7 @@ impl Inner {
     /// Whether the turn that was cut off can go on with today's tools.
     pub(super) fn check_open_turn(&self) -> Result<(), TurnError> {
         let open = self.open_turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let settings = open.as_ref().and_then(|turn| turn.settings.clone());
+        let settings = open.as_ref().map(|turn| turn.settings.clone());
         drop(open);
         let Some(Settings { approval_policy, .. }) = settings else {
             return Ok(());

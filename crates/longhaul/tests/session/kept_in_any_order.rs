@@ -1,8 +1,6 @@
 //! Sessions that are opened again after anything that somebody did, in any order: what comes out of the
 //! log is what the live session was.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use longhaul::history::Item;
@@ -18,7 +16,7 @@ use proptest::prelude::*;
 
 use super::kept::again;
 use super::support::{
-    Folder, Probe, Yielding, conversation, in_virtual_time, move_to, yield_times,
+    Folder, Probe, Yielding, conversation, copy_folder, in_virtual_time, move_to, yield_times,
 };
 
 /// What somebody does.
@@ -115,19 +113,6 @@ impl Home {
 
 /// Strings of so many bytes are beside the log.
 const BLOB_BYTES: usize = 128;
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy_folder(&from, &to);
-        } else if let Err(error) = fs::copy(from, to) {
-            // Sessions that this one was forked from are being shut down.
-            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
-        }
-    }
-}
 
 /// Where the sessions of a case are kept.
 struct Kept {

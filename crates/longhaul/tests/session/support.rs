@@ -1,7 +1,7 @@
 //! What the tests share: events and requests as short lines, and tools made of closures.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,6 +24,20 @@ use serde_json::{Value, json};
 
 /// No table knows the test's model: what is not configured would be assumed, with a warning.
 pub(crate) const WINDOW: u64 = 100_000;
+
+/// A copy of a folder, as it would be found if the process died now.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else if let Err(error) = std::fs::copy(from, to) {
+            // Sessions that this one was forked from are being shut down.
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        }
+    }
+}
 
 /// An agent over a scripted model.
 pub(crate) fn scripted(model: &ScriptedModel) -> AgentBuilder {

@@ -3,6 +3,7 @@
 
 mod changed;
 mod lost;
+mod no_input;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

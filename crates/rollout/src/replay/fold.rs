@@ -36,6 +36,8 @@ pub(super) struct Fold<'a> {
     pub(super) grants: Vec<String>,
     pub(super) inputs: Vec<Waiting>,
     pub(super) turn: Option<Turn>,
+    /// The newest that an input brought which was taken while no turn had begun.
+    schema: Option<Text>,
     /// What the last record says, if a salvage ended with it.
     pub(super) salvaged: Option<Salvaged>,
     /// What another program recorded and nobody here understands, by its type.
@@ -70,6 +72,7 @@ impl<'a> Fold<'a> {
             grants: Vec::new(),
             inputs: Vec::new(),
             turn: None,
+            schema: None,
             salvaged: None,
             skipped: BTreeMap::new(),
         }
@@ -218,17 +221,19 @@ impl<'a> Fold<'a> {
         }
         self.conversation.begin_turn();
         self.settings = Some(text.clone());
+        self.schema = None;
         self.turn = Some(Turn::begin(context.turn_id, text, told_at));
         Ok(())
     }
 
-    /// A call of a turn that has not begun shows that the line which began it is lost.
+    /// A call may be of a turn that no line has begun.
     fn add_call(&mut self, text: Text, payload: &[u8]) {
         let call: Option<Call<'_>> = read(payload).ok();
         let is_own = |turn: &Turn| call.as_ref().is_none_or(|it| it.turn_id == turn.id);
         if !self.turn.as_ref().is_some_and(is_own) {
-            let Some(lost) = call.as_ref().and_then(|call| Turn::lost(call, &text)) else { return };
-            self.turn = Some(lost);
+            let unbegun = call.as_ref().and_then(|call| Turn::unbegun(call, &text));
+            let Some(turn) = unbegun else { return };
+            self.turn = Some(Turn { schema: self.schema.take(), ..turn });
         }
         if let Some(turn) = &mut self.turn {
             turn.add_call(call.as_ref(), text);
@@ -238,7 +243,7 @@ impl<'a> Fold<'a> {
     fn add_event(&mut self, text: &Text, payload: &[u8]) -> Result<(), Flaw> {
         match &*event_type(payload)? {
             "token_count" => self.sums.add(text, payload)?,
-            "task_complete" | "turn_aborted" => self.turn = None,
+            "task_complete" | "turn_aborted" => (self.turn, self.schema) = (None, None),
             _ => {}
         }
         Ok(())
@@ -270,8 +275,9 @@ impl<'a> Fold<'a> {
     fn take_input(&mut self, taken: &str) -> Result<(), Flaw> {
         let waiting = self.inputs.extract_if(.., |it| it.id == taken).last();
         let (item, schema) = waiting.map(|it| (it.item, it.schema)).unwrap_or_default();
-        if let (Some(turn), Some(schema)) = (&mut self.turn, schema) {
-            turn.schema = Some(schema);
+        if let Some(schema) = schema {
+            let taken = self.turn.as_mut().map_or(&mut self.schema, |turn| &mut turn.schema);
+            *taken = Some(schema);
         }
         let missing = || Flaw::Payload(format!("no input `{taken}` waits"));
         let found = item.as_ref().map(|_| ()).ok_or_else(missing);

@@ -131,7 +131,6 @@ pub(super) fn event_type(payload: &[u8]) -> Result<Cow<'_, str>, Flaw> {
     }
 }
 
-/// What a `call` tells of; `None` of one that cannot be read.
 /// The state of a `call` that says of its turn that a salvage has left out lines of it.
 pub(crate) const LOST_LINES: &str = "lost_lines";
 

@@ -12,7 +12,7 @@ pub(super) struct Turn {
     /// From the newest response on, so that a turn of any length takes the memory of one step.
     pub(super) calls: Vec<Text>,
     pub(super) told_at: Option<usize>,
-    /// Where the line starts that began it.
+    /// Where the line starts that began it; if that is lost, the first that tells of it.
     pub(super) offset: u64,
     /// Lines of it were left out, and no response followed.
     pub(super) has_lost_lines: bool,
@@ -25,14 +25,21 @@ impl Turn {
         Self { id, context, schema: None, calls, told_at, offset, has_lost_lines: false }
     }
 
-    /// The turn of a call that is of none which has begun. What is spent may be a compaction's, which is no
-    /// turn.
-    pub(super) fn lost(call: &Call<'_>, text: &Text) -> Option<Self> {
-        let tells_of_calls = matches!(
+    /// The turn of a call that is of none which has begun: the line that did is lost, or no input began it.
+    /// What is spent may be a compaction's, which is no turn.
+    pub(super) fn unbegun(call: &Call<'_>, text: &Text) -> Option<Self> {
+        let is_of_turn = matches!(
             &*call.state,
-            "response" | "asked" | "allowed" | "denied" | "started" | "answered" | LOST_LINES
+            "settings"
+                | "response"
+                | "asked"
+                | "allowed"
+                | "denied"
+                | "started"
+                | "answered"
+                | LOST_LINES
         );
-        tells_of_calls.then(|| Self {
+        is_of_turn.then(|| Self {
             id: call.turn_id.clone().into_owned(),
             context: None,
             schema: None,

@@ -64,6 +64,11 @@ impl Log {
         self.seal(&record("response_item", Item::user(text).json()).with_at(at))
     }
 
+    /// The input with this id is taken.
+    pub(crate) fn taken(&mut self, id: &str) -> &mut Self {
+        self.seal(&record("response_item", "{}").with_input(id))
+    }
+
     pub(crate) fn turn(&mut self, id: &str) -> &mut Self {
         self.add("turn_context", json!({"turn_id": id, "model": "m", "told": false}))
     }

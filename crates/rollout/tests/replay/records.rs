@@ -4,7 +4,7 @@ use longhaul_history::Item;
 use longhaul_rollout::{Flaw, ReadError};
 use serde_json::{Value, json};
 
-use crate::log::{ID, Log, new, outline, raw, record, whole};
+use crate::log::{ID, Log, new, outline, raw, whole};
 
 #[test]
 fn an_empty_session() {
@@ -307,10 +307,10 @@ fn grants_and_inputs_wait() {
     log.add("input", input("2", "looked at"));
     let item: Value = serde_json::from_str(Item::user("taken").json()).unwrap();
     log.add("input", json!({"id": "5", "state": "accepted", "item": item}));
-    log.seal(&record("response_item", "{}").with_input("5"));
+    log.taken("5");
     let replay = log.read().unwrap();
     assert_eq!(outline(&replay), "taken ");
-    let twice = log.clone().seal(&record("response_item", "{}").with_input("5")).clone();
+    let twice = log.clone().taken("5").clone();
     let error = twice.read().unwrap_err().to_string();
     assert!(error.contains("no input `5` waits"), "{error}");
     assert_eq!(outline(&twice.salvage()), "taken ", "what is lost keeps its place to the end");
@@ -393,23 +393,27 @@ fn that_lines_of_a_turn_are_lost_is_no_call() {
     }
 }
 
-/// What tells of calls is of a turn, whose beginning is lost if it is not there. Of that no call is known
-/// to go on, whatever is said of them: nobody knows its settings.
+/// What tells of calls is of a turn, also where no line that began it is there. Of that no call is known to
+/// go on, whatever is said of them, until somebody gives it settings.
 #[test]
 fn a_turn_whose_beginning_is_lost_is_there_all_the_same() {
     let call = |turn: &str, state: &str| json!({"turn_id": turn, "state": state, "position": 0});
-    let (response, end) = (call("2", "response"), json!({"type": "task_complete", "turn_id": "2"}));
-    let lost = Some(("2".to_owned(), true, false));
+    let end = |turn: &str| json!({"type": "task_complete", "turn_id": turn});
+    let lost = ("2".to_owned(), true, false);
+    let other = ("1".to_owned(), false, true);
     let table = [
-        (vec!["response"], 1, lost.clone()),
-        (vec!["response", "asked", "allowed", "started"], 4, lost.clone()),
-        (vec!["denied", "answered", "response"], 1, lost.clone()),
-        (vec!["lost_lines"], 0, lost.clone()),
+        (vec!["response"], 1, &lost),
+        (vec!["response", "asked", "allowed", "started"], 4, &lost),
+        (vec!["denied", "answered", "response"], 1, &lost),
+        (vec!["lost_lines"], 0, &lost),
         // Those of another turn that was open are gone with it.
-        (vec!["started", "spent"], 2, lost),
+        (vec!["started", "spent"], 2, &lost),
+        (vec!["settings"], 0, &("2".to_owned(), true, true)),
+        (vec!["response", "settings", "started"], 2, &("2".to_owned(), true, true)),
+        (vec!["settings", "response"], 1, &("2".to_owned(), false, true)),
         // This may be a compaction's.
-        (vec!["spent"], 1, Some(("1".to_owned(), false, true))),
-        (vec!["of a later version"], 1, Some(("1".to_owned(), false, true))),
+        (vec!["spent"], 1, &other),
+        (vec!["of a later version"], 1, &other),
     ];
     for (states, calls, expected) in table {
         let mut log = Log::new();
@@ -419,16 +423,42 @@ fn a_turn_whose_beginning_is_lost_is_there_all_the_same() {
         }
         let turn = log.read().unwrap().turn.unwrap();
         let found = (turn.turn_id, turn.has_lost_lines, turn.context.is_some());
-        assert_eq!((Some(found), turn.calls.len()), (expected, calls), "{states:?}");
-        log.add("event_msg", end.clone());
+        assert_eq!((&found, turn.calls.len()), (expected, calls), "{states:?}");
+        log.add("event_msg", end("2"));
         assert!(log.read().unwrap().turn.is_none(), "{states:?}");
     }
     let mut log = Log::new();
-    log.turn("1").user("a").add("event_msg", json!({"type": "task_complete", "turn_id": "1"}));
-    log.add("call", call("2", "spent"));
+    log.turn("1").user("a").add("event_msg", end("1")).add("call", call("2", "spent"));
     assert!(log.read().unwrap().turn.is_none());
-    // Under settings that somebody gave it, its next response is one like any other.
-    log.add("call", response.clone()).add("call", call("2", "settings")).add("call", response);
-    let turn = log.read().unwrap().turn.unwrap();
-    assert_eq!((turn.has_lost_lines, turn.context.is_some(), turn.calls.len()), (false, true, 1));
+}
+
+/// It has the schema of the input that it took, and none that another turn took.
+#[test]
+fn a_turn_whose_beginning_is_lost_has_its_schema() {
+    let input = |id: &str, schema: &str| {
+        let item: Value = serde_json::from_str(Item::user(id).json()).unwrap();
+        json!({"id": id, "state": "accepted", "submission_id": id, "item": item, "output_schema": schema})
+    };
+    let response = |turn: &str| json!({"turn_id": turn, "state": "response", "calls": 0});
+    let schema = |log: &Log| {
+        let turn = log.read().unwrap().turn.unwrap();
+        turn.output_schema.map(|schema| schema.get().to_owned())
+    };
+    let mut log = Log::new();
+    log.add("input", input("a", "first")).taken("a").add("call", response("1"));
+    assert_eq!(schema(&log).as_deref(), Some(r#""first""#));
+    log.add("input", input("b", "second")).taken("b");
+    assert_eq!(schema(&log).as_deref(), Some(r#""second""#));
+    log.add("event_msg", json!({"type": "task_complete", "turn_id": "1"}));
+    log.user("c").add("call", response("2"));
+    assert_eq!(schema(&log), None);
+    for end in ["task_complete", "turn_aborted"] {
+        let mut log = Log::new();
+        log.add("input", input("a", "first")).taken("a");
+        log.add("event_msg", json!({"type": end, "turn_id": "1"})).add("call", response("2"));
+        assert_eq!(schema(&log), None, "{end}");
+    }
+    let mut log = Log::new();
+    log.add("input", input("a", "first")).taken("a").turn("1").add("call", response("2"));
+    assert_eq!(schema(&log), None);
 }

@@ -35,6 +35,7 @@ pub struct Regular;
 #[async_trait]
 impl SessionTask for Regular {
     async fn run(&self, scope: &TaskScope) -> Result<TurnResult, TurnError> {
+        scope.note_beginning();
         Driver::new(scope).run().await
     }
 }

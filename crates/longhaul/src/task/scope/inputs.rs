@@ -1,6 +1,7 @@
 //! Inputs on their way into the conversation of a turn, and those who wait for it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use longhaul_history::Item;
@@ -57,6 +58,7 @@ impl TaskScope {
         }
         let Self { context: TurnContext { turn_id, settings, .. }, inner, .. } = self;
         self.state.begin_turn(turn_id, settings, &*inner.services.context);
+        self.has_begun.store(true, Ordering::Relaxed);
         for input in joined {
             self.record_input(input);
         }

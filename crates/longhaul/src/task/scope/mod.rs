@@ -4,7 +4,6 @@ mod calls;
 mod inputs;
 mod request;
 
-#[cfg(feature = "coding")]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,6 +45,8 @@ pub struct TaskScope {
     output_schema: Arc<Mutex<Option<Arc<Value>>>>,
     /// What the turn has spent, over all conversations.
     spent: Arc<Mutex<Spent>>,
+    /// Whether the log knows of the turn.
+    has_begun: Arc<AtomicBool>,
     /// Whether a snapshot of the turn was begun.
     #[cfg(feature = "coding")]
     snapshot_begun: Arc<AtomicBool>,
@@ -73,6 +74,7 @@ impl TaskScope {
             replies: Replies::default(),
             output_schema: Arc::default(),
             spent: Arc::default(),
+            has_begun: Arc::default(),
             #[cfg(feature = "coding")]
             snapshot_begun: Arc::default(),
             beside: None,
@@ -106,6 +108,7 @@ impl TaskScope {
             replies: self.replies.clone(),
             output_schema: Arc::clone(&self.output_schema),
             spent: Arc::clone(&self.spent),
+            has_begun: Arc::clone(&self.has_begun),
             #[cfg(feature = "coding")]
             snapshot_begun: Arc::clone(&self.snapshot_begun),
             beside: self.beside.clone(),
@@ -191,6 +194,13 @@ impl TaskScope {
         self.state.record_output(output);
     }
 
+    /// Notes that the turn asks the model, for its log, where no input has begun it.
+    pub(super) fn note_beginning(&self) {
+        if self.beside.is_none() && !self.has_begun.swap(true, Ordering::Relaxed) {
+            self.note(TurnRecord::Settings { settings: self.context.settings.clone() });
+        }
+    }
+
     /// Notes what becomes of the calls of the session's conversation, for its log.
     pub(super) fn note(&self, record: TurnRecord) {
         if self.beside.is_none() && self.inner.keeper.is_some() {
@@ -200,7 +210,9 @@ impl TaskScope {
 
     /// The turn that was cut off before the session was opened again.
     pub(super) fn take_open_turn(&self) -> Option<OpenTurn> {
-        self.inner.take_open_turn()
+        let turn = self.inner.take_open_turn();
+        self.has_begun.fetch_or(turn.is_some(), Ordering::Relaxed);
+        turn
     }
 
     /// Completes when all that the session has changed is kept.

@@ -9,7 +9,7 @@ use longhaul::rollout::Store;
 use super::changed::{UNKNOWN, outputs};
 use super::*;
 use crate::policy::Host;
-use crate::support::until;
+use crate::support::{copy_folder, until};
 
 /// The calls of the response, by what becomes of each: it ends; it runs, with other arguments, and may run
 /// again; somebody says no; nobody says anything; somebody says yes, and its turn does not come.
@@ -88,6 +88,11 @@ enum Loss {
     Gone,
 }
 
+/// What its head says is still there, and its payload is not what was summed.
+fn damaged(line: &str) -> String {
+    line.replace(r#","crc":""#, r#" ,"crc":""#)
+}
+
 /// The home with so many records, of which some are lost.
 fn lossy(live: &Live, records: usize, without: std::ops::Range<usize>, loss: Loss) -> Folder {
     let folder = live.cut(records);
@@ -96,8 +101,7 @@ fn lossy(live: &Live, records: usize, without: std::ops::Range<usize>, loss: Los
     for (index, line) in live.lines[..records].iter().enumerate() {
         match loss {
             _ if !without.contains(&index) => text.extend([line, "\n"]),
-            // What its head says is still there, and its payload is not what was summed.
-            Loss::Damaged => text.extend([&line.replace(r#","crc":""#, r#" ,"crc":""#), "\n"]),
+            Loss::Damaged => text.extend([&damaged(line), "\n"]),
             Loss::Gone => {}
         }
     }
@@ -174,6 +178,61 @@ async fn whichever_lines_of_it_are_lost_nothing_runs_twice_and_nothing_without_l
         }
     }
     assert!(unknown > 20, "{unknown}");
+}
+
+/// Of the turn's beginning and of its response nothing is left: the calls that are there may have started.
+#[tokio::test]
+async fn a_call_whose_turn_and_response_are_lost_is_told_to_be_unknown() {
+    let live = live().await;
+    let begins = live.position(r#""type":"turn_context""#);
+    let responded = live.position(r#""state":"response""#);
+    for from in [begins, begins + 1] {
+        let folder = live.cut(live.lines.len());
+        let path = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
+        let is_lost = |index| index == begins || from <= index && index == responded;
+        let lines = live.lines.iter().enumerate();
+        let lines =
+            lines.map(
+                |(index, line)| {
+                    if is_lost(index) { damaged(line) + "\n" } else { line.clone() + "\n" }
+                },
+            );
+        std::fs::write(path, lines.collect::<String>()).unwrap();
+        let (ran, outputs) = go_on_without(&live, &folder, OnDamage::Salvage).await;
+        assert_eq!(ran, [""; 0]);
+        assert!(outputs.contains(&("b".to_owned(), UNKNOWN.to_owned())), "{outputs:?}");
+    }
+}
+
+/// Once it goes on, it has settings and a log like any other: what waits is asked again, by whoever opens
+/// it next, and nothing that had not started is told to be unknown.
+#[tokio::test]
+async fn a_turn_that_went_on_without_its_beginning_is_sound_from_then_on() {
+    let live = live().await;
+    let begins = live.position(r#""type":"turn_context""#);
+    let folder = lossy(&live, live.lines.len(), begins..begins + 1, Loss::Damaged);
+    let model = ScriptedModel::new().calls([("z", "write", "{}")]).text("done");
+    let opening = |folder: &Folder, on_damage| {
+        let agent = scripted(&model).tool(Probe::echo("write").write().asks());
+        let agent = agent.approvals(Approvals::answered());
+        let agent = agent.store(FileStore::new(&folder.0).fsync(Fsync::Off)).build().unwrap();
+        agent.session().resume(LogRef::Id(live.id.clone()), on_damage).start()
+    };
+    let first = opening(&folder, OnDamage::Salvage).await.unwrap();
+    let mut turn = first.continue_turn().unwrap();
+    until(&mut turn, |line| line.starts_with("ask z")).await;
+    let copy = Folder::new();
+    copy_folder(&folder.0, &copy.0);
+    // Whoever is killed lets nothing go.
+    std::mem::forget((first, turn));
+    let session = opening(&copy, OnDamage::Refuse).await.unwrap();
+    let resumed = session.resumed().unwrap();
+    assert_eq!((resumed.open_turn.is_some(), &*resumed.unknown_calls), (true, &[][..]));
+    let mut turn = session.continue_turn().unwrap();
+    until(&mut turn, |line| line.starts_with("ask z")).await;
+    session.answer("z", None, ApprovalDecision::Approved).await.unwrap();
+    assert_eq!(turn.await.unwrap().last_message.as_deref(), Some("done"));
+    session.shutdown().await.unwrap();
 }
 
 /// A process that dies as soon as it has salvaged a log leaves one that is sound.
