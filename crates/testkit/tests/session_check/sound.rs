@@ -328,7 +328,8 @@ impl Session {
             self.request(RequestKind::Compact);
             self.completed(Vec::new());
         }
-        let bridge = format!("bridge {}", self.next());
+        // A model may say the same again.
+        let bridge = if asks { "bridge".to_owned() } else { format!("bridge {}", self.next()) };
         self.history.retain(|item| item["role"] == "user" && item["content"].is_array());
         self.history.insert(0, json!({"type": "message", "role": "user", "content": bridge}));
         self.event(EventKind::Compacted);

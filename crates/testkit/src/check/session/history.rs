@@ -42,14 +42,15 @@ fn pairs(view: &View, found: &mut Found) {
 }
 
 /// Each call of a response is in the next request with its output. A request that does not go on from the one before
-/// is not asked: its conversation is another.
+/// is not asked: its conversation is another. So it is behind a compaction, which may come to the same again.
 fn answers(view: &View, found: &mut Found) {
     for (earlier, later) in neighbours(view) {
         let Answer::Completed { at, calls } = earlier.answer else {
             continue;
         };
-        if !continues(earlier.items, later.items) || may_be_dropped(view, at, calls, earlier, later)
-        {
+        let is_other = !continues(earlier.items, later.items)
+            || lies_between(view, RequestKind::Compact, earlier, later);
+        if is_other || may_be_dropped(view, at, calls, earlier, later) {
             continue;
         }
         for Call { call_id, .. } in calls {
