@@ -72,7 +72,7 @@ pub use path::log_path;
 pub use record::{Record, RecordKind, Sealed};
 pub use replay::{
     Exchanged, MAX_LINE_BYTES, OpenTurn, RECENT_BYTES, RECENT_MESSAGES, RecentMessages, Replay,
-    ReplayConfig, ReplayItem, replay,
+    ReplayConfig, ReplayItem, TurnStart, replay,
 };
 pub use source::Source;
 pub use store::{Accept, Holder, LogRef, LogWriter, Opened, Store, StoreError};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
-use longhaul_rollout::Replay;
+use longhaul_rollout::{Replay, TurnStart};
 use longhaul_state::SessionState;
 use longhaul_state::protocol::{Settings, SettingsUpdate};
 use longhaul_state::turn::{TurnLimits, TurnRecord};
@@ -108,10 +108,13 @@ pub(super) fn cut_off(
     session: &Settings,
     unread: &mut Vec<String>,
 ) -> Option<OpenTurn> {
-    let has_calls = |turn: &&longhaul_rollout::OpenTurn| {
-        !turn.calls.is_empty() || turn.has_lost_lines && has_open_calls(replay)
+    let goes_on = |turn: &&longhaul_rollout::OpenTurn| {
+        turn.start != TurnStart::Marked
+            || !turn.calls.is_empty()
+            || turn.has_lost_lines && has_open_calls(replay)
+            || asks(replay)
     };
-    let turn = replay.turn.as_ref().filter(|turn| has_calls(turn) || asks(replay))?;
+    let turn = replay.turn.as_ref().filter(goes_on)?;
     let read = |call: &RawValue| serde_json::from_str::<Call<'_>>(call.get()).map(|it| it.known);
     let known: Vec<_> = turn.calls.iter().filter_map(|call| read(call).ok()).collect();
     // What cannot be read may say that a call has started, as what is lost may.

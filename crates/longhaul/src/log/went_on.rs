@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longhaul_history::turn_item::is_context;
 use longhaul_history::{Item, ItemKind, Role};
-use longhaul_rollout::{OpenTurn, Replay};
+use longhaul_rollout::{OpenTurn, Replay, ReplayItem, TurnStart};
 use longhaul_state::protocol::Settings;
 use longhaul_state::turn::TurnRecord;
 use serde_json::Value;
@@ -42,14 +42,21 @@ pub(super) fn response(known: &KnownCall<'_>, calls: Vec<Item>, replay: &Replay)
     }
 }
 
-/// Where the newest turn begins in the conversation; behind its end if that has nothing of it. One of which
-/// the beginning is lost begins with what the user said last, if not with the conversation.
+/// Where the newest turn begins in the conversation; behind its end if that has nothing of it. Where nobody
+/// knows, with what the user said last.
 pub(super) fn start(replay: &Replay) -> usize {
-    if replay.turn.as_ref().is_some_and(|turn| turn.context.is_none()) {
-        return replay.items.iter().rposition(|it| is_input(&it.item)).unwrap_or_default();
+    let items = &replay.items;
+    match replay.turn.as_ref().map(|turn| turn.start) {
+        Some(TurnStart::At(start)) => start.min(items.len()),
+        Some(TurnStart::Unknown) => {
+            let said = |it: &ReplayItem| is_input(&it.item) && !it.item.is_pinned();
+            items.iter().rposition(said).unwrap_or_default()
+        }
+        _ => {
+            let start = items.iter().rposition(|it| it.starts_turn);
+            start.filter(|_| !replay.next_starts_turn).unwrap_or(items.len())
+        }
     }
-    let start = replay.items.iter().rposition(|it| it.starts_turn);
-    start.filter(|_| !replay.next_starts_turn).unwrap_or(replay.items.len())
 }
 
 /// Whether the user said it.

@@ -9,7 +9,7 @@ use super::reading::Reading;
 use super::text::{Entry, Text};
 use super::told::Told;
 use super::turn::Turn;
-use super::{OpenTurn, Replay, ReplayItem, Trouble};
+use super::{OpenTurn, Replay, ReplayItem, Trouble, TurnStart};
 use crate::{Flaw, OnDamage, ReadError};
 
 impl Reading<'_> {
@@ -50,6 +50,9 @@ impl Reading<'_> {
         replay.turn = turn.map(|turn| self.read_turn(turn)).transpose()?;
         if let Some((turn, began)) = replay.turn.as_mut().zip(began) {
             turn.has_lost_lines |= self.damage.iter().any(|damage| damage.offset >= began);
+            if turn.has_lost_lines && turn.start != TurnStart::Marked {
+                turn.start = TurnStart::Unknown;
+            }
         }
         if !self.damage.is_empty() {
             self.fold.grants.clear();
@@ -73,11 +76,11 @@ impl Reading<'_> {
     }
 
     fn read_turn(&mut self, turn: Turn) -> Result<OpenTurn, ReadError> {
-        let Turn { id: turn_id, context, schema, calls, told_at, has_lost_lines, .. } = turn;
+        let Turn { id: turn_id, start, context, schema, calls, told_at, has_lost_lines, .. } = turn;
         let output_schema = schema.map_or(Ok(None), |schema| self.read_json(&schema))?;
         let context = context.map_or(Ok(None), |context| self.read_json(&context))?;
         let calls = self.read_all(calls)?;
-        Ok(OpenTurn { turn_id, context, output_schema, calls, told_at, has_lost_lines })
+        Ok(OpenTurn { turn_id, start, context, output_schema, calls, told_at, has_lost_lines })
     }
 
     /// The items, and what the model was told at which of them. `meet` is told where each stands in the

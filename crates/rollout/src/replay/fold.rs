@@ -176,6 +176,7 @@ impl<'a> Fold<'a> {
         let pieces = made.pieces(text, payload);
         self.conversation.compact(made.replaced, pieces, told.transpose()?)?;
         self.turn.iter_mut().for_each(|turn| turn.told_at = None);
+        self.turn.iter_mut().for_each(Turn::move_start);
         self.report = made.report.map(|report| text.part(payload, report.get()));
         self.sums.forget_measured();
         self.set_turns(made.turns);
@@ -185,6 +186,7 @@ impl<'a> Fold<'a> {
     fn undo_compaction(&mut self, payload: &[u8]) -> Result<(), Flaw> {
         let undone: Undone = read(payload)?;
         self.conversation.undo_compaction()?;
+        self.turn.iter_mut().for_each(Turn::move_start);
         self.sums.forget_measured();
         self.set_turns(undone.turns);
         Ok(())
@@ -202,6 +204,7 @@ impl<'a> Fold<'a> {
         let shown = edit.pieces_of(&pieces, has_shown_type);
         let before: Vec<Entry> = self.conversation.iter().take(edit.replaced).cloned().collect();
         self.conversation.edit(edit.replaced, pieces)?;
+        self.turn.iter_mut().for_each(Turn::move_start);
         let before: Vec<&Entry> = before.iter().collect();
         self.recent.edit(&before, edit.replaced, &shown);
         if edit.reason.as_deref() == Some("removed") {
@@ -231,8 +234,8 @@ impl<'a> Fold<'a> {
         let call: Option<Call<'_>> = read(payload).ok();
         let is_own = |turn: &Turn| call.as_ref().is_none_or(|it| it.turn_id == turn.id);
         if !self.turn.as_ref().is_some_and(is_own) {
-            let unbegun = call.as_ref().and_then(|call| Turn::unbegun(call, &text));
-            let Some(turn) = unbegun else { return };
+            let Some(call) = &call else { return };
+            let turn = Turn::unbegun(call, self.conversation.len());
             self.turn = Some(Turn { schema: self.schema.take(), ..turn });
         }
         if let Some(turn) = &mut self.turn {

@@ -146,12 +146,26 @@ pub struct ReplayItem {
     pub starts_turn: bool,
 }
 
+/// Where in the conversation a turn starts that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TurnStart {
+    /// With the last item that starts a turn; with the next one, if that does.
+    Marked,
+    /// With the item that has this index, or is recorded next: no input began the turn.
+    At(usize),
+    /// Nobody knows: the line that began it is lost, or the items before it have changed.
+    Unknown,
+}
+
 /// A turn that had begun and not ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OpenTurn {
     /// The turn's id.
     pub turn_id: String,
+    /// Where in the conversation it starts.
+    pub start: TurnStart,
     /// The payload of its `turn_context`, or of the newest `call` that has other settings for it: those
     /// under which it goes on. `None` if it cannot be read, or its line is lost.
     pub context: Option<Box<RawValue>>,
@@ -163,7 +177,7 @@ pub struct OpenTurn {
     /// began.
     pub told_at: Option<usize>,
     /// Lines at or behind its beginning, or that itself, were left out: its calls may have come further than
-    /// is said.
+    /// is said. Of a turn of which no beginning is there, any lines count.
     pub has_lost_lines: bool,
 }
 

@@ -1,18 +1,20 @@
 //! The turn that has begun and not ended.
 
+use super::TurnStart;
 use super::payload::{Call, LOST_LINES};
 use super::text::Text;
 
 /// A turn that has begun.
 pub(super) struct Turn {
     pub(super) id: String,
+    pub(super) start: TurnStart,
     /// Its settings, with more; `None` if the line that began it is lost.
     pub(super) context: Option<Text>,
     pub(super) schema: Option<Text>,
     /// From the newest response on, so that a turn of any length takes the memory of one step.
     pub(super) calls: Vec<Text>,
     pub(super) told_at: Option<usize>,
-    /// Where the line starts that began it; if that is lost, the first that tells of it.
+    /// Where the line starts that began it; 0 if none is there.
     pub(super) offset: u64,
     /// Lines of it were left out, and no response followed.
     pub(super) has_lost_lines: bool,
@@ -20,34 +22,32 @@ pub(super) struct Turn {
 
 impl Turn {
     pub(super) fn begin(id: String, context: Text, told_at: Option<usize>) -> Self {
-        let offset = context.line_offset();
+        let (start, offset) = (TurnStart::Marked, context.line_offset());
         let (context, calls) = (Some(context), Vec::new());
-        Self { id, context, schema: None, calls, told_at, offset, has_lost_lines: false }
+        Self { id, start, context, schema: None, calls, told_at, offset, has_lost_lines: false }
     }
 
-    /// The turn of a call that is of none which has begun: the line that did is lost, or no input began it.
-    /// What is spent may be a compaction's, which is no turn.
-    pub(super) fn unbegun(call: &Call<'_>, text: &Text) -> Option<Self> {
-        let is_of_turn = matches!(
-            &*call.state,
-            "settings"
-                | "response"
-                | "asked"
-                | "allowed"
-                | "denied"
-                | "started"
-                | "answered"
-                | LOST_LINES
-        );
-        is_of_turn.then(|| Self {
+    /// The turn of a call that is of none which has begun, behind the first `len` items: no input began it,
+    /// and it says its settings first, or the line that began it is lost.
+    pub(super) fn unbegun(call: &Call<'_>, len: usize) -> Self {
+        let says_settings = call.state == "settings";
+        Self {
             id: call.turn_id.clone().into_owned(),
+            start: if says_settings { TurnStart::At(len) } else { TurnStart::Unknown },
             context: None,
             schema: None,
             calls: Vec::new(),
             told_at: None,
-            offset: text.line_offset(),
-            has_lost_lines: true,
-        })
+            offset: 0,
+            has_lost_lines: !says_settings,
+        }
+    }
+
+    /// The conversation has changed before its end.
+    pub(super) fn move_start(&mut self) {
+        if let TurnStart::At(_) = self.start {
+            self.start = TurnStart::Unknown;
+        }
     }
 
     /// What is known of the calls of a response says all that is known of those before. Settings are the

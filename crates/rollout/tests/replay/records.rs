@@ -1,7 +1,7 @@
 //! What each record does.
 
 use longhaul_history::Item;
-use longhaul_rollout::{Flaw, ReadError};
+use longhaul_rollout::{Flaw, ReadError, TurnStart};
 use serde_json::{Value, json};
 
 use crate::log::{ID, Log, new, outline, raw, whole};
@@ -399,21 +399,21 @@ fn that_lines_of_a_turn_are_lost_is_no_call() {
 fn a_turn_whose_beginning_is_lost_is_there_all_the_same() {
     let call = |turn: &str, state: &str| json!({"turn_id": turn, "state": state, "position": 0});
     let end = |turn: &str| json!({"type": "task_complete", "turn_id": turn});
-    let lost = ("2".to_owned(), true, false);
-    let other = ("1".to_owned(), false, true);
+    let lost = (TurnStart::Unknown, true, false);
     let table = [
-        (vec!["response"], 1, &lost),
-        (vec!["response", "asked", "allowed", "started"], 4, &lost),
-        (vec!["denied", "answered", "response"], 1, &lost),
-        (vec!["lost_lines"], 0, &lost),
+        (vec!["response"], 1, lost),
+        (vec!["response", "asked", "allowed", "started"], 4, lost),
+        (vec!["denied", "answered", "response"], 1, lost),
+        (vec!["lost_lines"], 0, lost),
+        (vec!["spent"], 1, lost),
         // Those of another turn that was open are gone with it.
-        (vec!["started", "spent"], 2, &lost),
-        (vec!["settings"], 0, &("2".to_owned(), true, true)),
-        (vec!["response", "settings", "started"], 2, &("2".to_owned(), true, true)),
-        (vec!["settings", "response"], 1, &("2".to_owned(), false, true)),
-        // This may be a compaction's.
-        (vec!["spent"], 1, &other),
-        (vec!["of a later version"], 1, &other),
+        (vec!["started", "spent"], 2, lost),
+        (vec!["response", "settings", "started"], 2, (TurnStart::Unknown, true, true)),
+        (vec!["response", "settings", "response"], 1, (TurnStart::Unknown, false, true)),
+        // No input began it.
+        (vec!["settings"], 0, (TurnStart::At(1), false, true)),
+        (vec!["settings", "response", "started"], 2, (TurnStart::At(1), false, true)),
+        (vec!["settings", "lost_lines"], 0, (TurnStart::Unknown, true, true)),
     ];
     for (states, calls, expected) in table {
         let mut log = Log::new();
@@ -422,14 +422,35 @@ fn a_turn_whose_beginning_is_lost_is_there_all_the_same() {
             log.add("call", call("2", state));
         }
         let turn = log.read().unwrap().turn.unwrap();
-        let found = (turn.turn_id, turn.has_lost_lines, turn.context.is_some());
-        assert_eq!((&found, turn.calls.len()), (expected, calls), "{states:?}");
+        let found = (turn.start, turn.has_lost_lines, turn.context.is_some());
+        assert_eq!((&*turn.turn_id, found, turn.calls.len()), ("2", expected, calls), "{states:?}");
         log.add("event_msg", end("2"));
         assert!(log.read().unwrap().turn.is_none(), "{states:?}");
     }
+}
+
+/// Where a turn starts that no input began is known until the items before it change.
+#[test]
+fn a_turn_that_no_input_began_starts_behind_what_was_there() {
+    let settings = json!({"turn_id": "1", "state": "settings", "model": "m"});
     let mut log = Log::new();
-    log.turn("1").user("a").add("event_msg", end("1")).add("call", call("2", "spent"));
-    assert!(log.read().unwrap().turn.is_none());
+    log.user("a").user("b").add("call", settings).user("c");
+    let start = |log: &Log| log.read().unwrap().turn.unwrap().start;
+    assert_eq!(start(&log), TurnStart::At(2));
+    let parts = json!([new("s"), {"keep": [2, 3]}]);
+    for kind in ["compacted", "edited"] {
+        let mut log = log.clone();
+        log.add(kind, json!({"replaced": 3, "parts": parts, "reason": "edited"}));
+        assert_eq!(start(&log), TurnStart::Unknown, "{kind}");
+    }
+    let mut undone = Log::new();
+    undone.user("a").add("compacted", json!({"replaced": 1, "parts": [new("s")]}));
+    undone.add("call", json!({"turn_id": "1", "state": "settings", "model": "m"}));
+    assert_eq!(start(&undone), TurnStart::At(1));
+    undone.add("compaction_undone", json!({}));
+    assert_eq!(start(&undone), TurnStart::Unknown);
+    log.turn("2").user("d");
+    assert_eq!(start(&log), TurnStart::Marked);
 }
 
 /// It has the schema of the input that it took, and none that another turn took.

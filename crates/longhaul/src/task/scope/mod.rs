@@ -210,9 +210,7 @@ impl TaskScope {
 
     /// The turn that was cut off before the session was opened again.
     pub(super) fn take_open_turn(&self) -> Option<OpenTurn> {
-        let turn = self.inner.take_open_turn();
-        self.has_begun.fetch_or(turn.is_some(), Ordering::Relaxed);
-        turn
+        self.inner.take_open_turn()
     }
 
     /// Completes when all that the session has changed is kept.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use longhaul::approval::{ApprovalDecision, Approvals, CallInQuestion, Ruling};
-use longhaul::rollout::Store;
+use longhaul::history::Item;
+use longhaul::rollout::{Record, RecordKind, Store};
+use serde_json::value::RawValue;
 
 use super::changed::{UNKNOWN, outputs};
 use super::*;
@@ -109,17 +111,23 @@ fn lossy(live: &Live, records: usize, without: std::ops::Range<usize>, loss: Los
     folder
 }
 
-/// Goes on with the turn, if there is one, and says no to all that asks. Gives what ran, and what the
-/// conversation has for outputs.
-async fn go_on_without(
-    live: &Live,
-    folder: &Folder,
-    on_damage: OnDamage,
-) -> (Vec<String>, Vec<(String, String)>) {
+/// What became of a turn.
+struct Outcome {
+    /// There was one to go on with.
+    goes_on: bool,
+    /// What ran.
+    ran: Vec<String>,
+    /// What the conversation has for outputs.
+    outputs: Vec<(String, String)>,
+}
+
+/// Goes on with the turn, if there is one, and says no to all that asks.
+async fn go_on_without(live: &Live, folder: &Folder, on_damage: OnDamage) -> Outcome {
     let (agent, effects) = effects_of(folder, false);
     let opening = agent.build().unwrap().session();
     let session = opening.resume(LogRef::Id(live.id.clone()), on_damage).start().await.unwrap();
-    if session.resumed().unwrap().open_turn.is_some() {
+    let goes_on = session.resumed().unwrap().open_turn.is_some();
+    if goes_on {
         let mut turn = session.continue_turn().unwrap();
         while let Some(event) = turn.next().await {
             if let Event::ApprovalRequest { call_id, .. } = event {
@@ -131,7 +139,7 @@ async fn go_on_without(
     }
     session.shutdown().await.unwrap();
     let ran = effects.lock().unwrap().clone();
-    (ran, outputs(&session))
+    Outcome { goes_on, ran, outputs: outputs(&session) }
 }
 
 /// The calls that had started, by so many records.
@@ -149,7 +157,7 @@ async fn whichever_lines_of_it_are_lost_nothing_runs_twice_and_nothing_without_l
     let mut unknown = 0;
     for records in responded + 1..=live.lines.len() {
         let sound = live.cut(records);
-        let (would_run, _) = go_on_without(&live, &sound, OnDamage::Refuse).await;
+        let Outcome { ran: would_run, .. } = go_on_without(&live, &sound, OnDamage::Refuse).await;
         for first in begins..records {
             for (count, loss) in
                 [(1, Loss::Damaged), (2, Loss::Damaged), (1, Loss::Gone), (2, Loss::Gone)]
@@ -164,7 +172,12 @@ async fn whichever_lines_of_it_are_lost_nothing_runs_twice_and_nothing_without_l
                 }
                 let place = format!("{records} {first} {count} {loss:?}");
                 let folder = lossy(&live, records, first..first + count, loss);
-                let (ran, outputs) = go_on_without(&live, &folder, OnDamage::Salvage).await;
+                let Outcome { ran, outputs, goes_on } =
+                    go_on_without(&live, &folder, OnDamage::Salvage).await;
+                let is_left = |index: &usize| !(first..first + count).contains(index);
+                let mut left = (0..records).filter(is_left).map(|index| &live.lines[index]);
+                let tells_of_calls = left.any(|line| line.contains(r#""type":"call""#));
+                assert!(goes_on || !tells_of_calls, "{place}");
                 assert!(ran.iter().all(|it| would_run.contains(it)), "{place}: {ran:?}");
                 assert_eq!(ran, [""; 0], "{place}");
                 for call_id in started(&live, records) {
@@ -180,28 +193,25 @@ async fn whichever_lines_of_it_are_lost_nothing_runs_twice_and_nothing_without_l
     assert!(unknown > 20, "{unknown}");
 }
 
-/// Of the turn's beginning and of its response nothing is left: the calls that are there may have started.
+/// Of the turn's beginning and of its response nothing is left: the calls that are there may have started,
+/// also where something was pinned behind them.
 #[tokio::test]
 async fn a_call_whose_turn_and_response_are_lost_is_told_to_be_unknown() {
     let live = live().await;
-    let begins = live.position(r#""type":"turn_context""#);
-    let responded = live.position(r#""state":"response""#);
-    for from in [begins, begins + 1] {
-        let folder = live.cut(live.lines.len());
-        let path = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
-        let is_lost = |index| index == begins || from <= index && index == responded;
-        let lines = live.lines.iter().enumerate();
-        let lines =
-            lines.map(
-                |(index, line)| {
-                    if is_lost(index) { damaged(line) + "\n" } else { line.clone() + "\n" }
-                },
-            );
-        std::fs::write(path, lines.collect::<String>()).unwrap();
-        let (ran, outputs) = go_on_without(&live, &folder, OnDamage::Salvage).await;
-        assert_eq!(ran, [""; 0]);
-        assert!(outputs.contains(&("b".to_owned(), UNKNOWN.to_owned())), "{outputs:?}");
-    }
+    let lost = [r#""type":"turn_context""#, r#""state":"response""#].map(|it| live.position(it));
+    let folder = live.cut(live.lines.len());
+    let path = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
+    let lines = live.lines.iter().enumerate().map(|(index, line)| {
+        if lost.contains(&index) { damaged(line) + "\n" } else { line.clone() + "\n" }
+    });
+    let mut log = lines.collect::<String>().into_bytes();
+    let pinned = RawValue::from_string(Item::user("keep").pinned().json().to_owned()).unwrap();
+    let pinned = Record::new(jiff::Timestamp::now(), RecordKind::ResponseItem, pinned);
+    pinned.seal(live.lines.len() as u64, 1, &mut log);
+    std::fs::write(path, log).unwrap();
+    let Outcome { ran, outputs, .. } = go_on_without(&live, &folder, OnDamage::Salvage).await;
+    assert_eq!(ran, [""; 0]);
+    assert!(outputs.contains(&("b".to_owned(), UNKNOWN.to_owned())), "{outputs:?}");
 }
 
 /// Once it goes on, it has settings and a log like any other: what waits is asked again, by whoever opens
@@ -244,7 +254,7 @@ async fn what_was_lost_is_known_to_the_next_that_opens_the_log_too() {
     let store = FileStore::new(&folder.0).fsync(Fsync::Off);
     let salvaged = store.open(&LogRef::Id(live.id.clone()), OnDamage::Salvage).await.unwrap();
     salvaged.writer.close().await.unwrap();
-    let (ran, outputs) = go_on_without(&live, &folder, OnDamage::Refuse).await;
+    let Outcome { ran, outputs, .. } = go_on_without(&live, &folder, OnDamage::Refuse).await;
     assert_eq!(ran, [""; 0]);
     assert!(outputs.contains(&("b".to_owned(), UNKNOWN.to_owned())), "{outputs:?}");
 }
