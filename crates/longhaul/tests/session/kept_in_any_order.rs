@@ -25,6 +25,8 @@ enum Step {
     Prompt,
     Steer,
     Interrupt,
+    /// A turn that no input begins.
+    AskAgain,
     Compact,
     UndoCompaction,
     /// In the session, and in one that is opened out of a copy of its log.
@@ -41,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Prompt),
         2 => Just(Step::Steer),
         2 => Just(Step::Interrupt),
+        1 => Just(Step::AskAgain),
         2 => Just(Step::Compact),
         1 => Just(Step::UndoCompaction),
         2 => Just(Step::UndoTwice),
@@ -183,6 +186,7 @@ async fn take(kept: &Kept, session: &mut Session, number: usize, step: Step) {
         Step::Prompt => drop(session.prompt(format!("p{number}")).await),
         Step::Steer => drop(session.steer(format!("s{number}")).await),
         Step::Interrupt => drop(session.interrupt()),
+        Step::AskAgain => drop(session.replace(longhaul::task::Regular)),
         Step::Compact => drop(session.compact()),
         Step::UndoCompaction => drop(session.undo_compaction().await.unwrap()),
         Step::UndoTwice => *session = undo_live_and_from_log(kept, session).await,
