@@ -152,7 +152,8 @@ impl History {
     /// are gone.
     ///
     /// A turn begins where [`begin_turn`](Self::begin_turn) was called; before the first call, with
-    /// each message of the user, unless [`mark_turns`](Self::mark_turns) says otherwise. What stands before the first turn stays.
+    /// each message of the user, unless turns [are marked](Self::mark_turns). What stands before the
+    /// first turn stays.
     ///
     /// # Errors
     ///

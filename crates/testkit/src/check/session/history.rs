@@ -42,7 +42,8 @@ fn pairs(view: &View, found: &mut Found) {
 }
 
 /// Each call of a response is in the next request with its output. A request that does not go on from the one before
-/// is not asked: its conversation is another. So it is behind a compaction, which may come to the same again.
+/// is not asked: its conversation is another. Nor is one behind a compaction, which may come to the same
+/// again.
 fn answers(view: &View, found: &mut Found) {
     for (earlier, later) in neighbours(view) {
         let Answer::Completed { at, calls } = earlier.answer else {
