@@ -41,7 +41,7 @@ pub(super) struct Lock {
 enum Try {
     Taken(Lock),
     Held,
-    /// The file was removed when its holder was done: a lock on it keeps nobody out.
+    /// The file was removed when its holder was done: a lock on it keeps nobody out, whoever has it.
     Gone,
 }
 
@@ -97,11 +97,12 @@ impl Lock {
 
     /// Takes the lock on a file that was just opened under its name.
     fn of(file: File, path: &Path, disk: &Arc<dyn Disk>) -> io::Result<Try> {
-        if !try_lock(&file)? {
-            return Ok(Try::Held);
-        }
+        let is_taken = try_lock(&file)?;
         if !has_the_name(&file, path) {
             return Ok(Try::Gone);
+        }
+        if !is_taken {
+            return Ok(Try::Held);
         }
         let mut lock = Self { file, path: path.to_owned(), disk: Arc::clone(disk) };
         lock.note();
@@ -225,11 +226,16 @@ mod tests {
         let log = std::env::temp_dir().join(format!("longhaul-lock-{}", std::process::id()));
         let path = beside(&log, ".lock");
         let first = Lock::take(&disk, &log).unwrap();
-        let early = [open(&path).unwrap(), open(&path).unwrap()];
+        let early = || open(&path).unwrap();
+        let [early, before, held_before, after, held_after] = [(); 5].map(|()| early());
         drop(first);
-        let [before, after] = early;
         assert!(matches!(Lock::of(before, &path, &disk).unwrap(), Try::Gone));
+        // A process that was just forked may hold for a moment what was let go.
+        while !try_lock(&early).unwrap() {}
+        assert!(matches!(Lock::of(held_before, &path, &disk).unwrap(), Try::Gone));
         let second = Lock::take(&disk, &log).unwrap();
+        assert!(matches!(Lock::of(held_after, &path, &disk).unwrap(), Try::Gone));
+        drop(early);
         assert!(matches!(Lock::of(after, &path, &disk).unwrap(), Try::Gone));
         assert!(matches!(Lock::take(&disk, &log), Err(StoreError::Locked { .. })));
         drop(second);
