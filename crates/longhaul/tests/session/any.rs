@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use longhaul::approval::{ApprovalDecision, Approvals};
 use longhaul::history::History;
 use longhaul::prelude::*;
 use longhaul::state::protocol::TurnEnd;
-use longhaul::task::{SessionTask, TaskScope};
 use longhaul::{TurnHandle, transport::ModelError};
 use longhaul_testkit::ScriptedModel;
 use longhaul_testkit::model::{Answer, Recorded};
@@ -19,7 +17,7 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::observer::Observer;
-use super::support::{Probe, Yielding, conversation, in_virtual_time};
+use super::support::{Nothing, Probe, Yielding, conversation, in_virtual_time};
 
 /// What somebody does. Numbers choose among what there is.
 #[derive(Debug, Clone, Copy)]
@@ -72,16 +70,6 @@ fn respond(seed: u64, request: &Recorded) -> Answer {
         7 => answer().unfinished().break_with(ModelError::new(ErrorCode::StreamIncomplete, "cut")),
         8 => Answer::failure(ModelError::new(ErrorCode::ServerError, "down")),
         _ => Answer::failure(ModelError::new(ErrorCode::InvalidRequest, "no").retryable(false)),
-    }
-}
-
-/// A task that leaves nothing.
-struct Nothing;
-
-#[async_trait]
-impl SessionTask for Nothing {
-    async fn run(&self, _: &TaskScope) -> Result<TurnResult, TurnError> {
-        Ok(TurnResult::empty(TurnEnd::Complete))
     }
 }
 

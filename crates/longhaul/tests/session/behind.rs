@@ -3,17 +3,15 @@
 
 use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use longhaul::events::SessionEvents;
 use longhaul::prelude::*;
 use longhaul::rollout::{LogRef, OnDamage, Replay, Store};
-use longhaul::state::protocol::{InputPart, Op, SettingsUpdate, TurnEnd};
-use longhaul::task::{SessionTask, TaskScope};
+use longhaul::state::protocol::{InputPart, Op, SettingsUpdate};
 use longhaul_testkit::ScriptedModel;
 
 use super::full::Full;
 use super::kept::{again, cut_off};
-use super::support::{Probe, conversation, in_virtual_time, line, scripted};
+use super::support::{Nothing, Probe, conversation, in_virtual_time, line, scripted};
 
 fn agent(model: &ScriptedModel, store: &Full) -> Agent {
     scripted(model).store(store.clone()).build().unwrap()
@@ -193,15 +191,6 @@ async fn nothing_is_made_for_a_log_that_is_not_written_to_any_more() {
     assert_eq!(left, ["user a", "assistant one"]);
 }
 
-struct Quick;
-
-#[async_trait]
-impl SessionTask for Quick {
-    async fn run(&self, _: &TaskScope) -> Result<TurnResult, TurnError> {
-        Ok(TurnResult::empty(TurnEnd::Complete))
-    }
-}
-
 /// A task that does not begin ends nothing: what was cut off can be gone on with when there is space again.
 #[tokio::test]
 async fn a_task_that_cannot_begin_leaves_what_was_cut_off() {
@@ -215,7 +204,7 @@ async fn a_task_that_cannot_begin_leaves_what_was_cut_off() {
     change.cwd = Some("/elsewhere".into());
     assert_eq!(session.configure(change).await.unwrap_err().code(), "storage");
     for _ in 0..2 {
-        let refused = session.replace(Quick).unwrap().await;
+        let refused = session.replace(Nothing).unwrap().await;
         assert_eq!(refused.unwrap_err().code(), "storage");
     }
     store.no_space.store(false, Ordering::Relaxed);

@@ -3,16 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use longhaul::prelude::*;
 use longhaul::rollout::MemoryStore;
 use longhaul::state::protocol::{AbortReason, TurnEnd};
-use longhaul::task::{SessionTask, TaskScope};
 use longhaul_testkit::ScriptedModel;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::kept::{again, cut_off};
-use super::support::{Probe, conversation, scripted, started, until};
+use super::support::{Nothing, Probe, conversation, scripted, started, until};
 
 const REPLACED: TurnEnd = TurnEnd::Aborted(AbortReason::Replaced);
 
@@ -115,21 +113,11 @@ async fn who_takes_back_that_it_goes_on_leaves_it_as_it_was() {
     assert_eq!(cut.conversation(), GONE_ON);
 }
 
-/// Says that it ran.
-struct Task;
-
-#[async_trait]
-impl SessionTask for Task {
-    async fn run(&self, _: &TaskScope) -> Result<TurnResult, TurnError> {
-        Ok(TurnResult::empty(TurnEnd::Complete))
-    }
-}
-
 #[tokio::test]
 async fn what_is_replaced_before_it_goes_on_starts_nothing() {
     let cut = CutOff::new().await;
     let turn = cut.session.continue_turn().unwrap();
-    let task = cut.session.replace(Task).unwrap();
+    let task = cut.session.replace(Nothing).unwrap();
     let result = turn.await.unwrap();
     assert_eq!((result.end, result.model_calls), (REPLACED, 1));
     assert_eq!(task.await.unwrap().end, TurnEnd::Complete);
@@ -141,7 +129,7 @@ async fn what_is_replaced_before_it_goes_on_starts_nothing() {
 #[tokio::test]
 async fn what_another_task_takes_the_place_of_does_not_go_on() {
     let cut = CutOff::new().await;
-    let task = cut.session.replace(Task).unwrap();
+    let task = cut.session.replace(Nothing).unwrap();
     assert_eq!(refusal(&cut.session), "another task takes the place of the turn that was cut off");
     assert_eq!(task.await.unwrap().end, TurnEnd::Complete);
     assert_eq!(cut.conversation(), ENDED);
@@ -180,11 +168,10 @@ impl<S: tracing::Subscriber> Layer<S> for AsItBegins {
         _: &tracing::span::Id,
         _: Context<'_, S>,
     ) {
-        if span.metadata().name() == "invoke_agent" {
-            let act = self.0.lock().unwrap().take();
-            if let Some(act) = act {
-                act();
-            }
+        if span.metadata().name() == "invoke_agent"
+            && let Some(act) = self.0.lock().unwrap().take()
+        {
+            act();
         }
     }
 }

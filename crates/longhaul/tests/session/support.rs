@@ -11,10 +11,13 @@ use futures_util::future::BoxFuture;
 use longhaul::history::turn_item::TurnItemKind;
 use longhaul::history::{History, ReasoningFilter};
 use longhaul::rollout::MemoryStore;
+use longhaul::task::{SessionTask, TaskScope};
 use longhaul::tool::{Effect, Tool, ToolCall, ToolContext, ToolOutput, ToolSpec};
 use longhaul::transport::{Model, Provider, Request, ResponseStream};
 use longhaul::{Agent, AgentBuilder, Session, TurnHandle};
-use longhaul_state::protocol::{AbortReason, Event, SettingsUpdate};
+use longhaul_state::protocol::{
+    AbortReason, Event, SettingsUpdate, TurnEnd, TurnError, TurnResult,
+};
 use longhaul_testkit::ScriptedModel;
 #[cfg(unix)]
 use longhaul_testkit::patience;
@@ -36,6 +39,16 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
             // Sessions that this one was forked from are being shut down.
             assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
         }
+    }
+}
+
+/// A task that leaves nothing.
+pub(crate) struct Nothing;
+
+#[async_trait]
+impl SessionTask for Nothing {
+    async fn run(&self, _: &TaskScope) -> Result<TurnResult, TurnError> {
+        Ok(TurnResult::empty(TurnEnd::Complete))
     }
 }
 

@@ -151,10 +151,15 @@ impl Live {
         Self { folder, id, log, lines, requests, result, next }
     }
 
+    /// Where its log is in a copy of its home.
+    fn log_in(&self, folder: &Folder) -> PathBuf {
+        folder.0.join(self.log.strip_prefix(&self.folder.0).unwrap())
+    }
+
     /// A copy of its home in which the log has only so many records.
     fn cut(&self, records: usize) -> Folder {
         let folder = Folder::new();
-        let path = folder.0.join(self.log.strip_prefix(&self.folder.0).unwrap());
+        let path = self.log_in(&folder);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
         std::fs::write(path, self.lines[..records].join("\n") + "\n").unwrap();
         folder

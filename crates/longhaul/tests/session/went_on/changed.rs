@@ -214,7 +214,7 @@ async fn a_call_whose_line_is_lost_ends_its_response() {
         ] {
             let place = format!("{records} {lost}");
             let folder = live.cut(records);
-            let log = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
+            let log = live.log_in(&folder);
             let text =
                 std::fs::read_to_string(&log).unwrap().replacen(lost, &lost.to_uppercase(), 1);
             std::fs::write(&log, text).unwrap();

@@ -90,24 +90,25 @@ enum Loss {
     Gone,
 }
 
-/// What its head says is still there, and its payload is not what was summed.
-fn damaged(line: &str) -> String {
-    line.replace(r#","crc":""#, r#" ,"crc":""#)
-}
-
 /// The home with so many records, of which some are lost.
-fn lossy(live: &Live, records: usize, without: std::ops::Range<usize>, loss: Loss) -> Folder {
+fn lossy(
+    live: &Live,
+    records: usize,
+    without: impl IntoIterator<Item = usize>,
+    loss: Loss,
+) -> Folder {
     let folder = live.cut(records);
-    let path = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
+    let without: BTreeSet<_> = without.into_iter().collect();
     let mut text = String::new();
     for (index, line) in live.lines[..records].iter().enumerate() {
         match loss {
             _ if !without.contains(&index) => text.extend([line, "\n"]),
-            Loss::Damaged => text.extend([&damaged(line), "\n"]),
+            // What its head says is still there, and its payload is not what was summed.
+            Loss::Damaged => text.extend([&line.replace(r#","crc":""#, r#" ,"crc":""#), "\n"]),
             Loss::Gone => {}
         }
     }
-    std::fs::write(path, text).unwrap();
+    std::fs::write(live.log_in(&folder), text).unwrap();
     folder
 }
 
@@ -199,16 +200,12 @@ async fn whichever_lines_of_it_are_lost_nothing_runs_twice_and_nothing_without_l
 async fn a_call_whose_turn_and_response_are_lost_is_told_to_be_unknown() {
     let live = live().await;
     let lost = [r#""type":"turn_context""#, r#""state":"response""#].map(|it| live.position(it));
-    let folder = live.cut(live.lines.len());
-    let path = folder.0.join(live.log.strip_prefix(&live.folder.0).unwrap());
-    let lines = live.lines.iter().enumerate().map(|(index, line)| {
-        if lost.contains(&index) { damaged(line) + "\n" } else { line.clone() + "\n" }
-    });
-    let mut log = lines.collect::<String>().into_bytes();
+    let folder = lossy(&live, live.lines.len(), lost, Loss::Damaged);
+    let mut log = std::fs::read(live.log_in(&folder)).unwrap();
     let pinned = RawValue::from_string(Item::user("keep").pinned().json().to_owned()).unwrap();
     let pinned = Record::new(jiff::Timestamp::now(), RecordKind::ResponseItem, pinned);
     pinned.seal(live.lines.len() as u64, 1, &mut log);
-    std::fs::write(path, log).unwrap();
+    std::fs::write(live.log_in(&folder), log).unwrap();
     let Outcome { ran, outputs, .. } = go_on_without(&live, &folder, OnDamage::Salvage).await;
     assert_eq!(ran, [""; 0]);
     assert!(outputs.contains(&("b".to_owned(), UNKNOWN.to_owned())), "{outputs:?}");
@@ -220,7 +217,7 @@ async fn a_call_whose_turn_and_response_are_lost_is_told_to_be_unknown() {
 async fn a_turn_that_went_on_without_its_beginning_is_sound_from_then_on() {
     let live = live().await;
     let begins = live.position(r#""type":"turn_context""#);
-    let folder = lossy(&live, live.lines.len(), begins..begins + 1, Loss::Damaged);
+    let folder = lossy(&live, live.lines.len(), [begins], Loss::Damaged);
     let model = ScriptedModel::new().calls([("z", "write", "{}")]).text("done");
     let opening = |folder: &Folder, on_damage| {
         let agent = scripted(&model).tool(Probe::echo("write").write().asks());
@@ -250,7 +247,7 @@ async fn a_turn_that_went_on_without_its_beginning_is_sound_from_then_on() {
 async fn what_was_lost_is_known_to_the_next_that_opens_the_log_too() {
     let live = live().await;
     let lost = live.position(r#""state":"started","position":1"#);
-    let folder = lossy(&live, live.lines.len(), lost..lost + 1, Loss::Damaged);
+    let folder = lossy(&live, live.lines.len(), [lost], Loss::Damaged);
     let store = FileStore::new(&folder.0).fsync(Fsync::Off);
     let salvaged = store.open(&LogRef::Id(live.id.clone()), OnDamage::Salvage).await.unwrap();
     salvaged.writer.close().await.unwrap();
@@ -301,7 +298,7 @@ async fn an_approval_that_has_ended_does_not_come_back_with_the_loss_of_a_line()
             if lost + 1 == all && matches!(loss, Loss::Gone) {
                 continue;
             }
-            let folder = lossy(&live, all, lost..lost + 1, loss);
+            let folder = lossy(&live, all, [lost], loss);
             // Nothing else is changed, so that nothing else ends it.
             for on_damage in [OnDamage::Salvage, OnDamage::Refuse] {
                 let opening = asking(&folder).build().unwrap().session();
