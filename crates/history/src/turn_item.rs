@@ -11,7 +11,7 @@ use twox_hash::XxHash3_64;
 
 use crate::{ContentPart, Item, ItemKind, ItemView, Role};
 
-pub use context::is_context;
+pub use context::{is_context, is_user_message};
 
 /// An item that a user interface shows, under an id that stays the same from its start to its end,
 /// and in every later session that holds the item.

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use super::config::HistoryConfig;
 use super::totals::{Sum, Totals};
-use crate::turn_item::is_context;
-use crate::{Item, ItemKind, Role, WireFormat};
+use crate::turn_item::is_user_message;
+use crate::{Item, ItemKind, WireFormat};
 
 /// A segment is full when it holds this many wire bytes: a copy of one costs microseconds, and a
 /// body of megabytes is some tens of copies.
@@ -75,7 +75,7 @@ pub(super) struct Encoded<'a> {
 
 impl Entry {
     pub(super) fn new(item: Item) -> Self {
-        let is_user_message = item.kind() == ItemKind::Message(Role::User) && !is_context(&item);
+        let is_user_message = is_user_message(&item);
         Self { item, starts_turn: false, is_user_message }
     }
 }

@@ -66,6 +66,11 @@ pub fn is_context(item: &Item) -> bool {
         && (item.is_bridge() || (may_hold_context(item.json()) && holds_context(item.json())))
 }
 
+/// Whether `item` is a message of the user's own: one that is no context.
+pub fn is_user_message(item: &Item) -> bool {
+    item.kind() == ItemKind::Message(Role::User) && !is_context(item)
+}
+
 /// Whether a text in the message begins as context may. A search for the texts is cheaper than
 /// reading the message, and says no of nearly all.
 fn may_hold_context(message: &str) -> bool {

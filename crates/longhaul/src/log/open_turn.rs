@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use longhaul_history::turn_item::is_user_message;
 use longhaul_history::{CallKind, CallOutput, Item, ItemView};
 use longhaul_rollout::{Replay, TurnStart};
 use longhaul_state::SessionState;
@@ -191,6 +192,6 @@ fn record(known: &KnownCall<'_>, step: &Step<'_>) -> Option<TurnRecord> {
 /// there without its input, which was never acknowledged then.
 fn asks(replay: &Replay) -> bool {
     let items = &replay.items;
-    items[went_on::start(replay)..].iter().any(|it| went_on::is_input(&it.item))
+    items[went_on::start(replay)..].iter().any(|it| is_user_message(&it.item))
         || items.last().is_some_and(|it| it.item.bridge_parts().is_some())
 }

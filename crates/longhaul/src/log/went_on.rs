@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use longhaul_history::turn_item::is_context;
+use longhaul_history::turn_item::is_user_message;
 use longhaul_history::{Item, ItemKind, Role};
 use longhaul_rollout::{OpenTurn, Replay, ReplayItem, TurnStart};
 use longhaul_state::protocol::Settings;
@@ -49,7 +49,7 @@ pub(super) fn start(replay: &Replay) -> usize {
     match replay.turn.as_ref().map(|turn| turn.start) {
         Some(TurnStart::At(start)) => start.min(items.len()),
         Some(TurnStart::Unknown) => {
-            let said = |it: &ReplayItem| is_input(&it.item) && !it.item.is_pinned();
+            let said = |it: &ReplayItem| is_user_message(&it.item) && !it.item.is_pinned();
             items.iter().rposition(said).unwrap_or_default()
         }
         _ => {
@@ -57,11 +57,6 @@ pub(super) fn start(replay: &Replay) -> usize {
             start.filter(|_| !replay.next_starts_turn).unwrap_or(items.len())
         }
     }
-}
-
-/// Whether the user said it.
-pub(super) fn is_input(item: &Item) -> bool {
-    item.kind() == ItemKind::Message(Role::User) && !is_context(item)
 }
 
 /// The last message of the model in the newest turn, if the conversation still has it.

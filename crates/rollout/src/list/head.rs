@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use longhaul_history::turn_item::is_context;
-use longhaul_history::{Item, ItemKind, ItemView, Role};
+use longhaul_history::turn_item::is_user_message;
+use longhaul_history::{Item, ItemView};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -159,7 +159,7 @@ fn first_words(records: impl Iterator<Item = Record>) -> (Option<String>, bool) 
 fn title(item: &str, record: &Record) -> Option<String> {
     let has_blobs = !record.blobs().is_empty();
     let item = Item::from_json(item).ok()?;
-    if item.kind() != ItemKind::Message(Role::User) || is_context(&item) {
+    if !is_user_message(&item) {
         return None;
     }
     let ItemView::Message { content, .. } = item.view() else { return None };

@@ -1,6 +1,6 @@
 //! What a fork takes over.
 
-use longhaul_history::{EditError, ItemKind, Role, turn_item};
+use longhaul_history::{EditError, turn_item};
 
 use super::{RecentMessages, Replay, ReplayItem};
 
@@ -57,11 +57,6 @@ impl Replay {
 
 impl ReplayItem {
     fn is_user_message(&self) -> bool {
-        is_user_message(&self.item)
+        turn_item::is_user_message(&self.item)
     }
-}
-
-/// Whether the user said it.
-pub(super) fn is_user_message(item: &longhaul_history::Item) -> bool {
-    item.kind() == ItemKind::Message(Role::User) && !turn_item::is_context(item)
 }

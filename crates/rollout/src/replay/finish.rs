@@ -1,15 +1,15 @@
 //! Reading what the log comes to: what is active at its end, and nothing else.
 
+use longhaul_history::turn_item::is_user_message;
 use serde_json::value::RawValue;
 
 use super::conversation::Element;
-use super::cut::is_user_message;
 use super::payload::Settings;
 use super::reading::Reading;
 use super::text::{Entry, Text};
 use super::told::Told;
 use super::turn::Turn;
-use super::{OpenTurn, Replay, ReplayItem, Trouble, TurnStart};
+use super::{OpenTurn, Replay, ReplayItem, Trouble};
 use crate::{Flaw, OnDamage, ReadError};
 
 impl Reading<'_> {
@@ -50,8 +50,8 @@ impl Reading<'_> {
         replay.turn = turn.map(|turn| self.read_turn(turn)).transpose()?;
         if let Some((turn, began)) = replay.turn.as_mut().zip(began) {
             turn.has_lost_lines |= self.damage.iter().any(|damage| damage.offset >= began);
-            if turn.has_lost_lines && turn.start != TurnStart::Marked {
-                turn.start = TurnStart::Unknown;
+            if turn.has_lost_lines {
+                turn.start.forget_index();
             }
         }
         if !self.damage.is_empty() {

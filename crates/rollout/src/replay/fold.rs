@@ -175,8 +175,10 @@ impl<'a> Fold<'a> {
             .map(|told| Settings::read(text.part(payload, told.get()), told.get().as_bytes()));
         let pieces = made.pieces(text, payload);
         self.conversation.compact(made.replaced, pieces, told.transpose()?)?;
-        self.turn.iter_mut().for_each(|turn| turn.told_at = None);
-        self.turn.iter_mut().for_each(Turn::move_start);
+        if let Some(turn) = &mut self.turn {
+            turn.told_at = None;
+            turn.start.forget_index();
+        }
         self.report = made.report.map(|report| text.part(payload, report.get()));
         self.sums.forget_measured();
         self.set_turns(made.turns);
@@ -186,7 +188,7 @@ impl<'a> Fold<'a> {
     fn undo_compaction(&mut self, payload: &[u8]) -> Result<(), Flaw> {
         let undone: Undone = read(payload)?;
         self.conversation.undo_compaction()?;
-        self.turn.iter_mut().for_each(Turn::move_start);
+        self.turn.iter_mut().for_each(|turn| turn.start.forget_index());
         self.sums.forget_measured();
         self.set_turns(undone.turns);
         Ok(())
@@ -204,7 +206,7 @@ impl<'a> Fold<'a> {
         let shown = edit.pieces_of(&pieces, has_shown_type);
         let before: Vec<Entry> = self.conversation.iter().take(edit.replaced).cloned().collect();
         self.conversation.edit(edit.replaced, pieces)?;
-        self.turn.iter_mut().for_each(Turn::move_start);
+        self.turn.iter_mut().for_each(|turn| turn.start.forget_index());
         let before: Vec<&Entry> = before.iter().collect();
         self.recent.edit(&before, edit.replaced, &shown);
         if edit.reason.as_deref() == Some("removed") {

@@ -1,10 +1,9 @@
 //! What records of other programs do: of the seed's logs, and of those of later versions of codex.
 
-use longhaul_history::turn_item::TurnItemKind;
+use longhaul_history::turn_item::{TurnItemKind, is_user_message};
 use longhaul_history::{BridgeParts, ContentPart, Item};
 
 use super::Trouble;
-use super::cut::is_user_message;
 use super::fold::Fold;
 use super::payload::{Event, ForeignCompaction, read};
 use super::text::{Entry, Text};

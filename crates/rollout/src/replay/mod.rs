@@ -158,6 +158,15 @@ pub enum TurnStart {
     Unknown,
 }
 
+impl TurnStart {
+    /// An index means nothing any more.
+    fn forget_index(&mut self) {
+        if let Self::At(_) = self {
+            *self = Self::Unknown;
+        }
+    }
+}
+
 /// A turn that had begun and not ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

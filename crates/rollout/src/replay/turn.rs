@@ -43,13 +43,6 @@ impl Turn {
         }
     }
 
-    /// The conversation has changed before its end.
-    pub(super) fn move_start(&mut self) {
-        if let TurnStart::At(_) = self.start {
-            self.start = TurnStart::Unknown;
-        }
-    }
-
     /// What is known of the calls of a response says all that is known of those before. Settings are the
     /// turn's until its end. One that cannot be read is kept: it may say that a call has started.
     pub(super) fn add_call(&mut self, call: Option<&Call<'_>>, text: Text) {
